@@ -1,0 +1,1 @@
+"""The language of the house: meters, registers, readings, energy. Pure functions and frozen types, no I/O."""

@@ -1,0 +1,43 @@
+"""The error tree of the house and the reason codes of rejected input."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class NengliuError(Exception):
+    """Base of every error that a person can act on. The message says what is wrong and what to do next."""
+
+
+class SettingError(NengliuError):
+    """A setting is wrong or missing; the message names it."""
+
+
+class InputFileError(NengliuError):
+    """A file that a person handed in cannot be used; every problem is named by file and line.
+
+    `problems` is a list of ``"sites.csv:3: …"`` lines, at least one.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class DependencyAwayError(NengliuError):
+    """A server is not to be reached; the message names it and the setting that points at it."""
+
+
+class RejectReason(StrEnum):
+    """Why an input value, or a whole message, could not be used. The list is open: new codes break nothing."""
+
+    MALFORMED = "malformed"
+    UNKNOWN_VERSION = "unknown_version"
+    TOO_LARGE = "too_large"
+    BAD_TIMESTAMP = "bad_timestamp"
+    TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
+    BAD_VALUE = "bad_value"
+    UNKNOWN_REGISTER = "unknown_register"
+    UNKNOWN_METER = "unknown_meter"
+    UNAUTHORIZED = "unauthorized"
+    RATE_LIMITED = "rate_limited"
