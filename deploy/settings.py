@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     mqtt_admin_url: SecretStr | None = Field(
         None, description="the same with the dynamic-security admin's user; default: local stack"
     )
+    kafka_topic_prefix: str = Field("", description="put before each topic's name, where systems share a Kafka")
     kafka_partitions: int = Field(6, ge=1, description="partitions of each topic, when created")
     kafka_replication: int = Field(1, ge=1, description="replicas of each topic, when created")
 
