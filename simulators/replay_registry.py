@@ -1,0 +1,200 @@
+"""The made-up meters of a replay, and the registry that describes them as CSV files.
+
+A folder of consumption may hold replay.csv, which gives buildings their site, meter, gateway and register; a
+building that it does not name gets a default of its own, so that any folder of the same shape can be
+replayed.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from metering.errors import InputFileError
+from simulators.consumption import Consumption
+from simulators.registers import RegisterFace, wall_to_utc_us
+
+PLAN_FILE = "replay.csv"
+_COLUMNS = (
+    "building,site_code,name,kind,sector,building_type,district_code,meter,gateway,digits,decimals,ratio,"
+    "start_value"
+)
+#: Beijing's rule for 2014 and 2015: use of the base year less so many per cent.
+BASE_YEAR = 2011
+REDUCTION_PERCENT = {2014: 6, 2015: 12}
+QUOTA_SOURCE = "北京市公共建筑电耗限额 2014-2015：以2011年用电量为基数降低6%、12%（演示）"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayMeter:
+    """One building's electricity meter in the replay, with what the registry says of it."""
+
+    building: str
+    site_code: str
+    name: str
+    kind: str
+    sector: str
+    building_type: str
+    district_code: str
+    meter: str
+    gateway: str
+    face: RegisterFace
+
+    @property
+    def point_code(self) -> str:
+        """The site's one metering point: its total electricity."""
+        return f"{self.site_code}-01"
+
+
+def plan_meters(folder: Path, buildings: Sequence[Consumption]) -> list[ReplayMeter]:
+    """A meter for each of `buildings`. Raises InputFileError for a replay.csv that cannot be used."""
+    named = _read_plan(folder / PLAN_FILE) if (folder / PLAN_FILE).exists() else {}
+    meters = [named.get(b.building) or _default_meter(b.building) for b in buildings]
+    for what in ("site_code", "meter", "gateway"):
+        values = [getattr(m, what) for m in meters]
+        if twice := {v for v in values if values.count(v) > 1}:
+            raise InputFileError(
+                [f"{folder / PLAN_FILE}: {what} {v} given to two buildings" for v in sorted(twice)]
+            )
+    return meters
+
+
+def _default_meter(building: str) -> ReplayMeter:
+    number = int(re.sub(r"\D", "", building) or "0") % 1000
+    return ReplayMeter(
+        building=building,
+        site_code=f"110108D{number:03d}",
+        name=f"剑桥匿名楼宇 {building} · Anonymised Cambridge building {building}",
+        kind="building",
+        sector="buildings",
+        building_type="D",
+        district_code="110108",
+        meter=f"110108{number:06d}",
+        gateway=f"gw-{building}",
+        face=RegisterFace(digits=8, decimals=2, ratio=Decimal(1), start_value=Decimal(0)),
+    )
+
+
+def _read_plan(path: Path) -> dict[str, ReplayMeter]:
+    with path.open(encoding="utf-8", newline="") as f:
+        reader = csv.DictReader(f)
+        if reader.fieldnames != _COLUMNS.split(","):
+            raise InputFileError([f"{path}:1: header must be {_COLUMNS}"])
+        plan = {}
+        for row in reader:
+            try:
+                plan[row["building"]] = _meter_of(row)
+            except (ValueError, TypeError, InvalidOperation, InputFileError) as e:
+                raise InputFileError([f"{path}:{reader.line_num}: {e}"]) from e
+    return plan
+
+
+def _meter_of(row: dict[str, str]) -> ReplayMeter:
+    face = RegisterFace(
+        int(row["digits"]), int(row["decimals"]), Decimal(row["ratio"]), Decimal(row["start_value"])
+    )
+    texts = {k: row[k] for k in _COLUMNS.split(",")[:9]}
+    if empty := [k for k, v in texts.items() if not v]:
+        raise ValueError(f"{', '.join(empty)} must not be empty")
+    return ReplayMeter(**texts, face=face)
+
+
+def write_registry(
+    out: Path, meters: Sequence[ReplayMeter], buildings: Sequence[Consumption], timezone: str
+) -> None:
+    """Write sites.csv, points.csv, installations.csv, quotas.csv and contacts.csv for `meters` into `out`.
+
+    Each meter is installed from the first hour of its building on. start_value stays empty: the first
+    reading says it, and a replay of a part of the years then starts at that part.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    pairs = list(zip(meters, buildings, strict=True))
+    _write(
+        out / "sites.csv",
+        "site_code,name,kind,sector,building_type,district_code,floor_area_m2",
+        [
+            (
+                m.site_code,
+                m.name,
+                m.kind,
+                m.sector,
+                m.building_type,
+                m.district_code,
+                "" if b.gia_m2 is None else b.gia_m2,
+            )
+            for m, b in pairs
+        ],
+    )
+    _write(
+        out / "points.csv",
+        "point_code,site_code,item_code,name,parent_point_code,rated_per_hour",
+        [(m.point_code, m.site_code, "01", "总电表 · Electricity, total", "", "") for m in meters],
+    )
+    _write(
+        out / "installations.csv",
+        "meter,point_code,register,gateway,protocol,unit,digits,decimals,ratio,"
+        "installed_at,removed_at,start_value,end_value,interval_s",
+        [
+            (
+                m.meter,
+                m.point_code,
+                "1.8.0",
+                m.gateway,
+                "json",
+                "kWh",
+                m.face.digits,
+                m.face.decimals,
+                m.face.ratio,
+                _first_instant(b, timezone),
+                "",
+                "",
+                "",
+                3600,
+            )
+            for m, b in pairs
+        ],
+    )
+    _write(
+        out / "quotas.csv",
+        "site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from",
+        [
+            (m.site_code, "01", year, "", "base_year", BASE_YEAR, percent, QUOTA_SOURCE, f"{year}-01-01")
+            for m, b in pairs
+            if BASE_YEAR in b.years()
+            for year, percent in REDUCTION_PERCENT.items()
+            if year in b.years()
+        ],
+    )
+    _write(
+        out / "contacts.csv",
+        "site_code,name,language,channel,address,severity_from",
+        [
+            (
+                m.site_code,
+                "能源管理员 · Energy manager",
+                "zh",
+                "email",
+                f"{m.building}@example.org",
+                "warning",
+            )
+            for m in meters
+        ],
+    )
+
+
+def _first_instant(building: Consumption, timezone: str) -> str:
+    us = int(wall_to_utc_us(building.hour[:1], timezone)[0])
+    return datetime.fromtimestamp(us / 1e6, UTC).astimezone(ZoneInfo(timezone)).isoformat()
+
+
+def _write(path: Path, header: str, rows: Sequence[tuple[object, ...]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as f:
+        writer = csv.writer(f, lineterminator="\n")
+        writer.writerow(header.split(","))
+        writer.writerows(rows)
