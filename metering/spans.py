@@ -1,7 +1,8 @@
 """Spans of time, and when a metering point counts: pure functions over half-open spans in microseconds.
 
-A span is (start, end), start included, end not, in microseconds since 1970-01-01T00:00Z; START and END stand for
-unbounded. A list of spans is normal when it is sorted, disjoint, without touching neighbours and without empty spans.
+A span is (start, end), start included, end not, in microseconds since 1970-01-01T00:00Z; START and END stand
+for unbounded. A list of spans is normal when it is sorted and disjoint, with no touching neighbours and no empty
+spans.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def to_whole_hours(spans: Iterable[Span]) -> list[Span]:
 
 @dataclass(frozen=True, slots=True)
 class PlacedPoint:
-    """A point as the sum of its site sees it: what it carries, whom it hangs under, when it is installed (normal)."""
+    """A point as its site's sum sees it: its item, whom it hangs under, when it is installed (normal)."""
 
     item_code: str
     parent: str | None
@@ -84,9 +85,9 @@ class PlacedPoint:
 def root_spans(points: Mapping[str, PlacedPoint]) -> dict[tuple[str, str], list[Span]]:
     """When each point counts for an item of its site: (item X, point code) -> normal list, never empty.
 
-    X runs over the point's own item and its prefixes of two or more characters. A point counts for X in the hours in
-    which it is installed and no ancestor whose item starts with X is installed at any time of the hour, so that a
-    sub-meter never counts twice, and a site without a total is totalled from its sub-meters.
+    X runs over the point's own item and its prefixes of two or more characters. A point counts for X in the
+    hours in which it is installed and no ancestor whose item starts with X is installed at any time of the hour,
+    so that a sub-meter never counts twice, and a site without a total is totalled from its sub-meters.
     `points` are those of one site; parents have no cycles.
     """
     roots: dict[tuple[str, str], list[Span]] = {}
