@@ -1,0 +1,108 @@
+"""Records of one transaction: decoded, in the order of their partitions, with the offsets they reach."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from kafka import TopicPartition
+
+from metering.errors import RejectReason
+from metering.records import Advance, Intake, Partition, ReadingBatch, RejectRecord, StatusRecord
+from stream import codec, metrics
+from stream.errors import CodecError
+from stream.topics import READINGS, REJECTS
+
+log = structlog.get_logger(__name__)
+
+
+class Batch:
+    """Collects consumed records (kafka-python's ConsumerRecord) into an Intake."""
+
+    def __init__(
+        self,
+        prefix: str,
+        positions: Mapping[TopicPartition, int],
+        partitions: Mapping[TopicPartition, Partition],
+    ) -> None:
+        self._readings_topic = prefix + READINGS
+        self._rejects_topic = prefix + REJECTS
+        self._positions = positions
+        self._partitions = partitions
+        self._readings: list[ReadingBatch] = []
+        self._rejects: list[RejectRecord] = []
+        self._statuses: list[StatusRecord] = []
+        self.following: dict[TopicPartition, int] = {}
+        self.counts: Counter[TopicPartition] = Counter()
+        self.size = 0
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    def add(self, found: Mapping[TopicPartition, list[Any]]) -> None:
+        """Take the records of one poll. A partition whose position is not known yet is left out."""
+        for tp, records in found.items():
+            if tp in self._positions and records:
+                self._add_partition(tp, records)
+
+    def _add_partition(self, tp: TopicPartition, records: list[Any]) -> None:
+        expected = self.following.get(tp, self._positions[tp])
+        if records[0].offset > expected > 0:
+            metrics.SKIPPED.labels(tp.topic).inc(records[0].offset - expected)
+            log.error(
+                "offsets_gone",
+                topic=tp.topic,
+                partition=tp.partition,
+                wanted=expected,
+                found=records[0].offset,
+            )
+        for record in records:
+            self._add_record(tp, record)
+        self.following[tp] = records[-1].offset + 1
+        self.counts[tp] += len(records)
+        self._length += len(records)
+
+    def _add_record(self, tp: TopicPartition, record: Any) -> None:
+        value = record.value or b""
+        self.size += len(value)
+        try:
+            if tp.topic == self._readings_topic:
+                self._readings.append(codec.decode_readings(value))
+            elif tp.topic == self._rejects_topic:
+                self._rejects.append(codec.decode_reject(value))
+            else:
+                self._statuses.append(codec.decode_status(value))
+        except CodecError as e:
+            metrics.POISON.labels(tp.topic).inc()
+            log.error(
+                "poison_record", topic=tp.topic, partition=tp.partition, offset=record.offset, error=str(e)
+            )
+            self._rejects.append(_poison(tp, record, value, str(e)))
+
+    def intake(self) -> Intake:
+        """What one transaction of the sink takes."""
+        return Intake(
+            readings=tuple(self._readings),
+            rejects=tuple(self._rejects),
+            statuses=tuple(self._statuses),
+            advances=tuple(
+                Advance(self._partitions[tp], self._positions[tp], following)
+                for tp, following in self.following.items()
+            ),
+        )
+
+
+def _poison(tp: TopicPartition, record: Any, value: bytes, detail: str) -> RejectRecord:
+    """A record that cannot be decoded goes to the dead letters with its bytes; the rest goes on."""
+    key = (record.key or b"").decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    return RejectRecord(
+        reason=RejectReason.MALFORMED,
+        detail=f"offset {record.offset} of {tp.topic}/{tp.partition}: {detail}"[:500],
+        gateway=key,
+        topic=f"kafka:{tp.topic}",
+        received_us=record.timestamp * 1000,
+        payload=value,
+    )

@@ -1,0 +1,167 @@
+"""The topics of the house: names, settings for durability, and their creation.
+
+Why these settings:
+
+- `min.insync.replicas` is one less than the replicas (at least 1): with acks=all a record survives the loss
+  of one broker, and one broker may be away without stopping the intake.
+- `unclean.leader.election.enable=false`: rather unavailable than silently shorter.
+- `message.timestamp.type=LogAppendTime`: meter time is never the Kafka timestamp, so a replay of past years
+  is not deleted by retention.
+- Retention is longer than the longest absence of a writer that an operator is expected to notice and end
+  (14 days for what promise 1 rests on). Acknowledgements heal themselves by being asked for again: a day is
+  plenty.
+- `max.message.bytes` holds the largest MQTT message that the broker takes (1 MiB) with room for its envelope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import BrokerResponseError, KafkaError, RetriableError, TopicAlreadyExistsError
+
+from metering.errors import DependencyAwayError, SettingError
+
+READINGS = "meter.readings"
+REJECTS = "meter.rejects"
+ACKS = "meter.acks"
+STATUS = "meter.status"
+ENERGY_HOURLY = "energy.hourly"
+ALERT_EVENTS = "alert.events"
+
+#: Largest record (key, value, headers) that any topic takes, in bytes.
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+
+_DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic: its name without prefix, what its key is, and how long its records are kept (ms)."""
+
+    name: str
+    key: str
+    retention_ms: int
+    extra: dict[str, str] = field(default_factory=dict)
+
+    def configs(self, replication: int) -> dict[str, str]:
+        """The topic's settings on the broker."""
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(self.retention_ms),
+            "retention.bytes": "-1",
+            "min.insync.replicas": str(max(1, replication - 1)),
+            "unclean.leader.election.enable": "false",
+            "message.timestamp.type": "LogAppendTime",
+            "max.message.bytes": str(MAX_RECORD_BYTES + 65536),
+            "compression.type": "producer",
+            **self.extra,
+        }
+
+
+TOPICS: tuple[TopicSpec, ...] = (
+    TopicSpec(READINGS, "gateway", 14 * _DAY_MS),
+    TopicSpec(REJECTS, "gateway", 14 * _DAY_MS),
+    TopicSpec(ACKS, "gateway", _DAY_MS),
+    TopicSpec(STATUS, "gateway", 14 * _DAY_MS),
+    TopicSpec(ENERGY_HOURLY, "site", 30 * _DAY_MS),
+    TopicSpec(ALERT_EVENTS, "site", 90 * _DAY_MS),
+)
+
+
+def ensure_topics(bootstrap: str, prefix: str, partitions: int, replication: int) -> list[str]:
+    """Create the topics that do not exist yet; return the names of those created. Existing ones are left as
+    they are.
+
+    Raises DependencyAwayError if Kafka cannot be reached, SettingError if it refuses (too few brokers for
+    `replication`).
+    """
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
+    except (KafkaError, OSError, ValueError) as e:
+        raise kafka_away(bootstrap, e) from e
+    try:
+        there = {t["name"] for t in admin.describe_topics()}
+        wanted = {
+            prefix + spec.name: {
+                "num_partitions": partitions,
+                "replication_factor": replication,
+                "configs": spec.configs(replication),
+            }
+            for spec in TOPICS
+            if prefix + spec.name not in there
+        }
+        if wanted:
+            _create(admin, wanted)
+        admin.wait_for_topics([prefix + spec.name for spec in TOPICS], timeout_ms=30_000)
+        return sorted(wanted)
+    except KafkaError as e:
+        if isinstance(e, BrokerResponseError) and not isinstance(e, RetriableError):
+            raise SettingError(
+                f"Kafka at {bootstrap} refuses the topics: {e}; NENGLIU_KAFKA_REPLICATION?"
+            ) from e
+        raise kafka_away(bootstrap, e) from e
+    finally:
+        admin.close()
+
+
+def _create(admin: KafkaAdminClient, wanted: dict[str, dict[str, object]]) -> None:
+    """Create topics one by one: another service may be creating the same ones at this moment."""
+    for name, options in wanted.items():
+        try:
+            admin.create_topics({name: options})
+        except TopicAlreadyExistsError:
+            continue
+
+
+def delete_topics(bootstrap: str, prefix: str) -> None:
+    """Delete the topics of one prefix (benchmarks, tests). Refuses the empty prefix."""
+    if not prefix:
+        raise ValueError("refusing to delete the topics of a running system: give a prefix")
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
+    try:
+        names = {prefix + spec.name for spec in TOPICS} & {t["name"] for t in admin.describe_topics()}
+        if names:
+            admin.delete_topics(sorted(names))
+    finally:
+        admin.close()
+
+
+@dataclass(frozen=True, slots=True)
+class TopicIdentity:
+    """What a topic's offsets belong to: a re-created topic, or one of another cluster, has another
+    identity.
+    """
+
+    cluster_id: str
+    topic_ids: dict[str, str]
+
+
+def topic_identity(bootstrap: str, topics: Iterable[str]) -> TopicIdentity:
+    """Ask Kafka for the cluster's id and the topics' ids (as UUID text). Raises DependencyAwayError."""
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
+        try:
+            cluster = admin.describe_cluster()["cluster_id"]
+            described = admin.describe_topics(topics=list(topics))
+        finally:
+            admin.close()
+    except (KafkaError, OSError) as e:
+        raise kafka_away(bootstrap, e) from e
+    ids = {t["name"]: str(t["topic_id"]) for t in described if not t["error_code"]}
+    missing = sorted(set(topics) - set(ids))
+    if missing:
+        names = ", ".join(missing)
+        raise DependencyAwayError(f"Kafka at {bootstrap} does not have the topics {names}; run `nengliu up`")
+    return TopicIdentity(cluster, ids)
+
+
+def kafka_away(bootstrap: str, cause: BaseException) -> DependencyAwayError:
+    """The error for a Kafka that does not answer; a wrong password or missing TLS shows the same way
+    (kafka-python).
+    """
+    return DependencyAwayError(
+        f"Kafka at {bootstrap} cannot be reached ({type(cause).__name__}: {cause}); "
+        "is it running, is NENGLIU_KAFKA_BOOTSTRAP right, does it want TLS or a password?"
+    )
