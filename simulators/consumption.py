@@ -3,7 +3,7 @@ error.
 
 Shape of the folder (the Cambridge Estates archive's own):
 
-    UCam_Building_<id>/electricity/<year>.csv[.gz|.xz]   header, then "2011-01-01 00:00:00,12.3": start of the hour
+    UCam_Building_<id>/electricity/<year>.csv[.gz|.xz]   header, then "2011-01-01 00:00:00,12.3": hour's start
                                                          on the CSV's clock, kWh in that hour
     building_floor_roof_areas.csv                        Building ID, GIA (m2), …
 

@@ -1,0 +1,5 @@
+-- What came in, over all days and gateways, in values.
+select coalesce(sum(received), 0)::bigint as received, coalesce(sum(stored), 0)::bigint as stored,
+       coalesce(sum(repeated), 0)::bigint as repeated, coalesce(sum(conflicting), 0)::bigint as conflicting,
+       coalesce(sum(rejected), 0)::bigint as rejected, count(distinct gateway)::int as gateways
+from api.ingest_ledger
