@@ -31,7 +31,7 @@ VERSION = 1
 #: Records from this size on are compressed: rejected values repeat their surroundings.
 COMPRESS_FROM = 256 * 1024
 #: No record of ours expands beyond this; a larger one is refused rather than unpacked.
-MAX_EXPANDED = 64 * 1024 * 1024
+MAX_EXPANDED = 128 * 1024 * 1024
 
 T = TypeVar("T")
 

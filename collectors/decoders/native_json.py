@@ -1,0 +1,335 @@
+"""The native JSON format, version 1: topic nl/v1/{gateway}/readings.
+
+{"v":1, "outbox":"k3f9", "seq":42, "sent_at":"2014-03-01T00:15:02+08:00",
+"readings":[{"meter":"110108000123", "ts":"2014-03-01T00:15:00+08:00",
+"values":{"1.8.0":12345.67,"16.7.0":83.1}, "correction":true}]}
+
+Two ways through: a fast one for messages that are good throughout, and an exact one that tells every bad
+value from its good neighbours. The fast way answers only where the exact way would answer the same
+(property test).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from collectors.decoders import timestamps
+from collectors.decoders.base import (
+    MAX_PAYLOAD_BYTES,
+    Decoded,
+    UserProperties,
+    failed,
+    name_problem,
+    printable,
+)
+from collectors.decoders.json_text import NotJsonError, OddNumber, Pairs, dumps, loads
+from metering.errors import RejectReason
+from metering.records import RejectedValue
+from metering.registers import register_table
+
+_MAX_SEQ = 2**63 - 1
+_CUMULATIVE = {code: kind.cumulative for code, kind in register_table().items()}
+_KNOWN = frozenset(_CUMULATIVE)
+
+
+def decode(gateway: str, payload: bytes, user_properties: UserProperties, received_us: int) -> Decoded:  # noqa: ARG001
+    """Decode a native message; see collectors.decoders.base.Decoder. User properties mean nothing here."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        detail = f"{len(payload)} bytes; at most {MAX_PAYLOAD_BYTES} are taken"
+        return failed(RejectReason.TOO_LARGE, detail, *_sender(payload))
+    return decode_fast(payload, received_us) or decode_exact(payload, received_us)
+
+
+class _Sender(msgspec.Struct, gc=False):
+    outbox: str | None = None
+    seq: int | None = None
+
+
+_read_sender = msgspec.json.Decoder(_Sender).decode
+
+
+def _sender(payload: bytes) -> tuple[str | None, int | None]:
+    """Outbox and seq of a message that is not decoded, so that its outbox can be told."""
+    try:
+        sender = _read_sender(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None, None
+    good = sender.outbox is None or not name_problem(sender.outbox, "outbox")
+    return (sender.outbox, sender.seq) if good and _is_seq(sender.seq) else (None, None)
+
+
+# ---------------------------------------------------------------- the fast way
+
+
+class _Reading(msgspec.Struct, gc=False):
+    """Without `correction`: it is rare, and takes the exact way as any key does that is not named here."""
+
+    meter: str
+    ts: str | int | float
+    values: dict[str, float]
+
+
+class _Message(msgspec.Struct, gc=False):
+    v: int
+    readings: list[_Reading]
+    outbox: str | msgspec.UnsetType = msgspec.UNSET
+    seq: int | msgspec.UnsetType = msgspec.UNSET
+    sent_at: str | int | float | msgspec.UnsetType = msgspec.UNSET
+
+
+_read_message = msgspec.json.Decoder(_Message).decode
+
+
+def decode_fast(payload: bytes, received_us: int) -> Decoded | None:
+    """Decode a message that is good throughout; None if it is not, or might not be."""
+    if b"\n" in payload or b"\t" in payload or b"\r" in payload or b" :" in payload:
+        return None  # white space before a colon: the count of keys below would not hold
+    try:
+        message = _read_message(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    out = _header_fast(message)
+    if out is None or not message.readings or not _collect_fast(message.readings, out):
+        return None
+    # Every key was used once: none is doubled, none unknown.
+    keys = 2 + 3 * len(message.readings) + len(out)
+    keys += (out.outbox is not None) + (out.seq is not None) + (message.sent_at is not msgspec.UNSET)
+    return out if payload.count(b'":') == keys and _plausible(out, received_us) else None
+
+
+def _header_fast(message: _Message) -> Decoded | None:
+    if message.v != 1:
+        return None
+    out = Decoded()
+    if message.outbox is not msgspec.UNSET:
+        if name_problem(message.outbox, "outbox"):
+            return None
+        out.outbox = message.outbox
+    if message.seq is not msgspec.UNSET:
+        if not 0 <= message.seq <= _MAX_SEQ:
+            return None
+        out.seq = message.seq
+    if message.sent_at is not msgspec.UNSET:
+        out.sent_us = timestamps.parse(message.sent_at)
+    return out
+
+
+def _collect_fast(readings: list[_Reading], out: Decoded) -> bool:
+    """Append the readings' values to the columns; False if one needs the exact way."""
+    meters, registers, times, values = out.meters, out.registers, out.ts_us, out.values
+    for reading in readings:
+        ts, meter = reading.ts, reading.meter
+        ts_us = timestamps.parse_text(ts) if type(ts) is str else timestamps.parse(ts)
+        if ts_us is None or not reading.values or not _good_meter(meter):
+            return False
+        registers += reading.values
+        values += reading.values.values()
+        if len(reading.values) == 1:
+            meters.append(meter)
+            times.append(ts_us)
+        else:
+            meters += [meter] * len(reading.values)
+            times += [ts_us] * len(reading.values)
+    return True
+
+
+_good_meters: set[str] = set()
+
+
+def _good_meter(meter: str) -> bool:
+    """Whether a meter number can be used; remembers those that can."""
+    if meter in _good_meters:
+        return True
+    if name_problem(meter, "meter"):
+        return False
+    if len(_good_meters) >= 100_000:
+        _good_meters.clear()
+    _good_meters.add(meter)
+    return True
+
+
+def _plausible(out: Decoded, received_us: int) -> bool:
+    """Whether all registers are known, all times in range and no cumulative register negative."""
+    if not _KNOWN.issuperset(out.registers):
+        return False
+    if not (
+        timestamps.in_range(min(out.ts_us), received_us) and timestamps.in_range(max(out.ts_us), received_us)
+    ):
+        return False
+    if min(out.values) >= 0:
+        return max(out.values) < math.inf
+    return all(
+        math.isfinite(v) and (v >= 0 or not _CUMULATIVE[r])
+        for v, r in zip(out.values, out.registers, strict=True)
+    )
+
+
+# ---------------------------------------------------------------- the exact way
+
+
+def decode_exact(payload: bytes, received_us: int) -> Decoded:
+    """Decode any message, isolating each bad value."""
+    try:
+        message = loads(payload)
+    except NotJsonError as e:
+        return failed(RejectReason.MALFORMED, str(e))
+    if not isinstance(message, Pairs):
+        return failed(RejectReason.MALFORMED, "not a JSON object")
+    out = _header_exact(message)
+    if out.failure is not None:
+        return out
+    readings = message.get("readings")[0]
+    for reading in readings:
+        _read_one(reading, received_us, out)
+    if not any(out.corrections):
+        out.corrections = []
+    return out
+
+
+def _header_exact(message: Pairs) -> Decoded:
+    """The message's own fields, checked; with a failure where the message cannot be used at all."""
+    fields, doubled = _fields(message)
+    outbox, seq = fields.get("outbox"), fields.get("seq")
+    bad_outbox = None if outbox is None else name_problem(outbox, "outbox")
+    bad_seq = None if seq is None or _is_seq(seq) else "seq is not a whole number from 0 to 2^63-1"
+    if doubled & {"outbox", "seq"}:
+        bad_seq = "outbox or seq is given twice"
+    who = (None, None) if bad_outbox or bad_seq else (outbox, seq)
+    if type(fields.get("v")) is not int or fields["v"] != 1 or "v" in doubled:
+        version = dumps(fields.get("v"))
+        return failed(RejectReason.UNKNOWN_VERSION, f"v is {version[:50]}; this format is version 1", *who)
+    problem = bad_outbox or bad_seq or _readings_problem(fields, doubled)
+    if problem:
+        return failed(RejectReason.MALFORMED, problem, *who)
+    return Decoded(outbox=outbox, seq=seq, sent_us=timestamps.parse(fields.get("sent_at")))
+
+
+def _fields(pairs: Pairs) -> tuple[dict[str, Any], set[str]]:
+    """The pairs as a dict, and the keys that came more than once."""
+    fields = dict(pairs)
+    if len(fields) == len(pairs):
+        return fields, set()
+    seen: set[str] = set()
+    return fields, {k for k, _ in pairs if k in seen or seen.add(k)}  # type: ignore[func-returns-value]
+
+
+def _is_seq(value: object) -> bool:
+    return type(value) is int and 0 <= value <= _MAX_SEQ
+
+
+def _readings_problem(fields: dict[str, Any], doubled: set[str]) -> str | None:
+    if "readings" not in fields:
+        return "no readings"
+    if "readings" in doubled:
+        return "readings are given twice"
+    readings = fields["readings"]
+    if not isinstance(readings, list) or isinstance(readings, Pairs):
+        return "readings is not a list"
+    return None if readings else "readings is empty"
+
+
+def _read_one(reading: Any, received_us: int, out: Decoded) -> None:
+    """Take one element of `readings`: each of its values becomes a reading or a rejected value."""
+    problem = _reading_problem(reading)
+    if problem:
+        out.rejected.append(_rejected(RejectReason.MALFORMED, problem, reading))
+        return
+    fields, _ = _fields(reading)
+    meter, ts = fields["meter"], fields["ts"]
+    ts_us = timestamps.parse(ts.text if isinstance(ts, OddNumber) else ts)
+    time_problem = _time_problem(ts, ts_us, received_us)
+    for register, value in fields["values"]:
+        problem_of = time_problem or _value_problem(register, value)
+        if problem_of:
+            reason, detail = problem_of
+            out.rejected.append(_rejected(reason, detail, _narrowed(reading, register, value)))
+            continue
+        assert ts_us is not None
+        out.meters.append(meter)
+        out.registers.append(register)
+        out.ts_us.append(ts_us)
+        out.values.append(float(value))
+        out.corrections.append(fields.get("correction") is True)
+
+
+def _reading_problem(reading: Any) -> str | None:
+    """Why an element of `readings` yields no values at all; None if it does."""
+    if not isinstance(reading, Pairs):
+        return "a reading is not an object"
+    fields, doubled = _fields(reading)
+    if used := sorted(doubled & {"meter", "ts", "values", "correction"}):
+        return f"a reading gives {', '.join(used)} twice"
+    if "meter" not in fields:
+        return "a reading without meter"
+    if problem := name_problem(fields["meter"], "meter"):
+        return problem
+    if "ts" not in fields:
+        return "a reading without ts"
+    values = fields.get("values")
+    if not isinstance(values, Pairs):
+        return "a reading without values, or values is not an object"
+    if not values:
+        return "values is empty"
+    if not isinstance(fields.get("correction"), bool | None):
+        return "correction is neither true nor false"
+    if isinstance(fields["ts"], str | OddNumber | list) and len(dumps(fields["ts"])) > 200:
+        return "ts is far too long"
+    return None
+
+
+def _time_problem(ts: Any, ts_us: int | None, received_us: int) -> tuple[str, str] | None:
+    if ts_us is None:
+        return (
+            RejectReason.BAD_TIMESTAMP,
+            f"ts {dumps(ts)[:60]} is not RFC 3339 with an offset, nor an epoch in seconds or milliseconds",
+        )
+    if ts_us < timestamps.EARLIEST_US:
+        return RejectReason.TIMESTAMP_OUT_OF_RANGE, f"ts {dumps(ts)[:60]} is before 2000"
+    if not timestamps.in_range(ts_us, received_us):
+        return RejectReason.TIMESTAMP_OUT_OF_RANGE, f"ts {dumps(ts)[:60]} is over 1 h ahead of its receipt"
+    return None
+
+
+def _value_problem(register: str, value: Any) -> tuple[str, str] | None:
+    cumulative = _CUMULATIVE.get(register)
+    if cumulative is None:
+        return (
+            RejectReason.UNKNOWN_REGISTER,
+            f"register {dumps(register)[:60]} is not in the table of registers",
+        )
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return RejectReason.BAD_VALUE, f"{register} is {_shown(value)}, not a finite number"
+    if cumulative and value < 0:
+        return RejectReason.BAD_VALUE, f"{register} is cumulative and cannot be {dumps(value)[:60]}"
+    return None
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Pairs):
+        return "an object"
+    return "a list" if isinstance(value, list) else dumps(value)[:60]
+
+
+def _narrowed(reading: Pairs, register: str, value: Any) -> Pairs:
+    """The reading with just one of its values."""
+    kept = ("meter", "ts", "values", "correction")
+    one = Pairs([(register, value)])
+    return Pairs((k, one if k == "values" else v) for k, v in reading if k in kept)
+
+
+def _rejected(reason: str, detail: str, reading: Any) -> RejectedValue:
+    """A rejected value with a v1 message of just that reading, without outbox and seq."""
+    payload = f'{{"v":1,"readings":[{dumps(reading)}]}}'.encode()
+    return RejectedValue(str(reason), printable(detail), payload)
+
+
+def pieces(decoded: Decoded) -> Iterator[tuple[str, str, int, float, bool]]:
+    """The readings of a message one by one, for tests and people: (meter, register, ts_us, value,
+    correction).
+    """
+    corrections = decoded.corrections or [False] * len(decoded)
+    yield from zip(decoded.meters, decoded.registers, decoded.ts_us, decoded.values, corrections, strict=True)
