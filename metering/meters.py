@@ -1,8 +1,8 @@
 """What the registry knows: sites, points, meters at points for a time, quotas, contacts; and a reading.
 
 Frozen types that refuse naive datetimes and impossible values: each names everything that is wrong with it at
-once. Lists of codes that a node may extend (kinds, sectors, protocols, methods) are checked where a registry is
-read (storage/registry_files.py), not here.
+once. Lists of codes that a node may extend (kinds, sectors, protocols, methods) are checked where a registry
+is read (storage/registry_files.py), not here.
 """
 
 from __future__ import annotations

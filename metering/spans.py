@@ -1,8 +1,8 @@
 """Spans of time, and when a metering point counts: pure functions over half-open spans in microseconds.
 
 A span is (start, end), start included, end not, in microseconds since 1970-01-01T00:00Z; START and END stand
-for unbounded. A list of spans is normal when it is sorted and disjoint, with no touching neighbours and no empty
-spans.
+for unbounded. A list of spans is normal when it is sorted and disjoint, with no touching neighbours and no
+empty spans.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ def root_spans(points: Mapping[str, PlacedPoint]) -> dict[tuple[str, str], list[
     """When each point counts for an item of its site: (item X, point code) -> normal list, never empty.
 
     X runs over the point's own item and its prefixes of two or more characters. A point counts for X in the
-    hours in which it is installed and no ancestor whose item starts with X is installed at any time of the hour,
-    so that a sub-meter never counts twice, and a site without a total is totalled from its sub-meters.
+    hours in which it is installed and no ancestor whose item starts with X is installed at any time of the
+    hour, so that a sub-meter never counts twice, and a site without a total is totalled from its sub-meters.
     `points` are those of one site; parents have no cycles.
     """
     roots: dict[tuple[str, str], list[Span]] = {}

@@ -1,0 +1,7 @@
+"""Advisory locks of the database, each with one number."""
+
+from __future__ import annotations
+
+#: Shared by every transaction that reads the registry to judge or place readings; exclusive at an import's
+#: commit.
+REGISTRY = 0x6E656E67_00000001

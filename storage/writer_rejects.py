@@ -1,0 +1,176 @@
+"""Rejected values of an intake: one row each in nengliu.reject, none for a resend by an outbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg.types.json import Jsonb
+
+from metering.errors import RejectReason
+from metering.instants import from_us
+from metering.records import RejectRecord
+from storage.intake_columns import REFUSALS, Columns
+from storage.sql import query
+from storage.texts import int8_or_none, key_text, storable, time_or_none
+
+
+@dataclass(frozen=True, slots=True)
+class RejectRow:
+    """A rejected value on its way into the table. owner: which message, or record, of the intake it belongs
+    to.
+    """
+
+    owner: int
+    received_us: int
+    gateway: str
+    outbox: str | None
+    seq: int | None
+    topic: str
+    reason: str
+    detail: str
+    payload: bytes
+    user_properties: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def identity(self) -> tuple[object, ...] | None:
+        """What makes a resend the same; None without seq."""
+        return None if self.seq is None else (self.gateway, self.outbox, self.seq, self.reason, self.payload)
+
+
+def rows_of_messages(columns: Columns) -> Iterator[RejectRow]:
+    """What the bridge rejected of messages that held more, and what the registry refuses."""
+    for owner, message in enumerate(columns.messages):
+        for value in message.rejected:
+            yield RejectRow(
+                owner,
+                message.received_us,
+                message.gateway,
+                message.outbox,
+                message.seq,
+                message.topic,
+                value.reason,
+                value.detail,
+                value.payload,
+            )
+    for at in np.flatnonzero(columns.refused).tolist():
+        yield _refused_row(columns, at)
+
+
+def _refused_row(columns: Columns, at: int) -> RejectRow:
+    owner = int(columns.message[at])
+    message = columns.messages[owner]
+    meter, register = columns.meters[columns.meter[at]], columns.registers[columns.register[at]]
+    reason = REFUSALS[columns.refused[at]]
+    assert reason is not None
+    return RejectRow(
+        owner,
+        message.received_us,
+        message.gateway,
+        message.outbox,
+        message.seq,
+        message.topic,
+        reason.value,
+        _detail(reason, meter, register, message.gateway),
+        reading_message(
+            meter, register, int(columns.ts_us[at]), float(columns.value[at]), bool(columns.correction[at])
+        ),
+    )
+
+
+def _detail(reason: RejectReason, meter: str, register: str, gateway: str) -> str:
+    match reason:
+        case RejectReason.UNKNOWN_METER:
+            return f"meter {meter[:80]!r}: the registry has no installation of it at any time"
+        case RejectReason.UNAUTHORIZED:
+            return f"meter {meter[:80]!r}: no installation of it names gateway {gateway[:80]!r}"
+        case RejectReason.UNKNOWN_REGISTER:
+            return f"register {register[:80]!r} of meter {meter[:80]!r} is not in the table"
+        case _:
+            return f"register {register[:80]!r} of meter {meter[:80]!r}: the value is not finite"
+
+
+def reading_message(meter: str, register: str, ts_us: int, value: float, correction: bool) -> bytes:
+    """A v1 message of one reading, without outbox and seq: what `requeue` puts in again."""
+    finite = bool(np.isfinite(value))
+    reading: dict[str, Any] = {
+        "meter": meter,
+        "ts": from_us(ts_us).isoformat(),
+        "values": {register: value if finite else None},
+    }
+    if correction:
+        reading["correction"] = True
+    return json.dumps({"v": 1, "readings": [reading]}, ensure_ascii=False, separators=(",", ":")).encode(
+        "utf-8", "replace"
+    )
+
+
+def rows_of_records(records: Sequence[RejectRecord], first_owner: int) -> Iterator[RejectRow]:
+    """Messages of which nothing was usable: a row for each value that they name, or one for the whole."""
+    for owner, record in enumerate(records, start=first_owner):
+        values = [(i.reason, i.detail, i.payload) for i in record.items]
+        for reason, detail, payload in values or [(record.reason, record.detail, record.payload)]:
+            yield RejectRow(
+                owner,
+                record.received_us,
+                record.gateway,
+                record.outbox,
+                record.seq,
+                record.topic,
+                reason,
+                detail,
+                payload,
+                record.user_properties,
+            )
+
+
+def write_rejects(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow]) -> list[bool]:
+    """Insert the rows; returns for each whether it is new (False: a resend)."""
+    new = _first_of_its_kind(rows)
+    for at in _known(cursor, rows):
+        new[at] = False
+    kept = [row for row, is_new in zip(rows, new, strict=True) if is_new]
+    if kept:
+        cursor.execute(query("writer_reject"), _parameters(kept))
+    return new
+
+
+def _first_of_its_kind(rows: Sequence[RejectRow]) -> list[bool]:
+    seen: set[object] = set()
+    first = []
+    for row in rows:
+        identity = row.identity
+        first.append(identity is None or identity not in seen)
+        seen.add(identity)
+    return first
+
+
+def _known(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow]) -> list[int]:
+    numbered = [(n, row) for n, row in enumerate(rows) if int8_or_none(row.seq) is not None]
+    if not numbered:
+        return []
+    asked = _parameters([row for _, row in numbered]) | {"n": [n for n, _ in numbered]}
+    cursor.execute(query("writer_known_rejects"), asked)
+    return [n for (n,) in cursor.fetchall()]
+
+
+def _parameters(rows: Sequence[RejectRow]) -> dict[str, list[Any]]:
+    return {
+        "received_at": [time_or_none(r.received_us) for r in rows],
+        "gateway": [key_text(r.gateway) for r in rows],
+        "outbox": [None if r.outbox is None else key_text(r.outbox) for r in rows],
+        "seq": [int8_or_none(r.seq) for r in rows],
+        "source_topic": [storable(r.topic) for r in rows],
+        "user_properties": [_properties(r.user_properties) for r in rows],
+        "reason": [storable(r.reason) for r in rows],
+        "detail": [storable(r.detail) for r in rows],
+        "payload": [r.payload for r in rows],
+    }
+
+
+def _properties(pairs: tuple[tuple[str, str], ...]) -> Jsonb | None:
+    return Jsonb([[storable(k), storable(v)] for k, v in pairs]) if pairs else None
