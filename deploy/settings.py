@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -101,3 +102,13 @@ def load_settings() -> Settings:
             for err in e.errors()
         ]
         raise SettingError("\n".join(lines)) from e
+
+
+def setting_sources() -> dict[str, str]:
+    """Field name -> where its value comes from, for every setting that is not at its default."""
+    sources: dict[str, str] = {}
+    toml = TomlConfigSettingsSource(Settings)()
+    sources.update(dict.fromkeys(toml, str(Settings.model_config.get("toml_file"))))
+    names = {name.upper() for name in os.environ}
+    sources.update({field: "environment" for field in Settings.model_fields if f"NENGLIU_{field.upper()}" in names})
+    return sources

@@ -1,0 +1,121 @@
+"""Addresses and clients of the servers, from the settings: existing servers, else the local stack's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+
+from deploy.settings import Settings
+from deploy.stack.state import StackState
+from metering.errors import DependencyAwayError, SettingError
+
+DatabaseRole = Literal["pipeline", "owner", "read", "superuser"]
+MqttRole = Literal["bridge", "admin"]
+
+DATABASE_NAME = "nengliu"
+_EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
+_USERS = {
+    "pipeline": "nengliu_pipeline",
+    "owner": "nengliu_owner",
+    "read": "nengliu_read",
+    "superuser": "postgres",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MqttEndpoint:
+    """Where an MQTT broker is and who we are there."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+
+
+def local_host(settings: Settings) -> str:
+    """The address under which local servers are reached from this machine."""
+    return _EVERY_ADDRESS.get(settings.host, settings.host)
+
+
+def local_port(settings: Settings, name: str, setting: str) -> int:
+    """The port of a server of the local stack; DependencyAwayError where no stack was ever started."""
+    try:
+        return StackState.of(settings).ports()[name]
+    except KeyError:
+        raise DependencyAwayError(
+            f"no local stack in {settings.state_dir.absolute()} (NENGLIU_STATE_DIR): run `nengliu up`, "
+            f"or set {setting} to an existing server"
+        ) from None
+
+
+def database_url(settings: Settings, role: DatabaseRole, database: str = DATABASE_NAME) -> str:
+    """URL of the database for a role. The superuser is known of the local stack only."""
+    existing = {
+        "pipeline": settings.database_url,
+        "owner": settings.database_owner_url or settings.database_url,
+        "read": settings.read_url or settings.database_url,
+        "superuser": None,
+    }[role]
+    if existing is not None:
+        return existing.get_secret_value()
+    port = local_port(settings, "postgres", "NENGLIU_DATABASE_URL")
+    password = StackState.of(settings).secret(_USERS[role])
+    return f"postgresql://{_USERS[role]}:{password}@{_bracketed(local_host(settings))}:{port}/{database}"
+
+
+def connect_database(
+    settings: Settings, role: DatabaseRole, *, autocommit: bool = False, database: str = DATABASE_NAME
+) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection as `role`. Raises DependencyAwayError naming the setting."""
+    url = database_url(settings, role, database)
+    try:
+        return psycopg.connect(url, autocommit=autocommit, connect_timeout=10, application_name="nengliu")
+    except psycopg.OperationalError as e:
+        raise DependencyAwayError(
+            f"the database is not to be reached ({str(e).strip()}): run `nengliu up`, or check NENGLIU_DATABASE_URL"
+        ) from e
+
+
+def kafka_bootstrap(settings: Settings) -> str:
+    """Bootstrap servers of Kafka, host:port[,host:port]."""
+    if settings.kafka_bootstrap:
+        return settings.kafka_bootstrap
+    port = local_port(settings, "kafka", "NENGLIU_KAFKA_BOOTSTRAP")
+    return f"{_bracketed(local_host(settings))}:{port}"
+
+
+def mqtt_connection(settings: Settings, role: MqttRole) -> MqttEndpoint:
+    """Where the broker is, and the user for the bridge or for the administration of gateways."""
+    existing = settings.mqtt_url if role == "bridge" else settings.mqtt_admin_url
+    if existing is not None:
+        return parse_mqtt_url(existing.get_secret_value())
+    if settings.mqtt_url is not None:
+        raise SettingError(
+            "NENGLIU_MQTT_URL names an existing broker: to manage its gateways set NENGLIU_MQTT_ADMIN_URL too"
+        )
+    port = local_port(settings, "mqtt", "NENGLIU_MQTT_URL")
+    return MqttEndpoint(local_host(settings), port, role, StackState.of(settings).secret(f"mqtt_{role}"))
+
+
+def parse_mqtt_url(url: str) -> MqttEndpoint:
+    """mqtt://user:password@host:port as an endpoint. Raises SettingError."""
+    parts = urlsplit(url)
+    try:
+        port = parts.port or 1883
+    except ValueError:
+        port = 0
+    if parts.scheme != "mqtt" or not parts.hostname or not port:
+        raise SettingError("NENGLIU_MQTT_URL: want mqtt://user:password@host:port")
+    return MqttEndpoint(
+        parts.hostname,
+        port,
+        unquote(parts.username) if parts.username else None,
+        unquote(parts.password) if parts.password else None,
+    )
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,91 @@
+"""Kafka, one node that is broker and controller (KRaft): configuration, storage, readiness."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import uuid
+from pathlib import Path
+
+from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from deploy.clients import kafka_bootstrap
+from deploy.stack.errors import StackError
+from deploy.stack.java import find_java
+from deploy.stack.programs import Programs
+from deploy.stack.site import NotReadyError, Process, Site, render
+
+PROBE_TOPIC = "nengliu.ready"
+#: The heap is small because the page cache does the work; the serial collector because cores are few.
+_JVM = ("-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+
+
+class Kafka:
+    """The Kafka node."""
+
+    name = "kafka"
+    title = "Kafka"
+    port_name = "kafka"
+
+    def prepare(self, site: Site, programs: Programs) -> Process:
+        """Write server.properties; format the storage the first time."""
+        java = find_java()
+        folder = site.state.server(self.name)
+        (folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+        config, logging = folder / "server.properties", folder / "log4j2.properties"
+        render("kafka/log4j2.properties.j2", logging)
+        digest = render(
+            "kafka/server.properties.j2",
+            config,
+            host=site.settings.host,
+            address=site.address,
+            port=site.ports[self.port_name],
+            controller_port=site.ports["kafka_controller"],
+            folder=folder,
+        )
+        start = [str(java), *_JVM, f"-Dlog4j2.configurationFile={logging}", "-cp", f"{programs.kafka_lib}/*"]
+        if not (folder / "data/meta.properties").is_file():
+            self._format(start, config)
+        command = ["setpriv", "--pdeathsig", "TERM", "--", *start, "kafka.Kafka", str(config)]
+        return Process(self.name, command, folder, 30, stop_wait_s=60, digest=digest)
+
+    def _format(self, start: list[str], config: Path) -> None:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        command = [*start, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr).strip()[-800:]
+            raise StackError(f"Kafka's storage could not be formatted by {start[0]}: {said}")
+
+    def probe(self, site: Site) -> None:
+        """Produce a message that is acknowledged by all replicas."""
+        probe_kafka(kafka_bootstrap(site.settings))
+
+
+def probe_kafka(bootstrap: str) -> None:
+    """Produce one message into PROBE_TOPIC; NotReadyError where Kafka does not take it."""
+    try:
+        _ensure_probe_topic(bootstrap)
+        producer = KafkaProducer(
+            bootstrap_servers=bootstrap, acks="all", max_block_ms=3000, request_timeout_ms=3000, retries=0
+        )
+        try:
+            producer.send(PROBE_TOPIC, b"ready").get(timeout=3)
+        finally:
+            producer.close(timeout=3)
+    except (KafkaError, OSError) as e:
+        raise NotReadyError(f"Kafka at {bootstrap}: {type(e).__name__} {e}") from e
+
+
+def _ensure_probe_topic(bootstrap: str) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=3000, bootstrap_timeout_ms=3000)
+    try:
+        if PROBE_TOPIC not in admin.list_topics():
+            settings = {"retention.ms": "3600000", "segment.bytes": "1048576"}
+            admin.create_topics([NewTopic(PROBE_TOPIC, 1, 1, topic_configs=settings)])
+    except TopicAlreadyExistsError:
+        pass
+    finally:
+        admin.close()

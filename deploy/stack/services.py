@@ -1,0 +1,66 @@
+"""The services of nengliu itself as processes of the stack: bridge, writer, worker."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from deploy.settings import Settings
+from deploy.stack.prometheus import http_ok
+from deploy.stack.site import Process, Site
+
+#: Service name -> command of `nengliu`.
+SERVICES = {"bridge": "collect", "writer": "write", "worker": "work"}
+
+
+class Service:
+    """One service; its metrics port is the address it is known by."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.title = name
+        self.port_name = name
+
+    def process(self, site: Site) -> Process:
+        """The service with every setting in force handed over in its environment."""
+        command = ["setpriv", "--pdeathsig", "TERM", "--", sys.executable, "-m", "deploy.cli.app"]
+        return Process(
+            self.name,
+            [*command, SERVICES[self.name]],
+            site.state.folder,
+            50,
+            environment={"PYTHONPATH": _import_path(), "PYTHONUNBUFFERED": "1", **settings_environment(site)},
+        )
+
+    def probe(self, site: Site) -> None:
+        """Ask for its metrics."""
+        http_ok(f"http://{site.address}:{site.ports[self.port_name]}/metrics")
+
+
+def settings_environment(site: Site) -> dict[str, str]:
+    """The settings as NENGLIU_* variables, paths absolute, ports as chosen."""
+    ports = {
+        "mqtt_port": "mqtt",
+        "kafka_port": "kafka",
+        "kafka_controller_port": "kafka_controller",
+        "postgres_port": "postgres",
+        "prometheus_port": "prometheus",
+        **{f"{name}_metrics_port": name for name in SERVICES},
+    }
+    variables: dict[str, str] = {}
+    for field in Settings.model_fields:
+        value = site.ports.get(ports[field]) if field in ports else getattr(site.settings, field)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        if isinstance(value, Path):
+            value = value.absolute()
+        if value is not None:
+            variables[f"NENGLIU_{field.upper()}"] = str(value)
+    return variables
+
+
+def _import_path() -> str:
+    """The folder that the rooms are imported from, in case they are not installed."""
+    return str(Path(__file__).resolve().parents[2])
