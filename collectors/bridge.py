@@ -1,0 +1,314 @@
+"""The bridge: MQTT into Kafka, and durable acknowledgements back.
+
+One thread owns the connection to the broker and everything that is in flight. Kafka's producer reports from
+its own thread through a queue and a wake-up; acknowledgements come from a third thread through the AckDesk.
+A PUBLISH is acknowledged to the broker in order and only after Kafka has its record. If Kafka stays away,
+nothing is acknowledged and the broker stops sending at its receive-maximum, or the bridge stops reading at
+its bound of bytes: memory stays bounded either way. If Kafka refuses a record for good, the producer is
+made anew and the connection dropped, so that the broker sends again everything that was not acknowledged.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+import structlog
+
+from collectors import metrics
+from collectors.acks import AckDesk, ack_payload
+from collectors.inflight import Entry, Fate, InFlight
+from collectors.intake import Intake, Outgoing
+from collectors.mqtt_link import LinkOptions, MqttLink
+from collectors.routes import Routes, ack_topic
+from metering.errors import DependencyAwayError, SettingError
+from stream.backoff import Backoff
+from stream.codec import decode_ack
+from stream.errors import ProducerFailedError, RecordTooLargeError
+from stream.producer import Producer
+from stream.reader import read_topic
+from stream.topics import ACKS, READINGS, REJECTS, STATUS
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeOptions:
+    """How a bridge runs. `client_id` is stable over restarts: the broker keeps its session by it."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    client_id: str
+    bootstrap: str
+    topic_prefix: str = ""
+    share_group: str = "nengliu"
+    receive_maximum: int = 2000
+    max_in_flight_bytes: int = 64 * 1024 * 1024
+    max_ack_messages: int = 200
+
+
+class Bridge:
+    """Runs until stopped. Raises what nobody foresaw; a supervisor starts it again and nothing is lost."""
+
+    def __init__(self, options: BridgeOptions, routes: Routes, stop: Event) -> None:
+        self._options = options
+        self._stop = stop
+        self._inflight = InFlight()
+        self._intake = Intake(routes, self._inflight, options.topic_prefix)
+        shared = [f"$share/{options.share_group}/{f}" for f in routes.reading_filters]
+        self._link = MqttLink(
+            LinkOptions(
+                host=options.host,
+                port=options.port,
+                username=options.username,
+                password=options.password,
+                client_id=options.client_id,
+                subscriptions=(*shared, routes.status_filter),
+                receive_maximum=options.receive_maximum,
+            ),
+            self._intake.take,
+        )
+        self._desk = AckDesk()
+        self._settled: deque[tuple[Producer, list[Entry], BaseException | None]] = deque()
+        self._wake_read, self._wake_write = socket.socketpair()
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        self._awake = False
+        self._producer: Producer | None = None
+        self._ack_failure: BaseException | None = None
+
+    # ------------------------------------------------------------ life
+
+    def run(self) -> None:
+        """Bridge until `stop` is set, then finish what is in flight for a few seconds and leave."""
+        reader = Thread(target=self._read_acks, name="acks", daemon=True)
+        reader.start()
+        try:
+            self._run_sessions()
+        finally:
+            self._stop.set()
+            self._desk.close()
+            if self._producer is not None:
+                self._producer.close()
+            reader.join(timeout=10)
+            self._wake_read.close()
+            self._wake_write.close()
+
+    def _run_sessions(self) -> None:
+        backoff = Backoff()
+        while not self._stop.is_set():
+            try:
+                self._ensure_producer()
+                self._link.connect()
+                metrics.CONNECTS.inc()
+                self._inflight.connected()
+                self._session(backoff)
+                if not self._stop.is_set():
+                    log.warning("mqtt_lost", reason=self._link.lost, failures=backoff.failures)
+            except OSError as e:
+                log.warning("mqtt_away", host=self._options.host, port=self._options.port, error=str(e))
+            except ProducerFailedError as e:
+                log.error(
+                    "producer_failed", error=str(e), action="making a new producer; the broker sends again"
+                )
+                self._drop_producer()
+            except DependencyAwayError as e:
+                log.warning("kafka_away", error=str(e), failures=backoff.failures)
+            finally:
+                metrics.CONNECTED.set(0)
+                self._link.drop("session over")
+            backoff.wait(self._stop)
+
+    def _ensure_producer(self) -> None:
+        if self._producer is not None:
+            return
+        topics = tuple(self._options.topic_prefix + t for t in (READINGS, REJECTS, STATUS))
+        metrics.KAFKA_AWAY.set(1)
+        self._producer = Producer(self._options.bootstrap, self._options.client_id, topics)
+        metrics.KAFKA_AWAY.set(0)
+
+    def _drop_producer(self) -> None:
+        """End a producer that failed; what it had not delivered counts as failed."""
+        if self._producer is not None:
+            self._producer.close(timeout_s=0)
+            self._producer = None
+        self._settle()
+        self._inflight.fail_pending()
+
+    # ------------------------------------------------------------ one connection
+
+    def _session(self, backoff: Backoff) -> None:
+        """Serve one connection until it is lost or a stop is asked for."""
+        started = next_misc = time.monotonic()
+        welcomed = False
+        while self._link.lost is None and not self._stop.is_set():
+            self._round()
+            now = time.monotonic()
+            if now >= next_misc:
+                self._link.misc()
+                self._check_threads()
+                next_misc = now + 1.0
+            if self._link.ready:
+                if not welcomed:
+                    self._welcome(backoff)
+                    welcomed = True
+            elif now - started > 10:
+                self._link.drop("no answer to CONNECT within 10 s")
+        if self._stop.is_set() and self._link.lost is None:
+            self._finish()
+
+    def _welcome(self, backoff: Backoff) -> None:
+        backoff.reset()
+        metrics.CONNECTED.set(1)
+        log.info("mqtt_connected", host=self._options.host, session_kept=self._link.session_present)
+
+    def _round(self) -> None:
+        """Wait for something to happen, and deal with it: receive, hand to Kafka, acknowledge."""
+        readable = self._wait(0.5)
+        if readable:
+            self._link.read()
+            self._forward()
+        self._settle()
+        self._link.acknowledge(self._inflight.to_acknowledge())
+        self._publish_acks()
+        if self._link.denied:
+            raise SettingError(
+                f"the broker does not grant the bridge its subscriptions ({'; '.join(self._link.denied)}): "
+                "give its user the right to subscribe"
+            )
+
+    def _wait(self, timeout_s: float) -> bool:
+        """Sleep until the broker or another thread has something; whether the broker's socket may be read."""
+        full = self._inflight.pending_bytes >= self._options.max_in_flight_bytes
+        metrics.PAUSED.set(full)
+        poll = select.poll()
+        poll.register(self._wake_read, select.POLLIN)
+        fd = self._link.fileno()
+        if fd is not None:
+            events = (0 if full else select.POLLIN) | (select.POLLOUT if self._link.wants_write else 0)
+            poll.register(fd, events)
+        readable = False
+        for ready, event in poll.poll(timeout_s * 1000):
+            if ready != fd:
+                self._drain_wakeups()
+                continue
+            if event & select.POLLOUT:
+                self._link.write()
+            readable = bool(event & (select.POLLIN | select.POLLHUP | select.POLLERR))
+        return readable
+
+    def _finish(self) -> None:
+        """Before leaving: let Kafka take what it was given, acknowledge that, say good-bye."""
+        deadline = time.monotonic() + 5
+        while self._inflight.pending and time.monotonic() < deadline:
+            self._wait_for_kafka(0.2)
+        self._settle()
+        self._link.acknowledge(self._inflight.to_acknowledge())
+        self._link.disconnect()
+
+    def _wait_for_kafka(self, timeout_s: float) -> None:
+        select.select([self._wake_read], [], [], timeout_s)
+        self._drain_wakeups()
+        self._settle()
+        self._link.acknowledge(self._inflight.to_acknowledge())
+
+    # ------------------------------------------------------------ into Kafka
+
+    def _forward(self) -> None:
+        """Send what was just received; raises ProducerFailedError."""
+        for out in self._intake.outgoing():
+            self._send(out)
+        metrics.IN_FLIGHT.set(self._inflight.pending)
+        metrics.IN_FLIGHT_BYTES.set(self._inflight.pending_bytes)
+
+    def _send(self, out: Outgoing) -> None:
+        assert self._producer is not None
+        entries = out.entries
+        try:
+            self._producer.send(out.topic, out.key, out.value, self._reporter(entries))
+        except RecordTooLargeError:
+            for smaller in self._intake.too_large(out):
+                self._producer.send(
+                    smaller.topic, smaller.key, smaller.value, self._reporter(smaller.entries)
+                )
+
+    def _reporter(self, entries: list[Entry]) -> Callable[[BaseException | None], None]:
+        def report(error: BaseException | None) -> None:
+            self._settled.append((entries, error))
+            self._wake()
+
+        return report
+
+    def _settle(self) -> None:
+        """Take Kafka's answers; raises ProducerFailedError if one is a refusal."""
+        refused: BaseException | None = None
+        while self._settled:
+            producer, entries, error = self._settled.popleft()
+            self._inflight.settled(entries, Fate.STORED if error is None else Fate.FAILED)
+            if producer is self._producer:
+                refused = refused or error
+            if error is None:
+                metrics.LAST_SUCCESS.set_to_current_time()
+        metrics.IN_FLIGHT.set(self._inflight.pending)
+        metrics.IN_FLIGHT_BYTES.set(self._inflight.pending_bytes)
+        if refused is not None:
+            raise ProducerFailedError(f"Kafka refused a record: {refused}")
+
+    # ------------------------------------------------------------ acknowledgements to gateways
+
+    def _read_acks(self) -> None:
+        """Thread: from meter.acks to the desk."""
+        o = self._options
+        topic = o.topic_prefix + ACKS
+        group = f"{o.topic_prefix}nengliu-bridge-{o.share_group}"
+        try:
+            read_topic(o.bootstrap, topic, group, f"{o.client_id}-acks", self._take_ack, self._stop)
+        except BaseException as e:
+            self._ack_failure = e  # raised again by the main thread, which ends the service
+            self._wake()
+            raise
+
+    def _take_ack(self, value: bytes) -> None:
+        self._desk.put(decode_ack(value))
+        self._wake()
+
+    def _publish_acks(self) -> None:
+        if not len(self._desk) or not self._link.ready or self._link.lost:
+            return
+        room = self._options.max_ack_messages - self._link.unconfirmed
+        for gateway, outbox, stored, rejected in self._desk.take(max(0, room)):
+            self._link.publish(ack_topic(gateway), ack_payload(outbox, stored, rejected, datetime.now(UTC)))
+            metrics.ACK_MESSAGES.inc()
+        metrics.ACK_WAITING.set(len(self._desk))
+
+    # ------------------------------------------------------------ threads
+
+    def _wake(self) -> None:
+        """Any thread: end the main thread's sleep."""
+        if not self._awake:
+            self._awake = True
+            try:
+                self._wake_write.send(b"\0")
+            except OSError:
+                return  # full: it is awake anyway; closed: it has left
+
+    def _drain_wakeups(self) -> None:
+        self._awake = False
+        try:
+            self._wake_read.recv(4096)
+        except BlockingIOError:
+            return
+
+    def _check_threads(self) -> None:
+        if self._ack_failure is not None:
+            raise RuntimeError("the thread that reads acknowledgements has ended") from self._ack_failure
+        if self._producer is not None and not self._producer.alive:
+            raise ProducerFailedError("the producer's thread has ended")

@@ -1,0 +1,182 @@
+"""From received PUBLISHes to Kafka records: route, decode, group by gateway. No I/O."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from collectors import metrics
+from collectors.decoders.base import Decoded, Decoder
+from collectors.grouping import BatchBuilder
+from collectors.inflight import Entry, Fate, InFlight
+from collectors.mqtt_link import Incoming
+from collectors.routes import Route, Routes
+from collectors.status import decode_status
+from metering.errors import RejectReason
+from metering.records import MessageHeader, RejectRecord
+from stream.codec import encode_readings, encode_reject, encode_status
+from stream.topics import READINGS, REJECTS, STATUS
+
+log = structlog.get_logger(__name__)
+
+#: Payload bytes and messages after which a group becomes a record of its own.
+GROUP_BYTES = 256 * 1024
+GROUP_MESSAGES = 200
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A message that waits to be sent: what came, for whom, and its entry in flight."""
+
+    message: Incoming
+    gateway: str
+    received_us: int
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """A record to send, and what it settles."""
+
+    topic: str
+    key: str
+    value: bytes
+    waiting: list[Waiting]
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The messages in flight that this record holds."""
+        return [w.entry for w in self.waiting]
+
+
+class Intake:
+    """Takes PUBLISHes one by one (`take`) and gives the records of all that came since (`outgoing`)."""
+
+    def __init__(self, routes: Routes, inflight: InFlight, topic_prefix: str) -> None:
+        self._routes = routes
+        self._inflight = inflight
+        self._readings_topic = topic_prefix + READINGS
+        self._rejects_topic = topic_prefix + REJECTS
+        self._status_topic = topic_prefix + STATUS
+        self._ready: list[Outgoing] = []
+        self._groups: dict[str, BatchBuilder] = {}
+
+    def take(self, message: Incoming) -> None:
+        """Decode a PUBLISH and put it with its gateway's, unless Kafka has it already."""
+        digest = hash((message.topic, message.payload))
+        size = len(message.payload)
+        if message.mid:
+            entry = self._inflight.arrived(message.mid, message.dup, digest, size)
+        else:
+            entry = self._inflight.unacknowledged(digest, size)
+        if entry is None:
+            metrics.REDELIVERED.inc()
+            return
+        route = self._routes.of(message.topic)
+        metrics.BYTES.inc(size)
+        if route is None:
+            self._drop(message, entry)
+            return
+        metrics.MESSAGES.labels(route.name).inc()
+        waiting = Waiting(message, route.gateway, time.time_ns() // 1000, entry)
+        if route.decoder is None:
+            self._take_status(waiting)
+        else:
+            self._take_readings(waiting, route, route.decoder)
+
+    def _drop(self, message: Incoming, entry: Entry) -> None:
+        """A topic that names no gateway: the broker's rights do not let a gateway publish there."""
+        metrics.DROPPED.inc()
+        log.error("no_route", topic=message.topic[:200])
+        self._inflight.settled([entry], Fate.STORED)
+
+    def _take_status(self, w: Waiting) -> None:
+        status = decode_status(w.gateway, w.message.topic, w.message.payload, w.received_us)
+        if status is None:
+            self._inflight.settled([w.entry], Fate.STORED)
+        elif isinstance(status, RejectRecord):
+            self._reject(w, status)
+        else:
+            self._ready.append(Outgoing(self._status_topic, w.gateway, encode_status(status), [w]))
+
+    def _take_readings(self, w: Waiting, route: Route, decoder: Decoder) -> None:
+        decoded = decoder(route.gateway, w.message.payload, w.message.user_properties, w.received_us)
+        if not len(decoded):
+            self._reject(w, _reject_record(w, decoded))
+            return
+        for r in decoded.rejected:
+            metrics.REJECTS.labels(r.reason).inc()
+        metrics.READINGS.inc(len(decoded))
+        header = MessageHeader(
+            gateway=w.gateway,
+            topic=w.message.topic,
+            received_us=w.received_us,
+            count=len(decoded),
+            outbox=decoded.outbox,
+            seq=decoded.seq,
+            sent_us=decoded.sent_us,
+            rejected=tuple(decoded.rejected),
+        )
+        group = self._groups.get(w.gateway)
+        if group is None:
+            group = self._groups[w.gateway] = BatchBuilder()
+        group.add(header, decoded, len(w.message.payload), w)
+        if group.size >= GROUP_BYTES or len(group) >= GROUP_MESSAGES:
+            self._close_group(w.gateway)
+
+    def _close_group(self, gateway: str) -> None:
+        group = self._groups.pop(gateway)
+        self._ready.append(
+            Outgoing(self._readings_topic, gateway, encode_readings(group.build()), group.tokens)
+        )
+
+    def _reject(self, w: Waiting, record: RejectRecord) -> None:
+        if record.items:
+            for r in record.items:
+                metrics.REJECTS.labels(r.reason).inc()
+        else:
+            metrics.REJECTS.labels(record.reason).inc()
+        self._ready.append(Outgoing(self._rejects_topic, w.gateway, encode_reject(record), [w]))
+
+    def outgoing(self) -> Iterator[Outgoing]:
+        """The records of everything taken since the last call; per gateway and topic in order of arrival."""
+        for gateway in list(self._groups):
+            self._close_group(gateway)
+        ready, self._ready = self._ready, []
+        yield from ready
+
+    def too_large(self, out: Outgoing) -> Iterator[Outgoing]:
+        """In place of a record that no topic takes: each of its messages whole, as too_large."""
+        for w in out.waiting:
+            record = RejectRecord(
+                reason=RejectReason.TOO_LARGE,
+                detail="the message and its rejected values fill more than a record",
+                gateway=w.gateway,
+                topic=w.message.topic,
+                received_us=w.received_us,
+                payload=w.message.payload,
+                user_properties=w.message.user_properties,
+            )
+            metrics.REJECTS.labels(record.reason).inc()
+            yield Outgoing(self._rejects_topic, w.gateway, encode_reject(record), [w])
+
+
+def _reject_record(w: Waiting, decoded: Decoded) -> RejectRecord:
+    """The record of a message of which nothing was usable."""
+    items = tuple(decoded.rejected)
+    reason, detail = decoded.failure or (items[0].reason, items[0].detail)
+    return RejectRecord(
+        reason=str(reason),
+        detail=detail,
+        gateway=w.gateway,
+        topic=w.message.topic,
+        received_us=w.received_us,
+        payload=w.message.payload,
+        outbox=decoded.outbox,
+        seq=decoded.seq,
+        user_properties=w.message.user_properties,
+        items=items,
+    )

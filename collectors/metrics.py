@@ -1,0 +1,32 @@
+"""Metrics of the bridge."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge
+
+MESSAGES = Counter("nengliu_bridge_messages_total", "MQTT messages received, by route", ["route"])
+BYTES = Counter("nengliu_bridge_bytes_total", "Payload bytes received")
+READINGS = Counter("nengliu_bridge_readings_total", "Readings (meter, register, ts) handed to Kafka")
+REJECTS = Counter(
+    "nengliu_bridge_rejects_total", "Rejected values, and messages of which nothing was usable", ["reason"]
+)
+REDELIVERED = Counter(
+    "nengliu_bridge_redelivered_total",
+    "Messages sent again by the broker that Kafka had, or was getting, already",
+)
+DROPPED = Counter(
+    "nengliu_bridge_dropped_total", "Messages that cannot be named by a gateway: no route, bad topic"
+)
+IN_FLIGHT = Gauge("nengliu_bridge_in_flight_messages", "Messages received and not yet acknowledged by Kafka")
+IN_FLIGHT_BYTES = Gauge("nengliu_bridge_in_flight_bytes", "Their payload bytes")
+PAUSED = Gauge(
+    "nengliu_bridge_paused", "1 while nothing is read from the broker because too much is in flight"
+)
+CONNECTED = Gauge("nengliu_bridge_mqtt_connected", "1 while connected to the broker")
+CONNECTS = Counter("nengliu_bridge_mqtt_connects_total", "Connections made to the broker")
+KAFKA_AWAY = Gauge("nengliu_bridge_kafka_away", "1 while no producer could be made")
+ACK_MESSAGES = Counter("nengliu_bridge_ack_messages_total", "Durable acknowledgements published to gateways")
+ACK_WAITING = Gauge("nengliu_bridge_ack_waiting", "Sequence numbers waiting to be acknowledged to gateways")
+LAST_SUCCESS = Gauge(
+    "nengliu_bridge_last_success_seconds", "Unix time when Kafka last acknowledged a message"
+)

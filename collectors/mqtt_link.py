@@ -1,0 +1,332 @@
+"""The bridge's connection to the broker: paho-mqtt for the protocol, with our own loop and our own way of
+reading.
+
+paho's receive path costs about 90 us a message (a system call for each of the first bytes, a Properties
+object, a log line, callbacks under locks). Here the socket is read in large pieces and PUBLISH packets are
+taken apart directly; every other packet goes to paho's own handling. PUBACKs of one round leave in one
+write. See docs/decisions/mqtt-client.md; the private names of paho that this rests on are listed in
+`PRIVATE_NAMES` and checked by a test.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import paho.mqtt.client as paho
+import structlog
+from paho.mqtt import MQTTException
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+log = structlog.get_logger(__name__)
+
+PRIVATE_NAMES = (
+    "_handle_publish",
+    "_in_packet",
+    "_last_bytes_received",
+    "_loop_rc_handle",
+    "_packet_handle",
+    "_packet_queue",
+    "_msgtime_mutex",
+)
+
+_READ_BYTES = 256 * 1024
+_PUBLISH = 0x30
+_PUBACK = 0x40
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOptions:
+    """Where and as whom to connect. `receive_maximum`: PUBLISHes that the broker may have unacknowledged."""
+
+    host: str
+    port: int
+    username: str | None
+    password: str | None
+    client_id: str
+    subscriptions: tuple[str, ...]
+    keepalive_s: int = 30
+    receive_maximum: int = 2000
+    session_expiry_s: int = 14 * 86_400
+    connect_timeout_s: float = 5.0
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A PUBLISH as it came. `mid` is 0 with QoS 0."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    dup: bool
+    retain: bool
+    user_properties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class _State:
+    connack: bool = False
+    session_present: bool = False
+    refused: str | None = None
+    lost: str | None = None
+    denied: list[str] = field(default_factory=list)
+
+
+class ProtocolError(Exception):
+    """The broker sent what is not MQTT 5; the connection is given up."""
+
+
+def _properties(packet_type: int) -> Properties:
+    return Properties(packet_type)  # type: ignore[no-untyped-call]
+
+
+def split_packets(buffer: bytearray | bytes) -> tuple[list[tuple[int, bytes]], int]:
+    """Take whole MQTT packets off the front of `buffer`: [(first byte, body)], and how many bytes they were.
+
+    Raises ProtocolError where a length has more than four bytes (MQTT 5.0, 1.5.5).
+    """
+    packets: list[tuple[int, bytes]] = []
+    at, end = 0, len(buffer)
+    with memoryview(buffer) as view:
+        while at + 1 < end:
+            length, shift, p = 0, 0, at + 1
+            while True:
+                if p >= end:
+                    return packets, at
+                byte = view[p]
+                p += 1
+                length |= (byte & 0x7F) << shift
+                if byte < 0x80:
+                    break
+                shift += 7
+                if shift > 21:
+                    raise ProtocolError("a packet's length has more than four bytes")
+            if p + length > end:
+                break
+            packets.append((view[at], bytes(view[p : p + length])))
+            at = p + length
+    return packets, at
+
+
+def read_publish(first: int, body: bytes) -> Incoming:
+    """Take a PUBLISH apart (MQTT 5.0, 3.3). Raises ProtocolError."""
+    try:
+        topic_end = 2 + (body[0] << 8 | body[1])
+        topic = body[2:topic_end].decode()
+        at, mid = topic_end, 0
+        if first & 0x06:
+            mid = body[at] << 8 | body[at + 1]
+            at += 2
+        properties: tuple[tuple[str, str], ...] = ()
+        if body[at] == 0:
+            at += 1
+        else:
+            unpacked = _properties(PacketTypes.PUBLISH)
+            _, length = unpacked.unpack(body[at:])  # type: ignore[no-untyped-call]
+            at += length
+            properties = tuple(getattr(unpacked, "UserProperty", ()))
+    except (IndexError, UnicodeDecodeError, ValueError, struct.error, MQTTException) as e:
+        raise ProtocolError(f"bad PUBLISH: {type(e).__name__}: {e}") from e
+    return Incoming(topic, body[at:], mid, bool(first & 0x08), bool(first & 0x01), properties)
+
+
+class MqttLink:
+    """One client of the broker with a persistent session. All methods are called from one thread."""
+
+    def __init__(self, options: LinkOptions, on_publish: Callable[[Incoming], None]) -> None:
+        self._options = options
+        self._on_publish = on_publish
+        self._buffer = bytearray()
+        self._state = _State()
+        self._unconfirmed = 0
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=options.client_id, protocol=paho.MQTTv5)
+        client.username_pw_set(options.username, options.password)
+        client.manual_ack_set(True)
+        client.max_inflight_messages_set(500)
+        client.connect_timeout = options.connect_timeout_s
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_subscribe = self._subscribed
+        client.on_publish = self._acknowledged
+        self._client = client
+
+    # ------------------------------------------------------------ connection
+
+    def connect(self) -> None:
+        """Open the connection and send CONNECT; the answer comes with `read`. Raises OSError."""
+        self._buffer.clear()
+        self._state = _State()
+        o = self._options
+        properties = _properties(PacketTypes.CONNECT)
+        properties.ReceiveMaximum = o.receive_maximum
+        properties.SessionExpiryInterval = o.session_expiry_s
+        self._client.connect(
+            o.host, o.port, keepalive=o.keepalive_s, clean_start=False, properties=properties
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether the broker accepted us."""
+        return self._state.connack
+
+    @property
+    def lost(self) -> str | None:
+        """Why there is no connection; None while there is one."""
+        if self._state.refused or self._state.lost:
+            return self._state.refused or self._state.lost
+        return "not connected" if self._client.socket() is None else None
+
+    @property
+    def denied(self) -> list[str]:
+        """Subscriptions that the broker did not grant."""
+        return self._state.denied
+
+    @property
+    def session_present(self) -> bool:
+        """Whether the broker had kept our session."""
+        return self._state.session_present
+
+    def fileno(self) -> int | None:
+        """The socket's descriptor; None where there is no connection."""
+        sock = self._client.socket()
+        return None if sock is None else int(sock.fileno())
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether something waits to be written."""
+        return bool(self._client.want_write())
+
+    def drop(self, why: str) -> None:
+        """Give the connection up without a word: the broker sends everything unacknowledged again."""
+        self._state.lost = self._state.lost or why
+        self._client._sock_close()  # no public way to end a connection without DISCONNECT
+
+    def disconnect(self) -> None:
+        """Say good-bye; the session stays at the broker."""
+        if self._client.socket() is not None:
+            self._client.disconnect()
+            self._client.loop_write()
+
+    # ------------------------------------------------------------ reading and writing
+
+    def read(self) -> None:
+        """Read what is there, once, and hand every whole PUBLISH over in order."""
+        sock = self._client.socket()
+        if sock is None:
+            return
+        try:
+            data = sock.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self._lose(f"reading failed: {e}")
+            return
+        if not data:
+            self._lose("the broker closed the connection")
+            return
+        with self._client._msgtime_mutex:
+            self._client._last_bytes_received = time.monotonic()
+        self._buffer += data
+        try:
+            packets, used = split_packets(self._buffer)
+            del self._buffer[:used]
+            for first, body in packets:
+                self._take(first, body)
+        except ProtocolError as e:
+            log.error("mqtt_protocol_error", error=str(e))
+            self._lose(str(e))
+
+    def _take(self, first: int, body: bytes) -> None:
+        if first & 0xF0 == _PUBLISH and first & 0x06 != 0x04:
+            self._on_publish(read_publish(first, body))
+            return
+        self._client._in_packet = {
+            "command": first,
+            "have_remaining": 1,
+            "remaining_count": [],
+            "remaining_mult": 1,
+            "remaining_length": len(body),
+            "packet": bytearray(body),
+            "to_process": 0,
+            "pos": 0,
+        }
+        rc = self._client._packet_handle()
+        if rc:
+            self._lose(f"paho: {paho.error_string(rc)}")
+
+    def _lose(self, why: str) -> None:
+        self._state.lost = self._state.lost or why
+        self._client._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
+
+    def write(self) -> None:
+        """Write what waits, as much as the socket takes."""
+        self._client.loop_write()
+
+    def misc(self) -> None:
+        """Keep-alive; call it about once a second."""
+        self._client.loop_misc()
+
+    def acknowledge(self, mids: list[int]) -> None:
+        """Send PUBACKs (reason Success, short form) in this order, in one write."""
+        if mids and self._client.socket() is not None:
+            packet = b"".join(struct.pack(">BBH", _PUBACK, 2, mid) for mid in mids)
+            self._client._packet_queue(_PUBACK, packet, mids[-1], 0)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Publish with QoS 1; paho sends it again after a reconnect until the broker has it."""
+        self._client.publish(topic, payload, qos=1)
+        self._unconfirmed += 1
+
+    @property
+    def unconfirmed(self) -> int:
+        """Publishes of ours that the broker has not confirmed yet."""
+        return self._unconfirmed
+
+    # ------------------------------------------------------------ paho's callbacks
+
+    def _connected(
+        self,
+        client: paho.Client,
+        _: object,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        __: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._state.refused = f"the broker refused the connection: {reason}"
+            return
+        self._state.connack = True
+        self._state.session_present = flags.session_present
+        if self._options.subscriptions:
+            options = SubscribeOptions(qos=1)
+            client.subscribe([(topic, options) for topic in self._options.subscriptions])
+
+    def _disconnected(
+        self,
+        _: paho.Client,
+        __: object,
+        ___: paho.DisconnectFlags,
+        reason: ReasonCode,
+        ____: Properties | None,
+    ) -> None:
+        self._state.lost = self._state.lost or f"disconnected: {reason}"
+
+    def _subscribed(
+        self, _: paho.Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None
+    ) -> None:
+        for topic, reason in zip(self._options.subscriptions, reasons, strict=False):
+            if reason.is_failure:
+                self._state.denied.append(f"{topic}: {reason}")
+
+    def _acknowledged(
+        self, _: paho.Client, __: object, ___: int, reason: ReasonCode, ____: Properties | None
+    ) -> None:
+        self._unconfirmed -= 1
+        if reason.is_failure:
+            log.warning("ack_publish_refused", reason=str(reason))

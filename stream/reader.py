@@ -1,0 +1,75 @@
+"""A plain group consumer of one topic, for what may be lost or repeated without harm (acknowledgements)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event
+
+import structlog
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError
+
+from stream.backoff import Backoff
+from stream.errors import CodecError
+from stream.metrics import POISON
+
+log = structlog.get_logger(__name__)
+
+
+def read_topic(
+    bootstrap: str, topic: str, group: str, client_id: str, take: Callable[[bytes], None], stop: Event
+) -> None:
+    """Hand every record's value to `take` until `stop` is set; offsets are committed to Kafka now and then.
+
+    Kafka away: waited for. A value that `take` cannot decode (CodecError) is counted and left out.
+    """
+    backoff = Backoff()
+    while not stop.is_set():
+        try:
+            _session(bootstrap, topic, group, client_id, take, stop, backoff)
+        except (KafkaError, OSError) as e:
+            log.warning(
+                "kafka_away", topic=topic, error=f"{type(e).__name__}: {e}", failures=backoff.failures
+            )
+            backoff.wait(stop)
+
+
+def _session(
+    bootstrap: str,
+    topic: str,
+    group: str,
+    client_id: str,
+    take: Callable[[bytes], None],
+    stop: Event,
+    backoff: Backoff,
+) -> None:
+    consumer = KafkaConsumer(
+        topic,
+        bootstrap_servers=bootstrap,
+        client_id=client_id,
+        group_id=group,
+        auto_offset_reset="earliest",
+        enable_auto_commit=True,
+        auto_commit_interval_ms=1_000,
+        allow_auto_create_topics=False,
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=2_500,
+        fetch_max_wait_ms=250,
+        reconnect_backoff_max_ms=1_000,
+        bootstrap_timeout_ms=10_000,
+        metrics_enabled=False,
+    )
+    try:
+        while not stop.is_set():
+            for records in consumer.poll(timeout_ms=500).values():
+                backoff.reset()
+                for record in records:
+                    try:
+                        take(record.value or b"")
+                    except CodecError as e:
+                        POISON.labels(topic).inc()
+                        log.error("poison_record", topic=topic, offset=record.offset, error=str(e))
+    finally:
+        with suppress(KafkaError):
+            consumer.close(timeout_ms=3_000)
