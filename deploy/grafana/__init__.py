@@ -1,0 +1,1 @@
+"""Grafana: dashboards as code, their JSON beside them, and what provisions them."""
