@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 
+from metering.spans import END, START
+
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER = b"\xff\xff"
 
@@ -41,8 +43,14 @@ def encode(columns: Mapping[str, tuple[str, npt.NDArray[Any]]]) -> bytes:
     rows["columns"] = len(types)
     for i, (kind, values) in enumerate(columns.values()):
         rows[f"size{i}"] = np.dtype(WIRE_TYPES[kind]).itemsize
-        rows[f"value{i}"] = values - PG_EPOCH_US if kind == "timestamptz" else values
+        rows[f"value{i}"] = _pg_time(values) if kind == "timestamptz" else values
     return b"".join((_SIGNATURE, rows.tobytes(), _TRAILER))
+
+
+def _pg_time(us: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Microseconds since 1970 as PostgreSQL counts them; START and END become -infinity and infinity."""
+    limits = np.iinfo(np.int64)
+    return np.where(us >= END, limits.max, np.where(us <= START, limits.min, us - PG_EPOCH_US))
 
 
 def decode(stream: bytes, types: tuple[str, ...]) -> list[npt.NDArray[Any]]:

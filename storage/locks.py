@@ -5,3 +5,5 @@ from __future__ import annotations
 #: Shared by every transaction that reads the registry to judge or place readings; exclusive at an import's
 #: commit.
 REGISTRY = 0x6E656E67_00000001
+#: Held by an import of the registry from its start to its commit: one after the other.
+REGISTRY_IMPORT = 0x6E656E67_00000002

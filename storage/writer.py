@@ -127,7 +127,7 @@ class Writer:
         message = columns.message[identities.row]
 
         def gateway_of(value: int) -> str:
-            return columns.messages[message[value]].gateway
+            return columns.messages[int(message[value])].gateway
 
         self._table.write(cursor, identities, received_us[message], gateway_of)
         _mark(cursor, maps, columns, identities, self._options.run_gap_us)

@@ -1,0 +1,255 @@
+"""Import, check and export of the registry: CSV in, CSV out, all or nothing, each import a version.
+
+See docs/decisions/registry-versions.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import psycopg
+from psycopg.types.json import Jsonb
+
+from metering.errors import InputFileError
+from metering.spans import END, START
+from storage import locks
+from storage.copying import copy_in
+from storage.registry_check import misfits
+from storage.registry_codes import RegistryCodes
+from storage.registry_effects import affected, plans_of, touched_sites
+from storage.registry_files import QUOTAS, RegistryFiles, read_file, read_folder
+from storage.registry_state import Key, RegistryState, load_state
+from storage.sql import query
+
+T = TypeVar("T")
+Connection = psycopg.Connection[Any]
+Cursor = psycopg.Cursor[Any]
+
+#: Kinds of rows, in the order in which they are written, with the attribute of RegistryState that holds them.
+KINDS = {
+    "site": "sites",
+    "point": "points",
+    "installation": "installations",
+    "quota": "quotas",
+    "contact": "contacts",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Rows of one kind in the files: new, changed, as they were."""
+
+    new: int = 0
+    changed: int = 0
+    same: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did. version: the registry's new version, None where nothing changed."""
+
+    version: int | None
+    counts: dict[str, Counts]
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What an import would change: keys of new and changed rows by kind."""
+
+    before: RegistryState
+    after: RegistryState
+    counts: dict[str, Counts]
+    changed: dict[str, list[Key]] = field(default_factory=dict)
+
+
+def import_registry(
+    connection: Connection,
+    folder: Path,
+    actor: str,
+    codes: RegistryCodes | None = None,
+    note: str | None = None,
+) -> ImportResult:
+    """Take in the CSV files in `folder`, all or nothing; in force for every message received afterwards.
+
+    Raises InputFileError naming every problem by file and line.
+    """
+    codes = codes or RegistryCodes()
+    return _import(connection, read_folder(folder, codes), actor, codes, note)
+
+
+def import_quota_file(
+    connection: Connection, path: Path, actor: str, codes: RegistryCodes | None = None
+) -> ImportResult:
+    """Take in one file of the form of quotas.csv, as `import_registry` does."""
+    codes = codes or RegistryCodes()
+    files = RegistryFiles()
+    files.quotas = read_file(path, QUOTAS, codes, files.problems)
+    return _import(connection, files, actor, codes, f"quotas from {path.name}")
+
+
+def check_registry(
+    connection: Connection | None, folder: Path, codes: RegistryCodes | None = None
+) -> dict[str, Counts]:
+    """What `import_registry` would do, changing nothing; without a connection, against an empty registry.
+
+    Raises InputFileError naming every problem by file and line.
+    """
+    codes = codes or RegistryCodes()
+    files = read_folder(folder, codes)
+    if connection is None:
+        return _planned(RegistryState(), files, codes).counts
+    with connection.transaction(), connection.cursor() as cursor:
+        return _planned(load_state(cursor), files, codes).counts
+
+
+def _import(
+    connection: Connection, files: RegistryFiles, actor: str, codes: RegistryCodes, note: str | None
+) -> ImportResult:
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock(%s)", (locks.REGISTRY_IMPORT,))
+        plan = _planned(load_state(cursor), files, codes)
+        if not any(plan.changed.values()):
+            return ImportResult(None, plan.counts)
+        for kind in KINDS:
+            _write_rows(cursor, kind, [getattr(plan.after, KINDS[kind])[key] for key in plan.changed[kind]])
+        _write_effects(cursor, plan)
+        version = _write_version(cursor, plan, actor, note)
+        # From here to the commit no reading is judged or placed by the registry as it was.
+        cursor.execute("select pg_advisory_xact_lock(%s)", (locks.REGISTRY,))
+    return ImportResult(version, plan.counts)
+
+
+def _planned(before: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> _Plan:
+    after = before.overlaid(files)
+    problems = [*files.problems, *misfits(after, files, codes)]
+    if problems:
+        raise InputFileError(problems)
+    plan = _Plan(before, after, {})
+    for kind, attribute in KINDS.items():
+        plan.changed[kind], plan.counts[kind] = _compared(
+            getattr(before, attribute), getattr(files, attribute)
+        )
+    return plan
+
+
+def _compared(stored: Mapping[Key, Any], rows: Mapping[Key, Any]) -> tuple[list[Key], Counts]:
+    new = [key for key in rows if key not in stored]
+    changed = [key for key, row in rows.items() if key in stored and stored[key] != row.value]
+    return new + changed, Counts(len(new), len(changed), len(rows) - len(new) - len(changed))
+
+
+def _columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Rows of one frozen type as columns by field."""
+    return {f.name: [getattr(row, f.name) for row in rows] for f in fields(rows[0])}
+
+
+def _write_rows(cursor: Cursor, kind: str, rows: Sequence[Any]) -> None:
+    if not rows:
+        return
+    columns = _columns(rows)
+    if kind == "quota":
+        columns["base_years"] = ["{" + ",".join(map(str, years)) + "}" for years in columns["base_years"]]
+    cursor.execute(query(f"registry_upsert_{kind}"), columns)
+    if kind == "point":
+        cursor.execute(query("registry_set_parents"), columns)
+
+
+# ---------------------------------------------------------------- what it means for energy
+
+
+def _write_effects(cursor: Cursor, plan: _Plan) -> None:
+    """Rewrite the spans of the touched sites, and mark what of their energy may differ."""
+    sites = touched_sites(plan.before, plan.after, plan.changed)
+    if not sites:
+        return
+    old, new = plans_of(plan.before, sites), plans_of(plan.after, sites)
+    site_ids = _ids(cursor, "select site_code, site_id from nengliu.site where site_code = any(%s)", sites)
+    codes = {code for plans in (old, new) for p in plans.values() for code in p.points}
+    point_ids = _ids(
+        cursor, "select point_code, point_id from nengliu.point where point_code = any(%s)", codes
+    )
+    points = [
+        (point_ids[code], *span) for p in new.values() for code in p.points for span in p.installed(code)
+    ]
+    roots = [
+        (site_ids[site], item, point_ids[code], *span)
+        for site, p in new.items()
+        for (item, code), spans in p.roots().items()
+        for span in spans
+    ]
+    cursor.execute("delete from nengliu.root_span where site_id = any(%s)", (list(site_ids.values()),))
+    cursor.execute("delete from nengliu.point_span where point_id = any(%s)", (list(point_ids.values()),))
+    _copy_spans(cursor, "nengliu.point_span", ("point_id",), points)
+    _insert_roots(cursor, roots)
+    changes = [
+        (site_ids[site], point_ids[code], *span)
+        for site in sites
+        for code, spans in affected(old[site], new[site]).items()
+        for span in spans
+    ]
+    _copy_spans(cursor, "nengliu.change", ("site_id", "point_id"), changes)
+
+
+def _ids(cursor: Cursor, text: str, codes: Iterable[str]) -> dict[str, int]:
+    cursor.execute(text, (list(codes),))
+    return dict(cursor.fetchall())
+
+
+def _copy_spans(cursor: Cursor, table: str, keys: tuple[str, ...], rows: Sequence[tuple[int, ...]]) -> None:
+    """COPY rows of integer keys and a span; for `change` both ends are included."""
+    if not rows:
+        return
+    table_of = np.array(rows, dtype=np.int64)
+    columns = {key: ("int4", table_of[:, i]) for i, key in enumerate(keys)}
+    columns["from_ts"] = ("timestamptz", table_of[:, -2])
+    columns["to_ts"] = ("timestamptz", table_of[:, -1])
+    copy_in(cursor, table, columns)
+
+
+def _insert_roots(cursor: Cursor, roots: Sequence[tuple[int, str, int, int, int]]) -> None:
+    if not roots:
+        return
+    names = ("site_id", "item_code", "point_id", "from_us", "to_us")
+    columns = dict(zip(names, map(list, zip(*roots, strict=True)), strict=True))
+    cursor.execute(query("registry_insert_roots"), columns | {"start": START, "end": END})
+
+
+# ---------------------------------------------------------------- versions
+
+
+def _write_version(cursor: Cursor, plan: _Plan, actor: str, note: str | None) -> int:
+    cursor.execute(
+        "insert into nengliu.registry_version (actor, note) values (%s, %s) returning version", (actor, note)
+    )
+    row = cursor.fetchone()
+    assert row is not None
+    version: int = row[0]
+    records = [
+        (kind, _key_text(key), _row_json(getattr(plan.before, KINDS[kind]).get(key)), _row_json(rows[key]))
+        for kind in KINDS
+        for rows in [getattr(plan.after, KINDS[kind])]
+        for key in plan.changed[kind]
+    ]
+    columns = dict(
+        zip(("kind", "key", "before", "after"), map(list, zip(*records, strict=True)), strict=True)
+    )
+    cursor.execute(query("registry_record_changes"), columns | {"version": version})
+    return version
+
+
+def _key_text(key: Key) -> str:
+    return json.dumps([_plain(part) for part in key], ensure_ascii=False)
+
+
+def _row_json(row: Any) -> Jsonb | None:
+    return None if row is None else Jsonb({name: _plain(cell) for name, cell in asdict(row).items()})
+
+
+def _plain(cell: Any) -> Any:
+    return cell.isoformat() if isinstance(cell, date | datetime) else cell

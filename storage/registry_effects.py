@@ -1,0 +1,116 @@
+"""What an import of the registry changes in energy: spans of points and roots, and which times to derive
+again. Pure.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from metering.meters import Installation, Point
+from metering.registers import Role
+from metering.spans import PlacedPoint, Span, root_spans, symmetric_difference, union
+from storage.registry_state import Key, RegistryState
+
+
+@dataclass(frozen=True, slots=True)
+class SitePlan:
+    """The points of a site with the installations that energy is taken from (not void, no instant
+    registers).
+    """
+
+    points: dict[str, Point] = field(default_factory=dict)
+    installations: dict[str, dict[Key, Installation]] = field(default_factory=dict)
+
+    def installed(self, point_code: str) -> list[Span]:
+        """When a register is installed that the point's consumption is taken from (normal)."""
+        counted = (Role.TOTAL, Role.TARIFF)
+        rows = self.installations.get(point_code, {}).values()
+        return union(i.span for i in rows if i.kind.role in counted)
+
+    def roots(self) -> dict[tuple[str, str], list[Span]]:
+        """When each point counts for an item of the site: (item, point code) -> spans."""
+        placed = {
+            code: PlacedPoint(p.item_code, p.parent_point_code, self.installed(code))
+            for code, p in self.points.items()
+        }
+        return root_spans(placed)
+
+
+def plans_of(state: RegistryState, site_codes: Iterable[str]) -> dict[str, SitePlan]:
+    """The plans of the given sites; a site without points has an empty one."""
+    plans = {code: SitePlan() for code in site_codes}
+    for point in state.points.values():
+        if point.site_code in plans:
+            plans[point.site_code].points[point.point_code] = point
+    for key, installation in state.installations.items():
+        point = state.points[installation.point_code,]
+        if (
+            point.site_code in plans
+            and not installation.is_void
+            and installation.kind.role is not Role.INSTANT
+        ):
+            plans[point.site_code].installations.setdefault(point.point_code, {})[key] = installation
+    return plans
+
+
+def touched_sites(before: RegistryState, after: RegistryState, keys: Mapping[str, Iterable[Key]]) -> set[str]:
+    """Sites whose energy the changed rows may touch; `keys`: keys of changed rows by kind."""
+    points = {p for key in keys["point"] for p in (before.points.get(key), after.points.get(key)) if p}
+    for key in keys["installation"]:
+        for state in (before, after):
+            if key in state.installations:
+                points.add(state.points[state.installations[key].point_code,])
+    sites = {p.site_code for p in points}
+    # A point that moved between sites belongs to the one of before, too.
+    return sites | {q.site_code for p in points if (q := before.points.get((p.point_code,)))}
+
+
+def affected(before: SitePlan, after: SitePlan) -> dict[str, list[Span]]:
+    """When the energy of each point, or what it counts for, may differ: point code -> normal list, never
+    empty.
+    """
+    spans: dict[str, list[Span]] = defaultdict(list)
+    for code in {**before.points, **after.points}:
+        spans[code] += _energy_change(before, after, code)
+    old, new = before.roots(), after.roots()
+    for item, code in {**old, **new}:
+        spans[code] += symmetric_difference(old.get((item, code), []), new.get((item, code), []))
+    return {code: merged for code, found in spans.items() if (merged := union(found))}
+
+
+def _energy_change(before: SitePlan, after: SitePlan, code: str) -> list[Span]:
+    old, new = before.installations.get(code, {}), after.installations.get(code, {})
+    changed = [span for key in {**old, **new} for span in _row_change(old.get(key), new.get(key))]
+    was, now = before.points.get(code), after.points.get(code)
+    if (
+        was is None
+        or now is None
+        or (was.item_code, was.rated_per_hour) != (now.item_code, now.rated_per_hour)
+    ):
+        changed += [i.span for rows in (old, new) for i in rows.values()]
+    return changed
+
+
+def _row_change(old: Installation | None, new: Installation | None) -> list[Span]:
+    """When an installation row that is new, gone or changed gives other energy."""
+    if old is None or new is None:
+        return [i.span for i in (old, new) if i]
+    if (
+        replace(
+            new,
+            removed_at=old.removed_at,
+            end_value=old.end_value,
+            gateway=old.gateway,
+            protocol=old.protocol,
+        )
+        != old
+    ):
+        return [old.span, new.span]
+    ends = symmetric_difference([old.span], [new.span])
+    if not ends and old.end_value != new.end_value:
+        # Only the value at the end moved: the step that it closes.
+        end = new.span[1]
+        return [(end - 1, end)]
+    return ends
