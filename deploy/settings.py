@@ -29,41 +29,76 @@ class Clock(StrEnum):
 class Settings(BaseSettings):
     """Settings of one node. Each field is NENGLIU_<NAME> in the environment and <name> in the TOML file."""
 
-    model_config = SettingsConfigDict(env_prefix="NENGLIU_", extra="forbid", toml_file="nengliu.toml", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="NENGLIU_", extra="forbid", toml_file="nengliu.toml", frozen=True
+    )
 
     node: str = Field("beijing", description="name of this node, the code of its city level")
-    timezone: str = Field("Asia/Shanghai", description="local time zone of days and months; whole-hour offsets")
+    timezone: str = Field(
+        "Asia/Shanghai", description="local time zone of days and months; whole-hour offsets"
+    )
     clock: Clock = Field(Clock.WALL, description="wall, or event for replays of past years")
-    event_patience: float = Field(600.0, gt=0, description="s of silence before a gateway leaves the event clock")
+    event_patience: float = Field(
+        600.0, gt=0, description="s of silence before a gateway leaves the event clock"
+    )
     language: str = Field("zh", pattern="^(zh|en)$", description="language of texts for people: zh or en")
 
     state_dir: Path = Field(Path(".nengliu"), description="everything a local stack keeps")
     programs_dir: Path = Field(
         Path(sys.prefix) / "nengliu-programs", description="where the servers' programs are installed"
     )
-    debian_mirror: str | None = Field(None, description="Debian mirror for the servers' packages; default: the host's")
+    debian_mirror: str | None = Field(
+        None, description="Debian mirror for the servers' packages; default: the host's"
+    )
 
     host: str = Field("127.0.0.1", description="address that local servers and metrics listen on")
-    mqtt_port: int = Field(21883, ge=0, le=65535, description="port of the local Mosquitto; 0: any free one, kept")
-    kafka_port: int = Field(29092, ge=0, le=65535, description="port of the local Kafka; 0: any free one, kept")
-    kafka_controller_port: int = Field(0, ge=0, le=65535, description="port of Kafka's controller; 0: any, kept")
-    postgres_port: int = Field(25432, ge=0, le=65535, description="port of the local PostgreSQL; 0: any, kept")
-    prometheus_port: int = Field(29090, ge=0, le=65535, description="port of the local Prometheus; 0: any, kept")
+    mqtt_port: int = Field(
+        21883, ge=0, le=65535, description="port of the local Mosquitto; 0: any free one, kept"
+    )
+    kafka_port: int = Field(
+        29092, ge=0, le=65535, description="port of the local Kafka; 0: any free one, kept"
+    )
+    kafka_controller_port: int = Field(
+        0, ge=0, le=65535, description="port of Kafka's controller; 0: any, kept"
+    )
+    postgres_port: int = Field(
+        25432, ge=0, le=65535, description="port of the local PostgreSQL; 0: any, kept"
+    )
+    prometheus_port: int = Field(
+        29090, ge=0, le=65535, description="port of the local Prometheus; 0: any, kept"
+    )
     bridge_metrics_port: int = Field(0, ge=0, le=65535, description="metrics of the bridge; 0: any, kept")
     writer_metrics_port: int = Field(0, ge=0, le=65535, description="metrics of the writer; 0: any, kept")
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="metrics of the worker; 0: any, kept")
 
-    database_url: SecretStr | None = Field(None, description="existing database, pipeline role; default: local stack")
-    database_owner_url: SecretStr | None = Field(None, description="the same for migrations; default: database_url")
+    database_url: SecretStr | None = Field(
+        None, description="existing database, pipeline role; default: local stack"
+    )
+    database_owner_url: SecretStr | None = Field(
+        None, description="the same for migrations; default: database_url"
+    )
     read_url: SecretStr | None = Field(None, description="the same, read-only role; default: database_url")
-    kafka_bootstrap: str | None = Field(None, description="existing Kafka, host:port[,host:port]; default: local stack")
+    kafka_bootstrap: str | None = Field(
+        None, description="existing Kafka, host:port[,host:port]; default: local stack"
+    )
     mqtt_url: SecretStr | None = Field(
         None, description="existing broker, mqtt://user:password@host:port; default: local stack"
     )
     mqtt_admin_url: SecretStr | None = Field(
         None, description="the same with the dynamic-security admin's user; default: local stack"
     )
-    kafka_topic_prefix: str = Field("", description="put before each topic's name, where systems share a Kafka")
+    bridge_id: str = Field(
+        "1",
+        pattern=r"^[A-Za-z0-9._-]{1,40}$",
+        description="tells the bridges of one broker apart; the broker keeps each one's session by it",
+    )
+    mqtt_filters: dict[str, str] = Field(
+        default_factory=dict,
+        description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",
+    )
+    kafka_topic_prefix: str = Field(
+        "", description="put before each topic's name, where systems share a Kafka"
+    )
     kafka_partitions: int = Field(6, ge=1, description="partitions of each topic, when created")
     kafka_replication: int = Field(1, ge=1, description="replicas of each topic, when created")
 
@@ -85,8 +120,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order of precedence: explicit arguments, environment, TOML file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
@@ -110,5 +145,7 @@ def setting_sources() -> dict[str, str]:
     toml = TomlConfigSettingsSource(Settings)()
     sources.update(dict.fromkeys(toml, str(Settings.model_config.get("toml_file"))))
     names = {name.upper() for name in os.environ}
-    sources.update({field: "environment" for field in Settings.model_fields if f"NENGLIU_{field.upper()}" in names})
+    sources.update(
+        {field: "environment" for field in Settings.model_fields if f"NENGLIU_{field.upper()}" in names}
+    )
     return sources

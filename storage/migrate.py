@@ -1,4 +1,6 @@
-"""Numbered migrations: storage/migrations/NNNN_name.sql, each applied once, in order, in a transaction of its own."""
+"""Numbered migrations: storage/migrations/NNNN_name.sql, each applied once, in order, in its own
+transaction.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +55,9 @@ def migrate(
 ) -> list[str]:
     """Apply what is missing and write who this node is; the names applied.
 
-    `conn` belongs to the owner of the database and is idle. Raises SettingError where the time zone cannot be used
-    or differs from the one the data was made with, MigrationError where an applied migration has changed since.
+    `conn` belongs to the owner of the database and is idle. Raises SettingError where the time zone cannot be
+    used or differs from the one the data was made with, MigrationError where an applied migration has
+    changed.
     """
     require_whole_hours(timezone)
     migrations = shipped_migrations() if migrations is None else migrations
@@ -78,13 +81,12 @@ def migrate(
 
 
 def require_whole_hours(timezone: str) -> None:
-    """Refuse a zone some of whose offsets since 2000 are no whole hours: an hour must lie within one local day."""
+    """Refuse a zone with an offset since 2000 that is no whole hour: an hour must lie within one local
+    day.
+    """
     zone = ZoneInfo(timezone)
-    moments = (
-        datetime(year, month, 1, tzinfo=UTC)
-        for year in range(2000, datetime.now(UTC).year + 2)
-        for month in range(1, 13)
-    )
+    years = range(2000, datetime.now(UTC).year + 2)
+    moments = (datetime(year, month, 1, tzinfo=UTC) for year in years for month in range(1, 13))
     for moment in moments:
         offset = moment.astimezone(zone).utcoffset()
         if offset is None or offset.total_seconds() % 3600:
@@ -100,7 +102,7 @@ def _prepare(conn: Connection) -> None:
     conn.execute("create extension if not exists timescaledb")
     for role in _ROLES:
         if not conn.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
-            conn.execute(f"create role {role} nologin")  # type: ignore[call-overload]  # names from _ROLES
+            conn.execute(f"create role {role} nologin")  # names from _ROLES
     conn.execute(
         "create table if not exists public.nengliu_migration ("
         " name text primary key, checksum text not null, applied_at timestamptz not null default clock_timestamp())"
@@ -129,7 +131,7 @@ def _apply(conn: Connection, migration: Migration) -> None:
     try:
         with conn.transaction():
             conn.execute("set local client_min_messages = warning")
-            conn.execute(migration.text)  # type: ignore[call-overload]  # our own file
+            conn.execute(migration.text)  # our own file
             conn.execute(
                 "insert into public.nengliu_migration (name, checksum) values (%s, %s)",
                 [migration.name, migration.checksum],

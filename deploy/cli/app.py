@@ -1,7 +1,7 @@
 """The `nengliu` command: puts the groups of commands together and turns errors into messages and exit codes.
 
-A command's module is imported only when that command is asked for, so that each starts fast and one that cannot be
-imported harms no other. Exit codes: 0 done, 1 found wanting, 2 wrong use.
+A command's module is imported only when that command is asked for, so that each starts fast and one that cannot
+be imported harms no other. Exit codes: 0 done, 1 found wanting, 2 wrong use.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-import click
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -56,11 +55,11 @@ COMMANDS: dict[str, Source] = {
 class LazyGroup(TyperGroup):
     """A group whose commands are imported when they are asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         """Names of the commands whose modules exist."""
         return [name for name, source in COMMANDS.items() if _exists(source)]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """The command, imported now."""
         source = COMMANDS.get(cmd_name)
         if source is None or not _exists(source):
@@ -73,7 +72,7 @@ def _exists(source: Source) -> bool:
     return importlib.util.find_spec(f"deploy.cli.{source.module}") is not None
 
 
-def _as_command(name: str, found: Any, text: str) -> click.Command:
+def _as_command(name: str, found: Any, text: str) -> Any:
     if isinstance(found, typer.Typer):
         command = get_command(found)
     else:

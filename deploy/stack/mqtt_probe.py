@@ -8,12 +8,19 @@ import struct
 
 from deploy.clients import MqttEndpoint
 
-_CONNECT, _CONNACK, _PUBLISH_QOS1, _PUBACK, _DISCONNECT = 0x10, 0x20, 0x32, 0x40, 0xE0
+_CONNECT = 0x10
+_CONNACK = 0x20
+_PUBLISH_QOS1 = 0x32
+_PUBACK = 0x40
+_DISCONNECT = 0xE0
 _REFUSED_FROM = 0x80
 
 
 def publish_once(endpoint: MqttEndpoint, topic: str | None, timeout_s: float = 5.0) -> None:
-    """Connect, and publish an empty message to `topic` unless it is None. Raises OSError where nobody answers, ValueError where the broker refuses."""
+    """Connect, and publish an empty message to `topic` unless it is None.
+
+    Raises OSError where nobody answers, ValueError where the broker refuses.
+    """
     with socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s) as wire:
         wire.sendall(_packet(_CONNECT, _connect_body(endpoint)))
         kind, body = _receive(wire)

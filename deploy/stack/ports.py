@@ -55,7 +55,8 @@ def choose_ports(settings: Settings, kept: Mapping[str, int], running: Iterable[
         if port and not ours and not is_free(settings.host, port):
             if wanted:
                 taken.append(
-                    f"port {port} is taken by another program: set {use.setting} to another port, or to 0 for any free one"
+                    f"port {port} is taken by another program: set {use.setting} to another port, "
+                    "or to 0 for any free one"
                 )
                 continue
             port = 0

@@ -107,4 +107,4 @@ def prepare_database(site: Site, database: str) -> None:
     """What only a superuser may do in a fresh database: the extension, and who may not use what of it."""
     script = files("deploy").joinpath("postgres/prepare_database.sql").read_text(encoding="utf-8")
     with connect_database(site.settings, "superuser", database=database) as connection:
-        connection.execute(script)  # type: ignore[arg-type]  # our own file
+        connection.execute(script)  # our own file

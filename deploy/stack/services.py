@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def settings_environment(site: Site) -> dict[str, str]:
             value = value.get_secret_value()
         if isinstance(value, Path):
             value = value.absolute()
+        if isinstance(value, dict):
+            value = json.dumps(value)
         if value is not None:
             variables[f"NENGLIU_{field.upper()}"] = str(value)
     return variables

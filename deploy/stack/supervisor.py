@@ -56,7 +56,7 @@ class Supervisor:
         }
 
     def apply(self, processes: Sequence[Process]) -> None:
-        """Make the supervisor run with exactly these processes known; those that changed are stopped, none is started."""
+        """Make the supervisor run and know exactly these processes; changed ones are stopped, none is started."""
         write_private(self._config, self._text(processes))
         if self.processes() is None:
             self._start()
