@@ -107,7 +107,8 @@ def hourly_energy(
     steps = register_steps(registers, readings, now_us)
     owners = np.asarray(owner, dtype=np.int64)
     counted = counted_spans(registers, owner)
-    parts = _clip(_counted_parts(steps, owners, counted, len(registers)), windows)
+    whole = _counted_parts(steps, owners, counted, len(registers))
+    parts = _clip(whole, windows)
     covered = _covered(parts, owners, counted, windows)
     hours = _sum_hours(parts, covered)
     installed = _overlap_s(
@@ -116,7 +117,7 @@ def hourly_energy(
     hours = HourEnergy(
         hours.owner, hours.hour_us, hours.consumption, hours.estimated, hours.covered_s, installed
     )
-    return hours, _open_ends(parts, calendar, _concurrent_owners(owners, counted))
+    return hours, _open_ends(whole, windows, calendar, _concurrent_owners(owners, counted))
 
 
 def counted_spans(registers: Sequence[InstalledRegister], owner: Sequence[int]) -> Spans:
@@ -308,13 +309,13 @@ def _overlap_s(owner: Ints, hour_us: Ints, spans: Spans) -> Floats:
     return seconds
 
 
-def _open_ends(parts: _Parts, calendar: LocalCalendar, concurrent: Bools) -> OpenEnergy:
-    """For each part, and each local day that ends after it began and before its step closed: what lies
-    before.
-    """
+def _open_ends(parts: _Parts, windows: Windows, calendar: LocalCalendar, concurrent: Bools) -> OpenEnergy:
+    """For each part, and each day end in its window between its start and its closing: what lies before."""
     ends = calendar.day_start_us
-    first = np.searchsorted(ends, parts.from_us, "right")
-    n = np.maximum(np.searchsorted(ends, parts.closing_us, "left") - first, 0)
+    after = np.maximum(parts.from_us, windows.from_us[parts.owner])
+    before = np.minimum(parts.closing_us, windows.to_us[parts.owner])
+    first = np.searchsorted(ends, after, "right")
+    n = np.maximum(np.searchsorted(ends, before, "left") - first, 0)
     piece = np.repeat(np.arange(len(n)), n)
     end_ix = first[piece] + _ranks(n)
     begin = np.maximum(parts.from_us[piece], calendar.year_start_us[end_ix - 1])

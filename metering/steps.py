@@ -219,7 +219,10 @@ def _unread(registers: Sequence[InstalledRegister], readings: RegisterReadings, 
     return [
         n
         for n, r in enumerate(registers)
-        if r.end_value is None and readings.to_last[n] and r.installed_us < r.until_us <= now_us
+        if r.end_value is None
+        and readings.to_last[n]
+        and r.removed_us is not None
+        and r.installed_us < r.removed_us <= now_us
     ]
 
 
@@ -230,7 +233,7 @@ def _with_unread_ends(
     steps: Steps,
     now_us: int,
 ) -> Steps:
-    """The steps, and for each register removed without an end_value one from its last reading to its removal."""
+    """The steps, and for each register removed without an end_value one more, up to its removal."""
     ends: list[tuple[int, int, int, float]] = []
     for ix in _unread(registers, readings, now_us):
         after = int(np.searchsorted(found.register_ix, ix, "right"))

@@ -1,0 +1,179 @@
+"""The derivation: what changed becomes energy, at every level, in one transaction for each batch of sites.
+
+Readings and registry edits mark what they change (nengliu.change). A worker claims sites that wait, takes
+their marks, derives again exactly the hours that these can touch, and rolls them up. Sites are locked by row,
+so any number of workers run side by side; a worker that dies leaves the marks where they were.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from metering.calendar import LocalCalendar, local_calendar
+from metering.errors import NengliuError
+from metering.instants import to_us
+from storage.point_hours import derive_points, plan_jobs
+from storage.rollup import make_work_tables, write_points, write_sites
+from storage.sql import query
+from storage.touched import Change, Places, load_registers, touched_hours
+
+
+@dataclass(frozen=True, slots=True)
+class DeriveOptions:
+    """Bounds of a batch: sites and hours of points in a transaction, readings in memory at a time.
+
+    whole_hours: how many hours a change without bounds counts for.
+    """
+
+    sites: int = 500
+    point_hours: int = 400_000
+    readings: int = 1_000_000
+    whole_hours: int = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class DeriveResult:
+    """What a batch did: sites taken, changes they had, readings read, hours of points that came out
+    differently.
+    """
+
+    sites: int = 0
+    changes: int = 0
+    readings: int = 0
+    hours: int = 0
+    seconds: float = 0.0
+
+
+class Deriver:
+    """Derives what changed, batch by batch. Not for use by several threads at once."""
+
+    def __init__(
+        self, connect: Callable[[], psycopg.Connection[Any]], options: DeriveOptions | None = None
+    ) -> None:
+        self._connect = connect
+        self._options = options or DeriveOptions()
+        self._connection: psycopg.Connection[Any] | None = None
+        self._calendar: LocalCalendar | None = None
+
+    def run_once(self) -> DeriveResult:
+        """Derive one batch of the sites that have waited longest; DeriveResult() where nothing waits.
+
+        Raises psycopg.OperationalError where the database is away; then nothing was changed.
+        """
+        started = time.monotonic()
+        connection = self._ready()
+        try:
+            with connection.transaction(), connection.cursor() as cursor:
+                result = self._batch(cursor)
+        except psycopg.Error:
+            self.close()
+            raise
+        return DeriveResult(
+            result.sites, result.changes, result.readings, result.hours, time.monotonic() - started
+        )
+
+    def run_all(self) -> DeriveResult:
+        """Derive until nothing waits that no other worker has."""
+        started = time.monotonic()
+        total = DeriveResult()
+        while (done := self.run_once()).sites:
+            total = DeriveResult(
+                total.sites + done.sites,
+                total.changes + done.changes,
+                total.readings + done.readings,
+                total.hours + done.hours,
+            )
+        return DeriveResult(
+            total.sites, total.changes, total.readings, total.hours, time.monotonic() - started
+        )
+
+    def close(self) -> None:
+        """Give the connection up; the next run makes another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _ready(self) -> psycopg.Connection[Any]:
+        if self._connection is None or self._connection.closed:
+            connection = self._connect()
+            connection.prepare_threshold = None  # plans depend on the bounds of time
+            make_work_tables(connection)
+            self._connection = connection
+        return self._connection
+
+    def _batch(self, cursor: psycopg.Cursor[Any]) -> DeriveResult:
+        if cursor.execute("select exists (select from nengliu.change where site_id is null)").fetchone() == (
+            True,
+        ):
+            cursor.execute(query("derive_adopt"))
+        claimed = self._claim(cursor)
+        if not claimed:
+            return DeriveResult()
+        cursor.execute(query("derive_take"), {"sites": claimed})
+        changes = [Change(*row) for row in cursor]
+        calendar, now_us = self._clock(cursor)
+        places = _places(cursor, claimed, changes)
+        touched = touched_hours(cursor, changes, places, now_us)
+        _hand_over(cursor, touched.elsewhere)
+        readings = hours = 0
+        for jobs in plan_jobs(touched.points, places.registers, now_us, self._options.readings):
+            derived = derive_points(cursor, jobs, places.registers, touched.last, calendar, now_us)
+            hours += write_points(cursor, derived, calendar)
+            readings += derived.readings
+        write_sites(cursor, touched.sites)
+        return DeriveResult(len(claimed), len(changes), readings, hours)
+
+    def _claim(self, cursor: psycopg.Cursor[Any]) -> list[int]:
+        """Lock waiting sites, the oldest first, until the batch is full: in growing helpings, so as to lock
+        few.
+        """
+        claimed: list[int] = []
+        budget, helping = float(self._options.point_hours), 4
+        while budget > 0 and len(claimed) < self._options.sites:
+            helping = min(helping, self._options.sites - len(claimed))
+            cursor.execute(
+                query("derive_claim"),
+                {"claimed": claimed, "sites": helping, "whole_hours": self._options.whole_hours},
+            )
+            rows = cursor.fetchall()
+            claimed.extend(row[0] for row in rows)
+            budget -= sum(row[1] for row in rows)
+            if len(rows) < helping:
+                break
+            helping *= 4
+        return claimed
+
+    def _clock(self, cursor: psycopg.Cursor[Any]) -> tuple[LocalCalendar, int]:
+        row = cursor.execute("select timezone, clock_timestamp() from nengliu.node").fetchone()
+        if row is None:
+            raise NengliuError("the database has no row in nengliu.node; run `nengliu migrate`")
+        zone: str = row[0]
+        now: datetime = row[1]
+        if self._calendar is None or self._calendar.zone != zone:
+            self._calendar = local_calendar(zone)
+        return self._calendar, to_us(now)
+
+
+def _places(cursor: psycopg.Cursor[Any], claimed: Sequence[int], changes: Sequence[Change]) -> Places:
+    series = {c.series_id for c in changes if c.series_id is not None}
+    registers = load_registers(cursor, claimed, sorted(series))
+    named = sorted({c.point_id for c in changes if c.point_id is not None})
+    cursor.execute("select point_id, site_id from nengliu.point where point_id = any (%s)", (named,))
+    return Places.of(registers, dict(cursor.fetchall()), set(claimed))
+
+
+def _hand_over(cursor: psycopg.Cursor[Any], changes: Sequence[Change]) -> None:
+    """Mark points of sites that are not in this batch, so that the worker that claims those sites derives
+    them.
+    """
+    for change in changes:
+        cursor.execute(
+            query("derive_mark"),
+            {"site": change.site_id, "point": change.point_id, "from": change.from_us, "to": change.to_us},
+        )

@@ -1,0 +1,15 @@
+-- Sites with changes, the one that waits longest first, that no other worker has; locked until the transaction ends.
+-- hours: about how many hours of points their changes span.
+select s.site_id, w.hours
+from (
+    select site_id, min(change_id) as first,
+           sum(case when from_ts = '-infinity' or to_ts = 'infinity' then %(whole_hours)s
+                    else extract(epoch from to_ts - from_ts) / 3600 + 2 end)::float8 as hours
+    from nengliu.change
+    where site_id is not null and site_id <> all (%(claimed)s)
+    group by site_id
+) w
+join nengliu.site s using (site_id)
+order by w.first
+limit %(sites)s
+for no key update of s skip locked

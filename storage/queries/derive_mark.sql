@@ -1,0 +1,9 @@
+-- A change of a point; times in microseconds since 1970, without bound as -2^62 and 2^62.
+insert into nengliu.change (site_id, point_id, from_ts, to_ts)
+values (
+    %(site)s, %(point)s,
+    case when %(from)s <= -4611686018427387904 then '-infinity'
+         else timestamptz 'epoch' + %(from)s::bigint * interval '1 microsecond' end,
+    case when %(to)s >= 4611686018427387904 then 'infinity'
+         else timestamptz 'epoch' + %(to)s::bigint * interval '1 microsecond' end
+)

@@ -1,0 +1,8 @@
+-- The changes of claimed sites; times in microseconds since 1970, without bound as -2^62 and 2^62.
+delete from nengliu.change
+where site_id = any (%(sites)s)
+returning site_id, series_id, point_id,
+    case when from_ts = '-infinity' then -4611686018427387904
+         else (extract(epoch from from_ts) * 1000000)::bigint end,
+    case when to_ts = 'infinity' then 4611686018427387904
+         else (extract(epoch from to_ts) * 1000000)::bigint end

@@ -1,0 +1,14 @@
+-- The local days, months and years that the windows of sites touch.
+insert into derive_touch
+select grain, id, lower(days), upper(days),
+       lower(days)::timestamp at time zone nengliu.local_zone(),
+       upper(days)::timestamp at time zone nengliu.local_zone()
+from (
+    select g.grain, w.site_id as id, unnest(range_agg(daterange(
+        date_trunc(g.grain::text, w.from_ts at time zone nengliu.local_zone())::date,
+        (date_trunc(g.grain::text, (w.to_ts - interval '1 microsecond') at time zone nengliu.local_zone())
+         + ('1 ' || g.grain)::interval)::date))) as days
+    from derive_site_window w
+    cross join unnest(enum_range(null::nengliu.grain)) g (grain)
+    group by g.grain, w.site_id
+) t

@@ -1,0 +1,132 @@
+"""Writes derived hours and rolls them up, set by set: point -> days, months, years -> site and item -> the
+same.
+
+Every statement writes the rows that differ and no others, and takes away those that are no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import numpy as np
+import psycopg
+
+from metering.calendar import LocalCalendar
+from metering.spans import END, START, Span
+from storage.copying import copy_in
+from storage.point_hours import PointHours
+from storage.slices import bound
+from storage.sql import query
+
+#: PostgreSQL counts dates in days from here.
+_PG_DAY = date(2000, 1, 1)
+#: Local days begin and end within this of UTC days: plain bounds are widened by it.
+_DAY_US = 36 * 3_600_000_000
+
+_WORK_TABLES = ("derive_window", "derive_hour", "derive_open", "derive_touch")
+
+
+def make_work_tables(connection: psycopg.Connection[Any]) -> None:
+    """The temporary tables of this session."""
+    with connection.transaction():
+        connection.execute("set local client_min_messages = warning")
+        connection.execute(query("derive_temp"))
+
+
+def write_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> int:
+    """Put the derived windows of points in place, with their days, months and years; the number of hours
+    changed.
+    """
+    _empty(cursor, _WORK_TABLES)
+    _fill(cursor, derived, calendar)
+    windows = [job.window for job in derived.jobs]
+    span = _plain_bounds(windows)
+    cursor.execute(query("derive_point_hour"), span)
+    row = cursor.fetchone()
+    cursor.execute(query("derive_touch_points"))
+    cursor.execute(query("derive_point_day"), _widened(windows))
+    for grain, finer in (("month", "day"), ("year", "month")):
+        cursor.execute(query("derive_point_period"), {"grain": grain, "finer": finer})
+    cursor.execute(query("derive_point_open"))
+    return int(row[0]) if row else 0
+
+
+def write_sites(cursor: psycopg.Cursor[Any], sites: Mapping[int, Sequence[Span]]) -> None:
+    """Roll the points' hours in the windows of sites up into sites and items."""
+    windows = [(site, span) for site, spans in sites.items() for span in spans]
+    if not windows:
+        return
+    _empty(cursor, ("derive_touch", "derive_site_window", "derive_root", "derive_root_level"))
+    _windows_in(cursor, "derive_site_window", "site_id", windows)
+    cursor.execute(query("derive_roots"), {"sites": list(sites)})
+    spans = [span for _, span in windows]
+    cursor.execute(query("derive_site_hour"), _plain_bounds(spans))
+    cursor.execute(query("derive_touch_sites"))
+    cursor.execute(query("derive_site_day"), _widened(spans))
+    for grain, finer in (("month", "day"), ("year", "month")):
+        cursor.execute(query("derive_site_period"), {"grain": grain, "finer": finer})
+    cursor.execute(query("derive_site_open"))
+
+
+def _empty(cursor: psycopg.Cursor[Any], tables: Sequence[str]) -> None:
+    cursor.execute(f"truncate {', '.join(tables)}")
+
+
+def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+    point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
+    _windows_in(cursor, "derive_window", "point_id", [(job.point_id, job.window) for job in derived.jobs])
+    hours, opens = derived.hours, derived.opens
+    copy_in(
+        cursor,
+        "derive_hour",
+        {
+            "point_id": ("int4", point[hours.owner]),
+            "hour": ("timestamptz", hours.hour_us),
+            "consumption": ("float8", hours.consumption),
+            "estimated": ("float8", hours.estimated),
+            "covered_s": ("float8", hours.covered_s),
+            "installed_s": ("float8", hours.installed_s),
+        },
+    )
+    if len(opens.owner):
+        first_day = (calendar.first_day - _PG_DAY).days
+        copy_in(
+            cursor,
+            "derive_open",
+            {
+                "point_id": ("int4", point[opens.owner]),
+                "day": ("int4", opens.day_ix + first_day),  # a date is an int4 on the wire
+                "consumption": ("float8", opens.consumption),
+                "covered_s": ("float8", opens.covered_s),
+            },
+        )
+
+
+def _windows_in(cursor: psycopg.Cursor[Any], table: str, key: str, windows: list[tuple[int, Span]]) -> None:
+    cursor.execute(
+        f"insert into {table} ({key}, from_ts, to_ts)"
+        " select * from unnest(%s::int[], %s::timestamptz[], %s::timestamptz[])",
+        (
+            [owner for owner, _ in windows],
+            [str(bound(span[0])) for _, span in windows],
+            [str(bound(span[1])) for _, span in windows],
+        ),
+    )
+
+
+def _plain_bounds(windows: Sequence[Span]) -> dict[str, Any]:
+    """What all windows lie in, as parameters."""
+    return {
+        "from_ts": bound(min((w[0] for w in windows), default=START)),
+        "to_ts": bound(max((w[1] for w in windows), default=END)),
+    }
+
+
+def _widened(windows: Sequence[Span]) -> dict[str, Any]:
+    """What the local days of all windows lie in, as parameters."""
+    return {
+        "from_ts": bound(min((w[0] for w in windows), default=START) - _DAY_US),
+        "to_ts": bound(max((w[1] for w in windows), default=END) + _DAY_US),
+    }
