@@ -230,19 +230,18 @@ class Bridge:
         metrics.IN_FLIGHT_BYTES.set(self._inflight.pending_bytes)
 
     def _send(self, out: Outgoing) -> None:
-        assert self._producer is not None
-        entries = out.entries
+        producer = self._producer
+        if producer is None:
+            raise ProducerFailedError("there is no producer")
         try:
-            self._producer.send(out.topic, out.key, out.value, self._reporter(entries))
+            producer.send(out.topic, out.key, out.value, self._reporter(producer, out.entries))
         except RecordTooLargeError:
-            for smaller in self._intake.too_large(out):
-                self._producer.send(
-                    smaller.topic, smaller.key, smaller.value, self._reporter(smaller.entries)
-                )
+            for small in self._intake.too_large(out):
+                producer.send(small.topic, small.key, small.value, self._reporter(producer, small.entries))
 
-    def _reporter(self, entries: list[Entry]) -> Callable[[BaseException | None], None]:
+    def _reporter(self, producer: Producer, entries: list[Entry]) -> Callable[[BaseException | None], None]:
         def report(error: BaseException | None) -> None:
-            self._settled.append((entries, error))
+            self._settled.append((producer, entries, error))
             self._wake()
 
         return report

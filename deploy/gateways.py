@@ -1,0 +1,268 @@
+"""Who may publish: gateways as users of Mosquitto's dynamic-security plugin, in force at once.
+
+Each gateway is a client and a role of its own with exactly the topics of the contract. Commands and answers
+are JSON on $CONTROL/dynamic-security/v1 (Mosquitto 2.0, plugins/dynamic-security).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from collectors.routes import Filter, ack_topic
+from deploy.clients import MqttEndpoint
+from metering.errors import DependencyAwayError, NengliuError
+
+CONTROL = "$CONTROL/dynamic-security/v1"
+RESPONSE = f"{CONTROL}/response"
+
+#: What a gateway publishes natively, below nl/v1/{gateway}/.
+NATIVE_UP = ("readings", "dlt645", "cjt188", "status")
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}\Z")
+_TIMEOUT_S = 10.0
+
+
+class GatewayError(NengliuError):
+    """A gateway cannot be added or removed; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A gateway's name, which is its MQTT user, and its password, shown once."""
+
+    gateway: str
+    password: str
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Raise GatewayError where a name cannot stand in a topic, an ACL and a Kafka key."""
+    for name in names:
+        if not _NAME.match(name):
+            raise GatewayError(
+                f"gateway name {name!r}: use 1 to 64 letters, digits and . _ : @ -, a letter or digit first"
+            )
+    if doubled := sorted({n for n in names if list(names).count(n) > 1}):
+        raise GatewayError(f"named twice: {', '.join(doubled)}")
+
+
+def acls_of(gateway: str, extra_filters: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """The rights of one gateway: its own native topics up, its acknowledgements down, its part of each
+    extra filter.
+    """
+
+    def allow(kind: str, topic: str) -> dict[str, Any]:
+        return {"acltype": kind, "topic": topic, "priority": 0, "allow": True}
+
+    up = [f"nl/v1/{gateway}/{leaf}" for leaf in NATIVE_UP] + [Filter(f).of(gateway) for f in extra_filters]
+    return [
+        *(allow("publishClientSend", topic) for topic in up),
+        allow("subscribeLiteral", ack_topic(gateway)),
+        allow("publishClientReceive", ack_topic(gateway)),
+    ]
+
+
+class SecurityDesk:
+    """A connection as the plugin's admin. Use it as a context manager. Raises DependencyAwayError."""
+
+    def __init__(self, endpoint: MqttEndpoint) -> None:
+        self._endpoint = endpoint
+        self._answers: list[dict[str, Any]] = []
+        self._changed = threading.Condition()
+        self._state = "connecting"
+        client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client.username_pw_set(endpoint.username, endpoint.password)
+        client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
+        client.on_message = self._answered
+        self._client = client
+
+    def __enter__(self) -> SecurityDesk:
+        e = self._endpoint
+        try:
+            self._client.connect(e.host, e.port, keepalive=30)
+        except OSError as error:
+            raise DependencyAwayError(
+                f"MQTT at {e.host}:{e.port} cannot be reached ({error}); "
+                "run `nengliu up`, or check NENGLIU_MQTT_ADMIN_URL"
+            ) from error
+        self._client.loop_start()
+        self._await_state()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _await_state(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._state != "connecting", _TIMEOUT_S)
+        if self._state != "ready":
+            self.__exit__(None, None, None)
+            raise DependencyAwayError(
+                f"MQTT at {self._endpoint.host}:{self._endpoint.port} does not let {self._endpoint.username!r} "
+                f"administrate gateways ({self._state}): check NENGLIU_MQTT_ADMIN_URL and the dynamic-security plugin"
+            )
+
+    def _set_state(self, state: str) -> None:
+        with self._changed:
+            self._state = state
+            self._changed.notify_all()
+
+    def _connected(
+        self, client: paho.Client, _: Any, __: Any, reason: ReasonCode, ___: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._set_state(str(reason))
+        else:
+            client.subscribe(RESPONSE, qos=1)
+
+    def _subscribed(
+        self, _: Any, __: Any, ___: int, reasons: list[ReasonCode], ____: Properties | None
+    ) -> None:
+        self._set_state(str(reasons[0]) if reasons[0].is_failure else "ready")
+
+    def _answered(self, _: Any, __: Any, message: paho.MQTTMessage) -> None:
+        responses = json.loads(message.payload).get("responses", [])
+        with self._changed:
+            self._answers += responses
+            self._changed.notify_all()
+
+    def ask(self, commands: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Send commands in one message and return their answers in order; a refused one has "error"."""
+        tag = secrets.token_hex(8)
+        tagged = [{**c, "correlationData": f"{tag}-{i}"} for i, c in enumerate(commands)]
+        wanted = [c["correlationData"] for c in tagged]
+        self._client.publish(CONTROL, json.dumps({"commands": tagged}), qos=1)
+
+        def ours() -> dict[str, dict[str, Any]]:
+            return {
+                a["correlationData"]: a for a in self._answers if a.get("correlationData", "").startswith(tag)
+            }
+
+        with self._changed:
+            self._changed.wait_for(lambda: len(ours()) == len(wanted), _TIMEOUT_S)
+            answers = ours()
+            self._answers.clear()
+        if len(answers) != len(wanted):
+            raise DependencyAwayError(
+                f"MQTT at {self._endpoint.host}:{self._endpoint.port}: the dynamic-security plugin does not answer"
+            )
+        return [answers[w] for w in wanted]
+
+    def known(self) -> set[str]:
+        """Names of all clients."""
+        answer = self.ask([{"command": "listClients", "verbose": False, "count": -1, "offset": 0}])[0]
+        return set(answer["data"]["clients"])
+
+
+def role_of(gateway: str) -> str:
+    """The role that holds a gateway's rights."""
+    return f"gateway:{gateway}"
+
+
+def add_gateways(
+    endpoint: MqttEndpoint,
+    names: Sequence[str],
+    extra_filters: Iterable[str] = (),
+    new_password: bool = False,
+) -> list[Credential]:
+    """Let gateways publish, all of them or none. Raises GatewayError for one that exists, unless
+    `new_password`.
+
+    With `new_password` an existing gateway keeps its rights and gets another password; its live sessions
+    end.
+    """
+    check_names(names)
+    filters = list(extra_filters)
+    with SecurityDesk(endpoint) as desk:
+        there = desk.known() & set(names)
+        if there and not new_password:
+            raise GatewayError(
+                f"already there: {', '.join(sorted(there))}; nothing was added (--new-password gives another password)"
+            )
+        service = [n for n in there if not _is_gateway(desk, n)]
+        if service:
+            raise GatewayError(f"not gateways but users of the platform: {', '.join(sorted(service))}")
+        credentials = [Credential(name, secrets.token_urlsafe(24)) for name in names]
+        commands: list[dict[str, Any]] = []
+        for c in credentials:
+            if c.gateway in there:
+                commands += _renew(c, filters)
+            else:
+                commands += _create(c, filters)
+        _all_or_nothing(desk, commands, [n for n in names if n not in there])
+    return credentials
+
+
+def _is_gateway(desk: SecurityDesk, name: str) -> bool:
+    answer = desk.ask([{"command": "getClient", "username": name}])[0]
+    roles = answer.get("data", {}).get("client", {}).get("roles", [])
+    return any(r.get("rolename") == role_of(name) for r in roles)
+
+
+def _create(c: Credential, filters: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"command": "createRole", "rolename": role_of(c.gateway), "acls": acls_of(c.gateway, filters)},
+        {
+            "command": "createClient",
+            "username": c.gateway,
+            "password": c.password,
+            "roles": [{"rolename": role_of(c.gateway), "priority": 0}],
+        },
+    ]
+
+
+def _renew(c: Credential, filters: list[str]) -> list[dict[str, Any]]:
+    return [
+        {"command": "modifyRole", "rolename": role_of(c.gateway), "acls": acls_of(c.gateway, filters)},
+        {"command": "setClientPassword", "username": c.gateway, "password": c.password},
+        {"command": "disableClient", "username": c.gateway},
+        {"command": "enableClient", "username": c.gateway},
+    ]
+
+
+def _all_or_nothing(desk: SecurityDesk, commands: list[dict[str, Any]], new: list[str]) -> None:
+    answers = desk.ask(commands)
+    refused = [
+        f"{c['command']} {c.get('username', c.get('rolename'))}: {a['error']}"
+        for c, a in zip(commands, answers, strict=True)
+        if "error" in a
+    ]
+    if refused:
+        desk.ask([command for name in new for command in _delete(name)])
+        raise GatewayError(f"the broker refused, nothing was added: {'; '.join(refused)}")
+
+
+def _delete(name: str) -> list[dict[str, Any]]:
+    return [
+        {"command": "deleteClient", "username": name},
+        {"command": "deleteRole", "rolename": role_of(name)},
+    ]
+
+
+def remove_gateways(endpoint: MqttEndpoint, names: Sequence[str]) -> None:
+    """End gateways' sessions and rights, all of them or none. Raises GatewayError for one that is not
+    there.
+    """
+    check_names(names)
+    with SecurityDesk(endpoint) as desk:
+        missing = [n for n in names if n not in desk.known() or not _is_gateway(desk, n)]
+        if missing:
+            raise GatewayError(f"no such gateway: {', '.join(missing)}; nothing was removed")
+        answers = desk.ask([command for name in names for command in _delete(name)])
+        if refused := [a["error"] for a in answers if "error" in a]:
+            raise GatewayError(f"the broker refused: {'; '.join(refused)}")

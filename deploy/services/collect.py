@@ -1,0 +1,49 @@
+"""`nengliu collect`: the bridge, wired with the settings."""
+
+from __future__ import annotations
+
+import signal
+from threading import Event
+
+import structlog
+from prometheus_client import start_http_server
+
+from collectors.bridge import Bridge, BridgeOptions
+from collectors.routes import Routes
+from deploy.clients import kafka_bootstrap, mqtt_connection
+from deploy.logging import configure_logging
+from deploy.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def bridge_options(settings: Settings) -> BridgeOptions:
+    """How the bridge of these settings runs. Systems that share a broker are told apart by their topic
+    prefix.
+    """
+    endpoint = mqtt_connection(settings, "bridge")
+    scope = f"nengliu-{settings.kafka_topic_prefix}{settings.node}".replace("/", "-")
+    return BridgeOptions(
+        host=endpoint.host,
+        port=endpoint.port,
+        username=endpoint.username,
+        password=endpoint.password,
+        client_id=f"{scope}-bridge-{settings.bridge_id}",
+        bootstrap=kafka_bootstrap(settings),
+        topic_prefix=settings.kafka_topic_prefix,
+        share_group=scope,
+    )
+
+
+def main(settings: Settings) -> None:
+    """Run a bridge until SIGTERM or SIGINT."""
+    configure_logging(settings)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if settings.bridge_metrics_port:
+        start_http_server(settings.bridge_metrics_port, addr=settings.host)
+    bridge = Bridge(bridge_options(settings), Routes(settings.mqtt_filters), stop)
+    log.info("bridge_started", bridge_id=settings.bridge_id)
+    bridge.run()
+    log.info("bridge_stopped")
