@@ -104,7 +104,7 @@ pip_install() {
         "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --no-compile --progress-bar off \
             --require-hashes --no-deps -r "$root/$1" 2>&1 || echo "pip failed" >"$venv/failed"
     } </dev/null | tee "$venv/pip.log" | pip_progress "$count"
-    [ ! -e "$venv/failed" ] || fail "pip could not install $1: $(grep -i error "$venv/pip.log" | tail -n 3)
+    [ ! -e "$venv/failed" ] || fail "pip could not install $1: $(grep -i -e error -e 'no module' "$venv/pip.log" | tail -n 3)
 Is the network there? The whole of what pip said: $venv/pip.log"
 }
 
@@ -117,8 +117,8 @@ make_venv() {
     [ -n "$python" ] || fail "no Python >= 3.11 with venv on this machine or in its packages (Debian 12, Ubuntu 24.04 \
 and newer have one); set NENGLIU_PYTHON to one"
     say "… Python environment in $venv ($("$python" --version))"
-    if ! "$venv/bin/python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-        "$python" -m venv --clear --without-pip "$venv" && "$venv/bin/python" -m ensurepip -q >/dev/null 2>&1 ||
+    if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        "$python" -m venv --clear "$venv" >&2 ||
             fail "cannot make $venv; is the disk full, may the folder be written?"
     fi
     rm -f "$venv/failed" "$venv"/stamp.*
