@@ -96,6 +96,12 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",
     )
+    more_kinds: tuple[str, ...] = Field(
+        (), description="further kinds of sites that a registry may use; in the environment as JSON"
+    )
+    more_sectors: tuple[str, ...] = Field(
+        (), description="further sectors that a registry may use; in the environment as JSON"
+    )
     kafka_topic_prefix: str = Field(
         "", description="put before each topic's name, where systems share a Kafka"
     )

@@ -20,7 +20,7 @@ from metering.items import UNIT_FACTORS, is_item_code, item_unit
 from metering.registers import RegisterType, Role, register_table
 from metering.spans import END, Span
 
-_GATEWAY = re.compile(r"[^\s/+#$\x00-\x1f\x7f][^\s/+#\x00-\x1f\x7f]*\Z")
+_GATEWAY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}\Z")
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f])?\Z")
 _DISTRICT = re.compile(r"\d{6}\Z", re.ASCII)
 _SCOPES = ("city", "district:", "sector:")
@@ -44,12 +44,12 @@ class ImpossibleError(NengliuError, ValueError):
 
 
 def gateway_name_problem(name: str) -> str | None:
-    """Why `name` cannot be a gateway's: it is a user name and a level of MQTT topics. None where it can."""
-    if len(name) > NAME_LENGTH:
-        return f"gateway {name[:20]!r}… is longer than {NAME_LENGTH} characters"
-    if not _GATEWAY.match(name):
-        return f"gateway {name!r} cannot be part of a topic: no spaces, '/', '+', '#', leading '$', not empty"
-    return None
+    """Why `name` cannot be a gateway's: it is a user name, a level of MQTT topics, a Kafka key. None where it
+    can.
+    """
+    if _GATEWAY.match(name):
+        return None
+    return f"gateway {name[:80]!r}: use 1 to 64 letters, digits and . _ : @ -, a letter or digit first"
 
 
 def _refuse(problems: list[str | None]) -> None:

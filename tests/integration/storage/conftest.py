@@ -37,7 +37,9 @@ class Feed:
     position: int = 0
     seqs: itertools.count = field(default_factory=lambda: itertools.count(1))
 
-    def message(self, gateway, values, *, received_us=RECEIVED_US, seq=None, outbox=None, rejected=(), sent_us=None):
+    def message(
+        self, gateway, values, *, received_us=RECEIVED_US, seq=None, outbox=None, rejected=(), sent_us=None
+    ):
         """A message of `values`: (meter, register, ts_us, value, correction)."""
         header = MessageHeader(
             gateway,

@@ -31,7 +31,13 @@ def _empty(pipeline, registry):
     """Every test starts with no readings."""
     yield
     for table in (
-        "reading", "reading_version", "reject", "ingest_ledger", "gateway", "change", "stream_offset",
+        "reading",
+        "reading_version",
+        "reject",
+        "ingest_ledger",
+        "gateway",
+        "change",
+        "stream_offset",
     ):
         pipeline.execute(f"delete from nengliu.{table}")
 
@@ -55,14 +61,22 @@ def test_a_reading_is_stored_with_its_point_and_marked_for_its_site(pipeline, fe
     assert (result.received, result.stored) == (1, 1)
     assert [(a.gateway, a.outbox, a.stored, a.rejected) for a in result.acks] == [("gw1", "o", (7,), ())]
     assert one(pipeline, "select site_code, point_code, meter, register, value from api.reading") == (
-        "A", "A-T", "m1", "1.8.0", 12.5,
+        "A",
+        "A-T",
+        "m1",
+        "1.8.0",
+        12.5,
     )
     assert one(
         pipeline,
         "select site_code, c.from_ts = r.ts, c.to_ts = r.ts from nengliu.change c join nengliu.site using (site_id)"
         " join nengliu.reading r using (series_id)",
     ) == ("A", True, True)
-    assert one(pipeline, "select received, stored, day::text from nengliu.ingest_ledger") == (1, 1, "2014-03-01")
+    assert one(pipeline, "select received, stored, day::text from nengliu.ingest_ledger") == (
+        1,
+        1,
+        "2014-03-01",
+    )
 
 
 def test_a_repeat_is_dropped_counted_and_acknowledged_again(pipeline, feed):
@@ -82,7 +96,11 @@ def test_of_two_values_the_first_stays_and_the_other_is_kept_beside(pipeline, fe
     result = feed.send("gw1", ("m1", "1.8.0", at(5), 13.0, False), seq=3)
     assert (result.conflicting, result.acks[0].stored) == (1, (3,))
     assert one(pipeline, "select value from api.reading") == (12.5,)
-    assert one(pipeline, "select value, kind, gateway from nengliu.reading_version") == (13.0, "conflict", "gw1")
+    assert one(pipeline, "select value, kind, gateway from nengliu.reading_version") == (
+        13.0,
+        "conflict",
+        "gw1",
+    )
     assert feed.send("gw1", ("m1", "1.8.0", at(5), 13.0, False)).repeated == 1
 
 
@@ -114,7 +132,9 @@ def test_values_of_one_identity_in_one_batch_are_taken_in_order(pipeline, feed):
     assert (result.stored, result.conflicting, result.repeated) == (3, 1, 2)
     assert one(pipeline, "select value from api.reading") == (4.0,)
     assert rows(pipeline, "select value, kind from nengliu.reading_version order by value") == [
-        (1.0, "superseded"), (2.0, "conflict"), (3.0, "superseded"),
+        (1.0, "superseded"),
+        (2.0, "conflict"),
+        (3.0, "superseded"),
     ]
 
 
@@ -144,7 +164,9 @@ def test_each_rejected_value_is_a_row_with_a_message_that_can_be_put_in_again(pi
         "readings": [
             {
                 "meter": "nobody",
-                "ts": "2014-01-01T05:00:00+08:00".replace("2014-01-01T05:00:00+08:00", "2013-12-31T21:00:00+00:00"),
+                "ts": "2014-01-01T05:00:00+08:00".replace(
+                    "2014-01-01T05:00:00+08:00", "2013-12-31T21:00:00+00:00"
+                ),
                 "values": {"1.8.0": 1.25},
                 "correction": True,
             }
@@ -172,7 +194,15 @@ def test_a_resend_of_rejected_values_by_the_outbox_adds_no_row(pipeline, feed):
 
 def test_messages_without_anything_usable_are_kept_with_their_bytes(pipeline, feed):
     record = RejectRecord(
-        "malformed", "not JSON \x00", "gw9", "nl/v1/gw9/readings", RECEIVED_US, b"\xff{", "o\x00", 5, (("a", "\x00"),)
+        "malformed",
+        "not JSON \x00",
+        "gw9",
+        "nl/v1/gw9/readings",
+        RECEIVED_US,
+        b"\xff{",
+        "o\x00",
+        5,
+        (("a", "\x00"),),
     )
     named = RejectRecord(
         "bad_value",
@@ -188,13 +218,19 @@ def test_messages_without_anything_usable_are_kept_with_their_bytes(pipeline, fe
     result = feed.write(rejects=[record, named])
     assert result.rejected == {"malformed": 1, "bad_value": 1, "bad_timestamp": 1}
     assert {(a.outbox, a.rejected) for a in result.acks} == {
-        ("o\x00", ((5, "malformed"),)), ("o", ((6, "bad_value"),)),
+        ("o\x00", ((5, "malformed"),)),
+        ("o", ((6, "bad_value"),)),
     }
     assert feed.write(rejects=[record, named]).repeated == 3
-    assert one(pipeline, "select payload, user_properties from nengliu.reject where reason = 'malformed'") == (
-        b"\xff{", [["a", "�"]],
+    assert one(
+        pipeline, "select payload, user_properties from nengliu.reject where reason = 'malformed'"
+    ) == (
+        b"\xff{",
+        [["a", "�"]],
     )
-    assert one(pipeline, "select received, rejected, repeated from api.ingest_ledger where gateway = 'gw9'") == (6, 3, 3)
+    assert one(
+        pipeline, "select received, rejected, repeated from api.ingest_ledger where gateway = 'gw9'"
+    ) == (6, 3, 3)
 
 
 def test_a_partly_rejected_message_is_acknowledged_as_stored_an_empty_one_too(pipeline, feed):
@@ -214,7 +250,8 @@ def test_a_partly_rejected_message_is_acknowledged_as_stored_an_empty_one_too(pi
 def test_a_known_register_of_a_known_meter_without_installation_is_stored_without_a_point(pipeline, feed):
     feed.send("gw1", ("m1", "2.8.0", at(1), 1.0, False), ("m2", "1.8.0", at(31 * 24 + 3), 1.0, False))
     assert rows(pipeline, "select meter, point_code, site_code from api.reading order by meter") == [
-        ("m1", None, None), ("m2", None, None),
+        ("m1", None, None),
+        ("m2", None, None),
     ]
     assert one(pipeline, "select count(*) from nengliu.change") == (0,)
 
@@ -264,7 +301,11 @@ def test_the_registry_is_in_force_for_the_next_message(pipeline, feed, registry_
 def test_gateways_are_heard_and_their_clocks_measured(pipeline, feed):
     for n, offset in enumerate([5, 1, 3]):
         feed.send(
-            "gw1", ("m1", "1.8.0", at(n), 1.0, False), sent_us=RECEIVED_US + offset * 1_000_000, seq=n, outbox="o"
+            "gw1",
+            ("m1", "1.8.0", at(n), 1.0, False),
+            sent_us=RECEIVED_US + offset * 1_000_000,
+            seq=n,
+            outbox="o",
         )
     feed.send("gw1", ("m1", "1.8.0", at(2), 1.0, False), sent_us=RECEIVED_US - HOUR_US, seq=2, outbox="o")
     text = (
@@ -305,17 +346,23 @@ def test_a_batch_after_repeats_is_still_whole(pipeline, feed):
 def test_nothing_a_gateway_says_breaks_a_transaction(pipeline, feed):
     strange = "x\x00\ud800" + "y" * 5000
     result = feed.write(
-        feed.batch(feed.message("gw1", [(strange, strange, at(1), 1.0, False)], seq=2**63 - 1, outbox=strange)),
+        feed.batch(
+            feed.message("gw1", [(strange, strange, at(1), 1.0, False)], seq=2**63 - 1, outbox=strange)
+        ),
         rejects=[RejectRecord(strange, strange, strange, strange, 0, b"", strange, 2**70)],
         statuses=[
             StatusRecord("gw1", RECEIVED_US, "online", float("inf"), 2**80, 2**62),
             StatusRecord("", RECEIVED_US, "online"),
         ],
     )
-    assert result.rejected.total() if hasattr(result.rejected, "total") else sum(result.rejected.values()) == 2
+    assert (
+        result.rejected.total() if hasattr(result.rejected, "total") else sum(result.rejected.values()) == 2
+    )
 
 
-def test_a_database_that_is_away_is_a_typed_error_and_what_is_handed_in_again_is_taken(database, pipeline, feed):
+def test_a_database_that_is_away_is_a_typed_error_and_what_is_handed_in_again_is_taken(
+    database, pipeline, feed
+):
     feed.send("gw1", ("m1", "1.8.0", at(1), 1.0, False))
     pid = feed.writer._connection.info.backend_pid
     with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
