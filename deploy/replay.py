@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
-from deploy.clients import mqtt_connection
+from deploy.clients import connect_database, mqtt_connection
+from deploy.gateways import add_gateways as let_publish
 from deploy.settings import Settings
 from metering.errors import InputFileError, SettingError
 from simulators.consumption import Consumption, read_folder
@@ -18,6 +20,8 @@ from simulators.mqtt import GatewayConnection
 from simulators.registers import RegisterSeries, read_register
 from simulators.replay import ReplayOptions, ReplayProgress, ReplayResult, ReplaySource, replay
 from simulators.replay_registry import ReplayMeter, plan_meters, write_registry
+from storage.registry import ImportResult
+from storage.registry import import_registry as storage_import
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +71,17 @@ def load_plan(
     return ReplayPlan(buildings, meters, series, timezone)
 
 
+def import_registry(settings: Settings, plan: ReplayPlan) -> ImportResult:
+    """Make the meters of `plan` known to the platform."""
+    with TemporaryDirectory() as folder, connect_database(settings, "pipeline") as connection:
+        plan.write_registry(Path(folder))
+        return storage_import(connection, Path(folder), "simulate replay")
+
+
 def add_gateways(settings: Settings, gateways: Sequence[str]) -> dict[str, GatewayConnection]:
     """Make the gateways known to the broker, each with a fresh password, and return how they connect."""
-    from deploy.gateways import add_gateways as add
-
-    return connections(settings, add(settings, gateways))
+    made = let_publish(mqtt_connection(settings, "admin"), gateways, settings.mqtt_filters, new_password=True)
+    return connections(settings, {c.gateway: c.password for c in made})
 
 
 def connections(settings: Settings, passwords: Mapping[str, str]) -> dict[str, GatewayConnection]:
