@@ -53,7 +53,7 @@ class Kafka:
 
     def _format(self, start: list[str], config: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
-        command = [*start, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(config)]
+        command = [*start, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(config)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             said = (done.stdout + done.stderr).strip()[-800:]
