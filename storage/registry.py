@@ -20,7 +20,7 @@ from metering.errors import InputFileError
 from metering.spans import END, START
 from storage import locks
 from storage.copying import copy_in
-from storage.registry_check import misfits
+from storage.registry_check import in_order, misfits
 from storage.registry_codes import RegistryCodes
 from storage.registry_effects import affected, plans_of, touched_sites
 from storage.registry_files import QUOTAS, RegistryFiles, read_file, read_folder
@@ -89,7 +89,7 @@ def import_quota_file(
     """Take in one file of the form of quotas.csv, as `import_registry` does."""
     codes = codes or RegistryCodes()
     files = RegistryFiles()
-    files.quotas = read_file(path, QUOTAS, codes, files.problems)
+    files.quotas = read_file(path, QUOTAS, codes, files)
     return _import(connection, files, actor, codes, f"quotas from {path.name}")
 
 
@@ -127,7 +127,7 @@ def _import(
 
 def _planned(before: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> _Plan:
     after = before.overlaid(files)
-    problems = [*files.problems, *misfits(after, files, codes)]
+    problems = in_order([*files.problems, *misfits(after, files, codes)])
     if problems:
         raise InputFileError(problems)
     plan = _Plan(before, after, {})

@@ -4,17 +4,27 @@ line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from metering.meters import Installation, Point
 from metering.registers import Role
 from storage.registry_codes import RegistryCodes
-from storage.registry_files import Placed, RegistryFiles
+from storage.registry_files import (
+    CONTACTS,
+    INSTALLATIONS,
+    POINTS,
+    QUOTAS,
+    SITES,
+    Placed,
+    RegistryFiles,
+)
 from storage.registry_state import Key, RegistryState
 
 T = TypeVar("T")
-Order = tuple[str, int, str]
+Order = tuple[int, int, str]
+
+_FILES = [layout.name for layout in (SITES, POINTS, INSTALLATIONS, QUOTAS, CONTACTS)]
 
 
 def misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> list[str]:
@@ -30,13 +40,26 @@ def misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) ->
         *_quota_misfits(state, files),
         *_contact_misfits(state, files, codes),
     ]
-    return sorted(dict.fromkeys(found), key=_order)
+    return list(dict.fromkeys(found))
+
+
+def in_order(problems: Iterable[str]) -> list[str]:
+    """Problems by file, as the files build on each other, and line."""
+    return sorted(problems, key=_order)
 
 
 def _order(problem: str) -> Order:
     file, _, rest = problem.partition(":")
     line = rest.partition(":")[0]
-    return file, int(line) if line.isdigit() else 0, problem
+    return _FILES.index(file) if file in _FILES else -1, int(line) if line.isdigit() else 0, problem
+
+
+def _knows_site(state: RegistryState, files: RegistryFiles, code: str) -> bool:
+    return (code,) in state.sites or (SITES.name, code) in files.refused
+
+
+def _knows_point(state: RegistryState, files: RegistryFiles, code: str) -> bool:
+    return (code,) in state.points or (POINTS.name, code) in files.refused
 
 
 def _place(rows: Mapping[Key, Placed[T]], key: Key) -> str | None:
@@ -50,13 +73,14 @@ def _named(place: str | None) -> str:
 def _point_misfits(state: RegistryState, files: RegistryFiles) -> Iterator[str]:
     for key, point in state.points.items():
         own = _place(files.points, key)
-        if own and (point.site_code,) not in state.sites:
+        if own and not _knows_site(state, files, point.site_code):
             yield f"{own}: site_code {point.site_code!r} is not known; add it to sites.csv"
         if point.parent_point_code is None:
             continue
         parent = state.points.get((point.parent_point_code,))
         if parent is None:
-            yield f"{own}: parent_point_code {point.parent_point_code!r} is not known"
+            if not _knows_point(state, files, point.parent_point_code):
+                yield f"{own}: parent_point_code {point.parent_point_code!r} is not known"
         elif parent.site_code != point.site_code:
             above = _place(files.points, (parent.point_code,))
             yield (
@@ -87,7 +111,8 @@ def _installation_misfits(state: RegistryState, files: RegistryFiles) -> Iterato
         own = _place(files.installations, key)
         point = state.points.get((installation.point_code,))
         if point is None:
-            yield f"{own}: point_code {installation.point_code!r} is not known; add it to points.csv"
+            if not _knows_point(state, files, installation.point_code):
+                yield f"{own}: point_code {installation.point_code!r} is not known; add it to points.csv"
             continue
         place = own or _place(files.points, (point.point_code,))
         if place is None or installation.is_void:
@@ -147,7 +172,7 @@ def _overlap(files: RegistryFiles, key: Key, before_key: Key, what: str, before:
 
 def _quota_misfits(state: RegistryState, files: RegistryFiles) -> Iterator[str]:
     for row in files.quotas.values():
-        if (row.value.site_code,) not in state.sites:
+        if not _knows_site(state, files, row.value.site_code):
             yield f"{row.place}: site_code {row.value.site_code!r} is not known; add it to sites.csv"
 
 
@@ -161,7 +186,7 @@ def _contact_misfits(state: RegistryState, files: RegistryFiles, codes: Registry
             problem = codes.problem("sector", "sector", name)
             if problem is not None:
                 yield f"{row.place}: {problem}"
-        elif (scope,) not in state.sites:
+        elif not _knows_site(state, files, scope):
             yield (
                 f"{row.place}: site_code {scope!r} is not known; expected a site, district:110108, "
                 "sector:buildings or city"

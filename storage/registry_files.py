@@ -178,7 +178,10 @@ class Placed(Generic[T]):
 
 @dataclass(slots=True)
 class RegistryFiles:
-    """What a folder of CSV files says, by key; `problems` is empty where every row can be."""
+    """What a folder of CSV files says, by key; `problems` is empty where every row can be.
+
+    refused: first cells of rows that cannot be, by file; rows that point at them are not blamed for it.
+    """
 
     sites: dict[tuple[Any, ...], Placed[Site]] = field(default_factory=dict)
     points: dict[tuple[Any, ...], Placed[Point]] = field(default_factory=dict)
@@ -186,6 +189,7 @@ class RegistryFiles:
     quotas: dict[tuple[Any, ...], Placed[Quota]] = field(default_factory=dict)
     contacts: dict[tuple[Any, ...], Placed[Contact]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    refused: set[tuple[str, str]] = field(default_factory=set)
 
 
 def read_folder(folder: Path, codes: RegistryCodes) -> RegistryFiles:
@@ -199,7 +203,7 @@ def read_folder(folder: Path, codes: RegistryCodes) -> RegistryFiles:
         path = folder / layout.name
         if path.exists():
             found = True
-            rows.update(read_file(path, layout, codes, files.problems))
+            rows.update(read_file(path, layout, codes, files))
     if not found:
         names = ", ".join(layout.name for layout, _ in _layouts(files))
         files.problems.append(f"{folder}: holds none of {names}")
@@ -217,23 +221,24 @@ def _layouts(files: RegistryFiles) -> list[tuple[Layout[Any], dict[tuple[Any, ..
 
 
 def read_file(
-    path: Path, layout: Layout[T], codes: RegistryCodes, problems: list[str]
+    path: Path, layout: Layout[T], codes: RegistryCodes, files: RegistryFiles
 ) -> dict[tuple[Any, ...], Placed[T]]:
-    """The rows of one file by key; what is wrong is added to `problems`."""
+    """The rows of one file by key; what is wrong is added to the problems of `files`."""
     required = [name for name in layout.columns if name not in layout.optional]
     content = read_rows(path, required, layout.optional)
-    problems += content.problems
+    files.problems += content.problems
     found: dict[tuple[Any, ...], Placed[T]] = {}
     for row in content.rows:
         place = f"{path.name}:{row.line}"
         wrong: list[str] = []
         value = _made(layout, row, codes, wrong)
-        problems += [f"{place}: {problem}" for problem in wrong]
+        files.problems += [f"{place}: {problem}" for problem in wrong]
         if value is None:
+            files.refused.add((layout.name, row.cells[next(iter(layout.columns))]))
             continue
         key = layout.key(value)
         if key in found:
-            problems.append(f"{place}: {_shown(key)} is there already, see {found[key].place}")
+            files.problems.append(f"{place}: {_shown(key)} is there already, see {found[key].place}")
         else:
             found[key] = Placed(value, place)
     return found
