@@ -151,6 +151,7 @@ class WriterLoop:
         self._positions.clear()
         self._seek_wanted = False
         self._epoch += 1
+        metrics.ASSIGNED.set(0)
 
     # ------------------------------------------------------------ assignment
 
@@ -192,6 +193,7 @@ class WriterLoop:
             self._positions[tp] = stored.get(partition, 0)
             self._consumer.seek(tp, self._positions[tp])
         self._consumer.resume(*assignment)
+        metrics.ASSIGNED.set(len(assignment))
         self._seek_wanted = False
 
     # ------------------------------------------------------------ batches

@@ -1,0 +1,1 @@
+"""Benchmarks of the whole chain, run on a local stack's servers."""

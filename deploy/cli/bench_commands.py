@@ -1,0 +1,45 @@
+"""`nengliu bench ingest`: how fast readings go from MQTT to committed rows here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from deploy.settings import load_settings
+
+bench = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@bench.callback()
+def _group() -> None:
+    """Measure speed."""
+
+
+@bench.command()
+def ingest(
+    readings: Annotated[int, typer.Option(min=1, help="Readings a round.")] = 1_000_000,
+    per_message: Annotated[int, typer.Option(min=1, max=5000, help="Readings a message.")] = 50,
+    gateways: Annotated[int, typer.Option(min=1, max=200, help="Gateways, each with a connection.")] = 8,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds, of which the median counts.")] = 3,
+    window: Annotated[int, typer.Option(min=1, help="Unacknowledged messages a gateway may have.")] = 200,
+    writers: Annotated[int, typer.Option(min=1, max=6, help="Writer processes.")] = 1,
+    bridges: Annotated[int, typer.Option(min=1, max=6, help="Bridge processes.")] = 1,
+    least_ratio: Annotated[
+        float, typer.Option(min=0, help="Ratio to the limit below which the exit code is 1.")
+    ] = 0.25,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Readings a second from MQTT publish to committed row, and the ratio to a bare COPY of the same rows."""
+    from deploy.bench.ingest import IngestOptions, run_ingest
+
+    options = IngestOptions(readings, per_message, gateways, rounds, window, writers, bridges)
+    report = run_ingest(load_settings(), options, lambda text: print(text, file=sys.stderr))  # noqa: T201
+    if as_json:
+        typer.echo(json.dumps(report))
+    else:
+        typer.echo(json.dumps({k: v for k, v in report.items() if k != "rounds"}, indent=2))
+    if report["lost"] or report["doubled"] or report["ratio"] < least_ratio:
+        raise typer.Exit(1)
