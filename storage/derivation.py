@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,16 @@ import psycopg
 from metering.calendar import LocalCalendar, local_calendar
 from metering.errors import NengliuError
 from metering.instants import to_us
+from storage.derive_metrics import (
+    BACKLOG,
+    BATCH_SECONDS,
+    CHANGES,
+    HOURS,
+    LAST_SUCCESS,
+    OLDEST,
+    READINGS,
+    SITES,
+)
 from storage.point_hours import derive_points, plan_jobs
 from storage.rollup import make_work_tables, write_points, write_sites
 from storage.sql import query
@@ -50,6 +60,14 @@ class DeriveResult:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Changes that wait, and for how many seconds the oldest has."""
+
+    changes: int
+    oldest_s: float
+
+
 class Deriver:
     """Derives what changed, batch by batch. Not for use by several threads at once."""
 
@@ -74,9 +92,25 @@ class Deriver:
         except psycopg.Error:
             self.close()
             raise
-        return DeriveResult(
-            result.sites, result.changes, result.readings, result.hours, time.monotonic() - started
-        )
+        seconds = time.monotonic() - started
+        if result.sites:
+            SITES.inc(result.sites)
+            CHANGES.inc(result.changes)
+            READINGS.inc(result.readings)
+            HOURS.inc(result.hours)
+            BATCH_SECONDS.observe(seconds)
+        else:
+            LAST_SUCCESS.set_to_current_time()
+        return replace(result, seconds=seconds)
+
+    def backlog(self) -> Backlog:
+        """How much waits, by now; also sets the metrics of it."""
+        row = self._ready().execute(query("derive_backlog")).fetchone()
+        self._ready().rollback()
+        backlog = Backlog(*row) if row else Backlog(0, 0.0)
+        BACKLOG.set(backlog.changes)
+        OLDEST.set(backlog.oldest_s)
+        return backlog
 
     def run_all(self) -> DeriveResult:
         """Derive until nothing waits that no other worker has."""
@@ -89,9 +123,7 @@ class Deriver:
                 total.readings + done.readings,
                 total.hours + done.hours,
             )
-        return DeriveResult(
-            total.sites, total.changes, total.readings, total.hours, time.monotonic() - started
-        )
+        return replace(total, seconds=time.monotonic() - started)
 
     def close(self) -> None:
         """Give the connection up; the next run makes another."""
@@ -108,6 +140,7 @@ class Deriver:
         return self._connection
 
     def _batch(self, cursor: psycopg.Cursor[Any]) -> DeriveResult:
+        cursor.execute("set local work_mem = '64MB'")
         if cursor.execute("select exists (select from nengliu.change where site_id is null)").fetchone() == (
             True,
         ):

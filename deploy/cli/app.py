@@ -43,7 +43,7 @@ COMMANDS: dict[str, Source] = {
     "collect": Source("service_commands", "collect", "Run a bridge: MQTT to Kafka."),
     "write": Source("service_commands", "write", "Run a writer: Kafka to the database."),
     "work": Source("service_commands", "work", "Run a worker: energy, assessment, alerts."),
-    "derive": Source("service_commands", "derive", "Derive energy again, by hand."),
+    "derive": Source("work_commands", "derive", "Derive energy again, by hand."),
     "simulate": Source("simulate_commands", "simulate", "Simulate meters and gateways."),
     "quota": Source("quota_commands", "quota", "Import, show and assess quotas."),
     "alerts": Source("alert_commands", "alerts", "List, show, acknowledge and close alerts."),
@@ -64,8 +64,8 @@ class LazyGroup(TyperGroup):
         source = COMMANDS.get(cmd_name)
         if source is None or not _exists(source):
             return None
-        found = getattr(importlib.import_module(f"deploy.cli.{source.module}"), source.attribute)
-        return _as_command(cmd_name, found, source.help)
+        found = getattr(importlib.import_module(f"deploy.cli.{source.module}"), source.attribute, None)
+        return None if found is None else _as_command(cmd_name, found, source.help)
 
 
 def _exists(source: Source) -> bool:

@@ -28,6 +28,7 @@ from deploy.stack.state import StackState
 from deploy.stack.steps import Steps
 from deploy.stack.supervisor import ProcessState, Supervisor
 from metering.errors import DependencyAwayError
+from storage.factors import load_factors
 from storage.migrate import migrate
 from stream.topics import ensure_topics
 
@@ -97,7 +98,9 @@ def _ready(site: Site, supervisor: Supervisor, servers: Sequence[Server], steps:
 def migrate_database(settings: Settings) -> list[str]:
     """Bring the database to the newest schema; names of the migrations that were applied."""
     with connect_database(settings, "owner", autocommit=True) as connection:
-        return migrate(connection, settings.node, settings.timezone)
+        applied = migrate(connection, settings.node, settings.timezone)
+        load_factors(connection)
+        return applied
 
 
 def _start_services(site: Site, supervisor: Supervisor, steps: Steps) -> None:

@@ -22,7 +22,7 @@ with fresh as materialized (
     using derive_touch t
     where t.grain = 'day' and p.grain = 'day' and p.point_id = t.id
       and p.period >= t.from_day and p.period < t.to_day
-      and not exists (select from fresh f where f.point_id = p.point_id and f.period = p.period)
+      and (p.point_id, p.period) not in (select point_id, period from fresh)  -- hashed, whatever the statistics
 )
 insert into nengliu.point_period as p (grain, point_id, period, consumption, estimated, covered_s, installed_s)
 select 'day', point_id, period, consumption, estimated, covered_s, installed_s

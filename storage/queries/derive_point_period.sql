@@ -22,7 +22,7 @@ with fresh as materialized (
     using derive_touch t
     where t.grain = %(grain)s::nengliu.grain and p.grain = t.grain and p.point_id = t.id
       and p.period >= t.from_day and p.period < t.to_day
-      and not exists (select from fresh f where f.point_id = p.point_id and f.begins::date = p.period)
+      and (p.point_id, p.period) not in (select point_id, begins::date from fresh)
 )
 insert into nengliu.point_period as p (grain, point_id, period, consumption, estimated, covered_s, installed_s)
 select %(grain)s::nengliu.grain, point_id, begins::date, consumption, estimated, covered_s, installed_s

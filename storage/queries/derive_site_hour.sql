@@ -1,11 +1,11 @@
 -- Touched hours of sites and items: sums of the points that count; installed time also of those without a row.
 with fresh as materialized (
-    select f.*,
+    select f.*, case when whole.points is not null then whole.points * 3600 else
         (select coalesce(sum(l.points * extract(epoch from least(l.to_ts, f.hour + interval '1 hour')
                                                          - greatest(l.from_ts, f.hour))), 0)
          from derive_root_level l
          where l.site_id = f.site_id and l.item_code = f.item_code
-           and l.from_ts < f.hour + interval '1 hour' and l.to_ts > f.hour)::float8 as installed_s
+           and l.from_ts < f.hour + interval '1 hour' and l.to_ts > f.hour) end::float8 as installed_s
     from (
         select r.site_id, r.item_code, h.hour,
                sum(h.consumption order by h.point_id) as consumption,
@@ -18,13 +18,14 @@ with fresh as materialized (
         where h.hour >= %(from_ts)s::timestamptz and h.hour < %(to_ts)s::timestamptz
         group by r.site_id, r.item_code, h.hour
     ) f
+    left join derive_root_level whole on whole.site_id = f.site_id and whole.item_code = f.item_code
+        and whole.from_ts <= f.hour and whole.to_ts >= f.hour + interval '1 hour'
 ), gone as (
     delete from nengliu.site_hour h
     using derive_site_window w
     where h.site_id = w.site_id and h.hour >= w.from_ts and h.hour < w.to_ts
       and h.hour >= %(from_ts)s::timestamptz and h.hour < %(to_ts)s::timestamptz
-      and not exists (select from fresh f
-                      where f.site_id = h.site_id and f.item_code = h.item_code and f.hour = h.hour)
+      and (h.site_id, h.item_code, h.hour) not in (select site_id, item_code, hour from fresh)
 )
 insert into nengliu.site_hour as h
     (site_id, item_code, hour, consumption, estimated, covered_s, installed_s, revision)

@@ -12,7 +12,7 @@ with fresh as materialized (
     delete from nengliu.site_day_open o
     using derive_touch t
     where t.grain = 'day' and o.site_id = t.id and o.day >= t.from_day and o.day < t.to_day
-      and not exists (select from fresh f where f.site_id = o.site_id and f.item_code = o.item_code and f.day = o.day)
+      and (o.site_id, o.item_code, o.day) not in (select site_id, item_code, day from fresh)
 )
 insert into nengliu.site_day_open as o (site_id, item_code, day, consumption, covered_s)
 select site_id, item_code, day, consumption, covered_s

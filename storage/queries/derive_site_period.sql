@@ -23,8 +23,7 @@ with fresh as materialized (
     using derive_touch t
     where t.grain = %(grain)s::nengliu.grain and p.grain = t.grain and p.site_id = t.id
       and p.period >= t.from_day and p.period < t.to_day
-      and not exists (select from fresh f
-                      where f.site_id = p.site_id and f.item_code = p.item_code and f.begins::date = p.period)
+      and (p.site_id, p.item_code, p.period) not in (select site_id, item_code, begins::date from fresh)
 )
 insert into nengliu.site_period as p
     (grain, site_id, item_code, period, consumption, estimated, covered_s, installed_s)

@@ -1,0 +1,190 @@
+"""`nengliu work`: a worker. Derives what changed, assesses what is due, relays the events that came of it.
+
+It polls: asking whether anything changed costs a fraction of a millisecond, while a NOTIFY in every transaction of
+the writers would queue their commits one behind the other.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from threading import Event
+from typing import Any
+
+import psycopg
+import structlog
+from prometheus_client import start_http_server
+
+from alerts.metrics import EVENTS_RELAYED
+from alerts.rolling import RollingAssessor, RollingOptions
+from deploy.clients import connect_database, kafka_bootstrap
+from deploy.logging import configure_logging
+from deploy.settings import Clock, Settings
+from metering.errors import DependencyAwayError
+from storage.derivation import Deriver
+from storage.derive_metrics import AWAY
+from storage.event_outbox import OutboxEvent, relay_events
+from stream.backoff import Backoff
+from stream.errors import ProducerFailedError
+from stream.producer import Producer
+from stream.topics import ALERT_EVENTS
+
+log = structlog.get_logger(__name__)
+
+#: What a server that is away, or was restarted under us, looks like.
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, DependencyAwayError, ProducerFailedError)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """Pauses of the loop, in seconds.
+
+    poll_s: between looks where nothing waits. assess_s, relay_s, watch_s: least time between two assessments, two
+    looks for events, and two counts of the backlog.
+    """
+
+    poll_s: float = 0.2
+    assess_s: float = 1.0
+    relay_s: float = 1.0
+    watch_s: float = 5.0
+
+
+class Worker:
+    """The loop: derive until nothing is left, then assess and relay; wait for servers that are away."""
+
+    def __init__(
+        self,
+        deriver: Deriver,
+        assess: Callable[[], object],
+        relay: Callable[[], int],
+        stop: Event,
+        options: WorkerOptions | None = None,
+    ) -> None:
+        self._deriver = deriver
+        self._assess = assess
+        self._relay = relay
+        self._stop = stop
+        self._options = options or WorkerOptions()
+        self._due: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Work until `stop` is set."""
+        backoff = Backoff()
+        while not self._stop.is_set():
+            try:
+                busy = self._turn()
+            except _AWAY as e:
+                AWAY.set(1)
+                log.warning("worker_waits", error=str(e).strip(), failures=backoff.failures + 1)
+                self._deriver.close()
+                backoff.wait(self._stop)
+                continue
+            if backoff.failures:
+                log.info("worker_resumes", failures=backoff.failures)
+            backoff.reset()
+            AWAY.set(0)
+            if not busy:
+                self._stop.wait(self._options.poll_s)
+
+    def _turn(self) -> bool:
+        """One batch of derivation, and whatever else is due; whether more may wait."""
+        done = self._deriver.run_once()
+        if done.sites:
+            log.info(
+                "derived",
+                sites=done.sites,
+                changes=done.changes,
+                readings=done.readings,
+                hours=done.hours,
+                seconds=round(done.seconds, 3),
+            )
+        if self._is_due("watch", self._options.watch_s):
+            self._deriver.backlog()
+        if self._is_due("assess", self._options.assess_s):
+            self._assess()
+        if self._is_due("relay", self._options.relay_s):
+            while self._relay() and not self._stop.is_set():
+                pass
+        return done.sites > 0
+
+    def _is_due(self, what: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due.get(what, float("-inf")):
+            return False
+        self._due[what] = now + every_s
+        return True
+
+
+class KafkaEvents:
+    """Publishes events of the outbox; makes its producer when there is something to publish."""
+
+    def __init__(self, bootstrap: Callable[[], str], topic_prefix: str, timeout_s: float = 30.0) -> None:
+        self._bootstrap = bootstrap
+        self._prefix = topic_prefix
+        self._timeout_s = timeout_s
+        self._producer: Producer | None = None
+
+    def publish(self, events: Sequence[OutboxEvent]) -> None:
+        """Return when Kafka has all of them; DependencyAwayError or ProducerFailedError where it has not."""
+        if self._producer is None:
+            topic = self._prefix + ALERT_EVENTS
+            self._producer = Producer(self._bootstrap(), "nengliu-worker", (topic,))
+        refused: list[BaseException] = []
+
+        def done(error: BaseException | None) -> None:
+            if error is not None:
+                refused.append(error)
+
+        try:
+            for event in events:
+                self._producer.send(
+                    self._prefix + event.topic,
+                    event.key,
+                    encode_event(event),
+                    lambda e: e and refused.append(e),
+                )
+            if not self._producer.flush(self._timeout_s) or refused:
+                raise ProducerFailedError(f"Kafka did not take {len(events)} events: {refused[:1]}")
+        except ProducerFailedError:
+            self.close()
+            raise
+        EVENTS_RELAYED.inc(len(events))
+
+    def close(self) -> None:
+        """Give the producer up."""
+        if self._producer is not None:
+            self._producer.close(0)
+            self._producer = None
+
+
+def encode_event(event: OutboxEvent) -> bytes:
+    """The record's value: the event as JSON, with the event_id that a consumer knows a repeat by."""
+    return json.dumps({"event_id": event.event_id, **event.value}, ensure_ascii=False).encode()
+
+
+def main(settings: Settings) -> None:
+    """Run a worker until SIGTERM or SIGINT; the database and Kafka may be away, they are waited for."""
+    configure_logging(settings)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    if settings.worker_metrics_port:
+        start_http_server(settings.worker_metrics_port, addr=settings.host)
+
+    def connect() -> psycopg.Connection[Any]:
+        return connect_database(settings, "pipeline")
+
+    deriver = Deriver(connect)
+    by_event = settings.clock is Clock.EVENT
+    assessor = RollingAssessor(connect, RollingOptions(by_event=by_event, patience_s=settings.event_patience))
+    events = KafkaEvents(lambda: kafka_bootstrap(settings), settings.kafka_topic_prefix)
+    log.info("worker_started", clock=settings.clock.value)
+    try:
+        Worker(deriver, assessor.run_once, lambda: relay_events(connect, events.publish), stop).run()
+    finally:
+        deriver.close()
+        events.close()
+    log.info("worker_stopped")

@@ -1,0 +1,29 @@
+"""Marks energy for derivation by hand: normally never needed, as everything that changes marks itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+
+from metering.errors import NengliuError
+from metering.spans import END, START
+from storage.sql import query
+
+
+def mark_points(
+    conn: psycopg.Connection[Any], site_codes: Sequence[str], from_us: int = START, to_us: int = END
+) -> int:
+    """Mark all points of the sites (none named: of all sites) as changed from from_us to to_us; how many points.
+
+    Microseconds since 1970, both included. Raises NengliuError naming a site that the registry does not have.
+    """
+    known = {row[0] for row in conn.execute("select site_code from nengliu.site").fetchall()}
+    if unknown := sorted(set(site_codes) - known):
+        raise NengliuError(
+            f"no site {', '.join(unknown)}; `nengliu registry export DIR` shows those there are"
+        )
+    return conn.execute(
+        query("derive_mark_sites"), {"codes": list(site_codes), "from": from_us, "to": to_us}
+    ).rowcount
