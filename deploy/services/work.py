@@ -144,7 +144,7 @@ class KafkaEvents:
                     self._prefix + event.topic,
                     event.key,
                     encode_event(event),
-                    lambda e: e and refused.append(e),
+                    done,
                 )
             if not self._producer.flush(self._timeout_s) or refused:
                 raise ProducerFailedError(f"Kafka did not take {len(events)} events: {refused[:1]}")
