@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import socket
 import subprocess
 import uuid
 from pathlib import Path
@@ -66,6 +67,7 @@ class Kafka:
 
 def probe_kafka(bootstrap: str) -> None:
     """Produce one message into PROBE_TOPIC; NotReadyError where Kafka does not take it."""
+    _require_listener(bootstrap)
     try:
         _ensure_probe_topic(bootstrap)
         producer = KafkaProducer(
@@ -77,6 +79,20 @@ def probe_kafka(bootstrap: str) -> None:
             producer.close(timeout=3)
     except (KafkaError, OSError) as e:
         raise NotReadyError(f"Kafka at {bootstrap}: {type(e).__name__} {e}") from e
+
+
+def _require_listener(bootstrap: str) -> None:
+    """Somebody must listen before a client is made: kafka-python waits long for nobody, and leaks its sockets."""
+    failures = []
+    for address in bootstrap.split(","):
+        host, _, port = address.strip().rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=3).close()
+        except (OSError, ValueError) as e:
+            failures.append(f"{address}: {e}")
+        else:
+            return
+    raise NotReadyError(f"Kafka at {'; '.join(failures)}")
 
 
 def _ensure_probe_topic(bootstrap: str) -> None:

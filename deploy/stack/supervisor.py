@@ -131,7 +131,7 @@ class Supervisor:
             "; Written by `nengliu up`.\n"
             f"[unix_http_server]\nfile={_value(self._state.socket)}\nchmod=0600\n\n"
             f"[supervisord]\nlogfile={_value(self._state.logs / 'supervisor.log')}\nlogfile_maxbytes=5MB\n"
-            f"logfile_backups=1\npidfile={_value(run / 'supervisord.pid')}\ndirectory={_value(self._state.folder)}\n"
+            f"logfile_backups=1\npidfile={_value(run / 'supervisord.pid')}\n"
             f"childlogdir={_value(self._state.logs)}\nidentifier=nengliu\numask=077\nminfds=1024\n{user}\n"
             "[rpcinterface:supervisor]\n"
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface\n"
@@ -151,7 +151,8 @@ class Supervisor:
             "startretries": 1000000,
             "stopsignal": process.stop_signal,
             "stopwaitsecs": process.stop_wait_s,
-            "stdout_logfile": _value(self._state.logs / f"{process.name}.log"),
+            # Relative to where supervisord is started: it expands a % in this one twice.
+            "stdout_logfile": f"{self._state.logs.name}/{process.name}.log",
             "stdout_logfile_maxbytes": "10MB",
             "stdout_logfile_backups": 2,
             "redirect_stderr": "true",
