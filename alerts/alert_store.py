@@ -1,0 +1,276 @@
+"""Carries out what rules decide: alerts, their transitions and the events that tell of them, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+from psycopg.types.json import Jsonb
+
+from alerts.assess_set import AssessedSet
+from alerts.assessment import LEVELS
+from alerts.days import as_date
+from alerts.lifecycle import (
+    FINAL,
+    Observation,
+    State,
+    Transition,
+    TransitionError,
+    acknowledge,
+    close,
+    observe,
+)
+from alerts.parameters import Parameters
+from alerts.rules import RULES, judge
+from alerts.sql import query
+from storage.event_outbox import enqueue
+
+ALERT_EVENTS = "alert.events"
+ACTOR = "nengliu"
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A row of a set that says something to a rule."""
+
+    day: date
+    place: tuple[str, str]
+    rule_no: int
+    found: AssessedSet
+    row: int
+    seen: Observation
+
+
+@dataclass(slots=True)
+class _Known:
+    """An alert as it stands. A row of an earlier day than `as_of` tells it nothing."""
+
+    alert_id: int
+    state: State
+    as_of: date
+
+
+def evaluate_alerts(
+    conn: psycopg.Connection[Any],
+    sets: list[AssessedSet],
+    parameters: Parameters,
+    time_of: Callable[[date], datetime],
+    energy_revision: int | None,
+) -> int:
+    """Let every rule see the assessments asked for, in order of day, site, item and rule; returns the transitions.
+
+    time_of: the time of an alert whose ground is an assessment as of that day. energy_revision: newest revision of
+    energy that the assessments rest on, for the evidence.
+    """
+    known = _known_alerts(conn, sets)
+    bases = _limit_bases(conn, sets)
+    made = 0
+    for item in sorted(_observations(sets, parameters, known), key=lambda s: (s.day, s.place, s.rule_no)):
+        rule = RULES[item.rule_no].name
+        series = item.found.series[int(item.found.rows.series[item.row])]
+        key = (series.site_id, series.item_code, item.found.year, rule)
+        alert = known.get(key)
+        if alert is not None and item.day < alert.as_of:
+            continue
+        step = observe(alert.state if alert else None, item.seen)
+        if step is None:
+            continue
+        at, made = time_of(item.day), made + 1
+        if alert is None:
+            evidence = _evidence(item, bases, energy_revision)
+            severity = parameters.rules[rule].severity
+            alert_id = _open(conn, item, rule, severity, step, at, evidence)
+            known[key] = _Known(alert_id, step.to_state, item.day)
+        else:
+            alert.state = step.to_state
+            _move(conn, _locked(conn, alert.alert_id), step, at, ACTOR)
+    return made
+
+
+def acknowledge_alert(
+    conn: psycopg.Connection[Any], alert_id: int, actor: str, note: str | None, at: datetime
+) -> Transition:
+    """A person takes notice of an alert. Raises TransitionError."""
+    return _by_hand(conn, alert_id, actor, at, lambda state: acknowledge(state, note))
+
+
+def close_alert(
+    conn: psycopg.Connection[Any], alert_id: int, actor: str, note: str | None, at: datetime
+) -> Transition:
+    """A person closes an alert. Raises TransitionError."""
+    return _by_hand(conn, alert_id, actor, at, lambda state: close(state, note))
+
+
+def _by_hand(
+    conn: psycopg.Connection[Any],
+    alert_id: int,
+    actor: str,
+    at: datetime,
+    step_from: Callable[[State], Transition],
+) -> Transition:
+    alert = _locked(conn, alert_id)
+    step = step_from(State(alert["state"]))
+    _move(conn, alert, step, at, actor)
+    return step
+
+
+def _observations(
+    sets: list[AssessedSet], parameters: Parameters, known: dict[tuple[int, str, int, str], _Known]
+) -> Iterator[_Seen]:
+    for found in sets:
+        a = found.rows
+        dates = found.days.dates[a.as_of]
+        last_day = dates == np.datetime64(f"{found.year:04d}-12-31", "D")
+        for rule_no, rule in enumerate(RULES):
+            v = judge(rule, a, last_day, parameters.levels, parameters.rules[rule.name])
+            spoken_of = np.array(
+                [(s.site_id, s.item_code, found.year, rule.name) in known for s in found.series],
+                dtype=np.bool_,
+            )
+            np.logical_or.at(spoken_of, a.series[v.holds], True)
+            says = found.asked & (v.holds | ((v.gone | v.settled_well) & spoken_of[a.series]))
+            for row in np.flatnonzero(says).tolist():
+                series = found.series[int(a.series[row])]
+                seen = Observation(
+                    bool(v.holds[row]), bool(v.complete[row]), bool(v.settled_well[row]), bool(v.gone[row])
+                )
+                place = (series.site_code, series.item_code)
+                yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen)
+
+
+def _known_alerts(
+    conn: psycopg.Connection[Any], sets: list[AssessedSet]
+) -> dict[tuple[int, str, int, str], _Known]:
+    """The alert of each subject and rule that matters: the open one, else the newest closed by a person or in time.
+
+    A retracted alert does not count: its ground was gone, and may come back.
+    """
+    known: dict[tuple[int, str, int, str], _Known] = {}
+    for found in sets:
+        keys = {"year": found.year, "sites": sorted({s.site_id for s in found.series})}
+        for alert_id, site_id, item, year, rule, state, as_of in conn.execute(
+            query("alerts_of_series"), keys
+        ).fetchall():
+            if State(state) is not State.RETRACTED:
+                known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of)
+    return known
+
+
+def _limit_bases(conn: psycopg.Connection[Any], sets: list[AssessedSet]) -> dict[int, dict[str, Any]]:
+    ids = sorted({int(i) for found in sets for i in np.unique(found.limit_id) if i})
+    rows = conn.execute(query("limit_basis"), {"ids": ids}).fetchall()
+    return {
+        limit_id: {
+            "quota_limit_id": limit_id,
+            "method": method,
+            "source": source,
+            "effective_from": effective_from.isoformat(),
+            "basis": basis,
+        }
+        for limit_id, method, source, basis, effective_from in rows
+    }
+
+
+def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | None) -> dict[str, Any]:
+    a, r = item.found.rows, item.row
+    exhaustion = int(a.exhaustion[r])
+    day = date(item.found.year, 1, 1).toordinal() + exhaustion
+    evidence: dict[str, Any] = {
+        "as_of": item.day.isoformat(),
+        "item_code": item.place[1],
+        "year": item.found.year,
+        "level": str(LEVELS[a.level[r]]),
+        "used": float(a.used[r]),
+        "limit_value": _number(a.limit[r]),
+        "forecast": {"p10": _number(a.p10[r]), "p50": _number(a.p50[r]), "p90": _number(a.p90[r])},
+        "method": str(a.method[r]),
+        "completeness": _number(a.completeness[r]),
+        "exhaustion_date": date.fromordinal(day).isoformat() if exhaustion >= 0 else None,
+        "days_to_exhaustion": day - item.day.toordinal() if exhaustion >= 0 else None,
+        "quota": bases.get(int(item.found.limit_id[r])),
+    }
+    if revision is not None:
+        evidence["energy_revision"] = revision
+    return evidence
+
+
+def _open(
+    conn: psycopg.Connection[Any],
+    item: _Seen,
+    rule: str,
+    severity: str,
+    step: Transition,
+    at: datetime,
+    evidence: dict[str, Any],
+) -> int:
+    series = item.found.series[int(item.found.rows.series[item.row])]
+    subject = f"{series.site_code}/{series.item_code}/{item.found.year}"
+    keys = {
+        "site_id": series.site_id,
+        "item_code": series.item_code,
+        "year": item.found.year,
+        "rule": rule,
+        "severity": severity,
+        "state": step.to_state.value,
+        "subject": subject,
+        "at": at,
+        "evidence": Jsonb(evidence),
+    }
+    row = conn.execute(query("insert_alert"), keys).fetchone()
+    assert row is not None  # insert … returning
+    alert = {
+        "alert_id": row[0],
+        "site_code": series.site_code,
+        "rule": rule,
+        "severity": severity,
+        "subject": subject,
+        "evidence": evidence,
+    }
+    _record(conn, alert, step, at, ACTOR)
+    return int(row[0])
+
+
+def _locked(conn: psycopg.Connection[Any], alert_id: int) -> dict[str, Any]:
+    cursor = conn.execute(query("alert_for_update"), {"alert_id": alert_id})
+    row = cursor.fetchone()
+    if row is None or cursor.description is None:
+        raise TransitionError(f"there is no alert {alert_id}; `nengliu alerts list` shows those there are")
+    return {column.name: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+def _move(
+    conn: psycopg.Connection[Any], alert: dict[str, Any], step: Transition, at: datetime, actor: str
+) -> None:
+    keys = {"alert_id": alert["alert_id"], "state": step.to_state.value, "at": at}
+    conn.execute(query("move_alert"), keys)
+    _record(conn, alert, step, at, actor)
+
+
+def _record(
+    conn: psycopg.Connection[Any], alert: dict[str, Any], step: Transition, at: datetime, actor: str
+) -> None:
+    keys = {
+        "alert_id": alert["alert_id"],
+        "at": at,
+        "from_state": step.from_state.value if step.from_state else None,
+        "to_state": step.to_state.value,
+        "actor": actor,
+        "note": step.note,
+    }
+    conn.execute(query("insert_transition"), keys)
+    event = {**keys, "at": at.isoformat()}
+    event |= {name: alert[name] for name in ("site_code", "rule", "severity", "subject", "evidence")}
+    enqueue(conn, ALERT_EVENTS, alert["site_code"], event)
+
+
+def _number(value: Any) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def is_open(state: str) -> bool:
+    """Whether an alert in `state` still wants attention."""
+    return State(state) not in FINAL

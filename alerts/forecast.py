@@ -1,0 +1,224 @@
+"""What a day of a site is expected to use: last years' season and kind of day, at this year's level so far.
+
+Pure functions over arrays of S series (a site and item each) x N local days. An expectation as of day D is made only
+from days that readings up to the end of D settle: `settled[i, D]` is the index of the first day that they do not.
+The method and how its parameters were chosen: docs/decisions/forecast.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from alerts.days import YEAR_DAYS, Bools, DayGrid, Floats, Ints, same_day_years_before
+
+METHOD_PROFILE = "profile/1"
+METHOD_RUN_RATE = "run_rate/1"
+_KINDS = (False, True)  # workday, day off
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastParameters:
+    """Parameters of the method; the values in force are data (parameters.toml).
+
+    window_days: a day's profile is the mean of days of its kind within so many days of the same date in years before.
+    older_year_weight: weight of the year before last against last year (squared for the one before that).
+    years: how many years before are looked at. min_days: fewer days of a kind than this give no profile.
+    level_half_life_days: how fast this year's level forgets. prior_days: how many days the expected level is worth.
+    carry: share of last year's change of level that is expected to hold in the new year.
+    run_rate_half_life_days: the same for the run rate, used where there is no profile.
+    """
+
+    window_days: int
+    years: int
+    older_year_weight: float
+    min_days: int
+    level_half_life_days: float
+    prior_days: float
+    carry: float
+    run_rate_half_life_days: float
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """Expected energy of every day of the year of D, for each row (series, D).
+
+    day_energy: R x 366, in the item's unit, NaN where nothing is known; from_profile: R x 366, whether it came from
+    years before (else from the run rate).
+    """
+
+    day_energy: Floats
+    from_profile: Bools
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """State of the method after every day; made by `fit`, read by `expect`."""
+
+    days: DayGrid
+    settled: Ints
+    base: dict[int, Floats]
+    prior: dict[int, Floats]
+    weight: dict[int, Floats]
+    actual: Floats
+    expected: Floats
+    rate: Floats
+
+
+def fit(
+    days: DayGrid, energy: Floats, usable: Bools, settled: Ints, years: list[int], p: ForecastParameters
+) -> Model:
+    """Learn profiles and levels for the years asked for (ascending) and all before them in the grid.
+
+    energy: S x N energy of each local day, in the item's unit; usable: S x N, whether readings bound all of it;
+    settled: S x N as in the module's head.
+    """
+    base: dict[int, Floats] = {}
+    prior: dict[int, Floats] = {}
+    weight: dict[int, Floats] = {}
+    actual, expected = np.zeros_like(energy), np.zeros_like(energy)
+    level = np.ones(len(energy))
+    for year in range(int(days.years[0]), max(years) + 1):
+        inside = np.flatnonzero(days.years == year)
+        start, stop = int(inside[0]), int(inside[-1]) + 1
+        base[year] = _profile(days, energy, usable, settled, year, p)
+        prior[year] = 1.0 + p.carry * (level - 1.0)
+        weight[year] = p.prior_days * _row_mean(base[year])
+        _run_level(
+            energy,
+            usable,
+            base[year],
+            slice(start, stop),
+            start - int(days.year_start[start]),
+            actual,
+            expected,
+            p,
+        )
+        level = _level(prior[year], weight[year], *_state(actual, expected, settled[:, stop - 1] - 1, start))
+    return Model(days, settled, base, prior, weight, actual, expected, _run_rate(days, energy, usable, p))
+
+
+def expect(model: Model, series: Ints, as_of: Ints, year: int) -> Expectation:
+    """Expected energy of each day of `year` for rows (series[r], day index as_of[r] in that year)."""
+    known = model.settled[series, as_of] - 1
+    start = model.days.index(date(year, 1, 1))
+    actual, expected = model.actual[series, known.clip(0)], model.expected[series, known.clip(0)]
+    none_yet = known < max(start, 0)
+    actual, expected = np.where(none_yet, 0.0, actual), np.where(none_yet, 0.0, expected)
+    level = _level(model.prior[year][series], model.weight[year][series], actual, expected)
+    profile = level[:, None] * model.base[year][series]
+    rate = np.where((known < 0)[:, None], np.nan, model.rate[series, known.clip(0)])
+    run_rate = rate[:, _day_off(year, model.days).astype(np.int64)]
+    from_profile = np.isfinite(profile)
+    return Expectation(np.where(from_profile, profile, run_rate), from_profile)
+
+
+def _profile(
+    days: DayGrid, energy: Floats, usable: Bools, settled: Ints, year: int, p: ForecastParameters
+) -> Floats:
+    """S x 366: mean energy of days of the same kind around the same date in the years before `year`."""
+    dates, off = _year_dates(year), _day_off(year, days)
+    new_year = days.index(dates[0].item())
+    if new_year <= 0:
+        return np.full((len(energy), YEAR_DAYS), np.nan)
+    known_to = np.minimum(settled[:, new_year - 1], new_year) if new_year <= days.size else settled[:, -1]
+    past = usable & (np.arange(days.size)[None, :] < known_to[:, None])
+    total, count = np.zeros((2, len(energy), len(dates))), np.zeros((2, len(energy), len(dates)))
+    for age in range(1, p.years + 1):
+        centre = (same_day_years_before(dates, age) - days.dates[0]).astype(np.int64)
+        w = p.older_year_weight ** (age - 1)
+        for k, kind in enumerate(_KINDS):
+            mask = past & (days.day_off == kind)[None, :]
+            total[k] += w * _window_sum(np.where(mask, energy, 0.0), centre, p.window_days)
+            count[k] += w * _window_sum(mask.astype(np.float64), centre, p.window_days)
+    enough = count >= p.min_days
+    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=enough)
+    both = np.divide(
+        total.sum(0), count.sum(0), out=np.full_like(total[0], np.nan), where=count.sum(0) >= p.min_days
+    )
+    mean = np.where(np.isfinite(mean), mean, both[None])
+    out = np.full((len(energy), YEAR_DAYS), np.nan)
+    out[:, : len(dates)] = np.where(off[None, : len(dates)], mean[1], mean[0])
+    return out
+
+
+def _window_sum(values: Floats, centre: Ints, half: int) -> Floats:
+    """Sum of each row over [centre - half, centre + half], cut to the grid."""
+    running = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    n = values.shape[1]
+    return np.asarray(running[:, (centre + half + 1).clip(0, n)] - running[:, (centre - half).clip(0, n)])
+
+
+def _run_level(
+    energy: Floats,
+    usable: Bools,
+    base: Floats,
+    year: slice,
+    first_column: int,
+    actual: Floats,
+    expected: Floats,
+    p: ForecastParameters,
+) -> None:
+    """Fill actual and expected (decaying sums since 1 January, after each day) over the days `year`.
+
+    first_column: the day of the year at which the slice begins (the grid may begin within a year).
+    """
+    keep = 0.5 ** (1.0 / p.level_half_life_days)
+    a, b = np.zeros(len(energy)), np.zeros(len(energy))
+    for d in range(year.start, year.stop):
+        profile = base[:, first_column + d - year.start]
+        counts = usable[:, d] & np.isfinite(profile)
+        a = keep * a + np.where(counts, energy[:, d], 0.0)
+        b = keep * b + np.where(counts, profile, 0.0)
+        actual[:, d], expected[:, d] = a, b
+
+
+def _state(actual: Floats, expected: Floats, known: Ints, start: int) -> tuple[Floats, Floats]:
+    rows = np.arange(len(actual))
+    a, b = actual[rows, known.clip(0)], expected[rows, known.clip(0)]
+    return np.where(known < start, 0.0, a), np.where(known < start, 0.0, b)
+
+
+def _level(prior: Floats, weight: Floats, actual: Floats, expected: Floats) -> Floats:
+    """This year's level against the profile; the prior counts as `weight` of expected energy."""
+    weight = np.nan_to_num(weight)
+    total = weight + expected
+    return np.divide(weight * prior + actual, total, out=np.ones_like(total), where=total > 0)
+
+
+def _run_rate(days: DayGrid, energy: Floats, usable: Bools, p: ForecastParameters) -> Floats:
+    """S x N x 2: decaying mean energy of a workday and of a day off, after each day; NaN before the first day."""
+    keep = 0.5 ** (1.0 / p.run_rate_half_life_days)
+    total, count = np.zeros((len(energy), 2)), np.zeros((len(energy), 2))
+    rate = np.empty((*energy.shape, 2))
+    for d in range(days.size):
+        total *= keep
+        count *= keep
+        kind = int(days.day_off[d])
+        total[:, kind] += np.where(usable[:, d], energy[:, d], 0.0)
+        count[:, kind] += usable[:, d]
+        both = np.divide(total.sum(1), count.sum(1), out=np.full(len(energy), np.nan), where=count.sum(1) > 0)
+        rate[:, d] = np.divide(total, count, out=np.repeat(both[:, None], 2, axis=1), where=count > 0)
+    return rate
+
+
+def _row_mean(values: Floats) -> Floats:
+    counts = np.isfinite(values).sum(axis=1)
+    mean = np.divide(np.nansum(values, axis=1), counts, out=np.zeros(len(values)), where=counts > 0)
+    return np.asarray(mean)
+
+
+def _year_dates(year: int) -> npt.NDArray[np.datetime64]:
+    first = np.datetime64(f"{year:04d}-01-01", "D")
+    last = np.datetime64(f"{year + 1:04d}-01-01", "D")
+    return np.arange(first, last)
+
+
+def _day_off(year: int, days: DayGrid) -> Bools:
+    dates = _year_dates(year)
+    out = np.zeros(YEAR_DAYS, dtype=np.bool_)
+    out[: len(dates)] = DayGrid(dates[0].item(), len(dates), days.zone).day_off
+    return out

@@ -1,0 +1,6 @@
+insert into nengliu.alert
+    (site_id, item_code, year, rule, severity, state, subject, opened_at, confirmed_at, evidence)
+values
+    (%(site_id)s, %(item_code)s, %(year)s, %(rule)s, %(severity)s, %(state)s, %(subject)s, %(at)s,
+     case when %(state)s = 'confirmed' then %(at)s::timestamptz end, %(evidence)s)
+returning alert_id

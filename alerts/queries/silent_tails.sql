@@ -1,0 +1,27 @@
+-- For each (series, day): since when each root point that is installed at the day's end has had no reading, as of
+-- that end. Where a total register is installed the tariff registers do not matter.
+select k.ix::int4, k.day_ix::int4,
+       extract(epoch from last.since)::float8, extract(epoch from k.day_end)::float8
+from unnest(%(ixs)s::int[], %(sites)s::int[], %(items)s::text[], %(day_ixs)s::int[], %(day_ends)s::timestamptz[])
+     k (ix, site_id, item_code, day_ix, day_end)
+join nengliu.root_span r
+    on r.site_id = k.site_id and r.item_code = k.item_code and r.from_ts < k.day_end and r.to_ts >= k.day_end
+cross join lateral (
+    select coalesce(min(x.since) filter (where x.total), min(x.since)) as since
+    from (
+        select i.register = any (%(totals)s::text[]) as total,
+               coalesce((select d.ts
+                         from nengliu.reading d
+                         where d.series_id = (select e.series_id from nengliu.series e
+                                              where e.meter = i.meter and e.register = i.register)
+                           and d.ts <= k.day_end and d.ts >= i.installed_at
+                         order by d.ts desc
+                         limit 1), i.installed_at) as since
+        from nengliu.installation i
+        where i.point_id = r.point_id
+          and i.register = any (%(totals)s::text[] || %(tariffs)s::text[])
+          and i.installed_at < k.day_end
+          and (i.removed_at is null or (i.removed_at >= k.day_end and i.removed_at > i.installed_at))
+    ) x
+) last
+where last.since < k.day_end

@@ -1,0 +1,141 @@
+"""Limits of quotas, computed from base years. Pure.
+
+Methods (see docs/decisions/alert-rules.md for their sources): `manual` takes the value given; `base_year` and
+`mean_years` take the mean of the site's own use in the base years; `own_or_peers` the smaller of that and floor
+area x the mean use per m2 of the sites of the same building type; each less `reduction_percent`. `norm` (area x the
+norm of the type) needs a table of norms, which is not there yet. A value that is given is taken whatever the method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a quota says of its limit. limit_value: as given, None: to be computed (in the item's unit)."""
+
+    method: str
+    limit_value: float | None
+    base_years: tuple[int, ...]
+    reduction_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BaseYear:
+    """A site's use of an item in a base year, as known; coverage: share of the whole year with good readings."""
+
+    year: int
+    energy: float
+    coverage: float
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PeerMean:
+    """Mean yearly use per m2 of `sites` sites of one building type, each over the base years; a dated snapshot."""
+
+    building_type: str
+    per_m2: float
+    sites: int
+    as_of: date
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A limit's value in the item's unit, and what it was computed from, as JSON."""
+
+    value: float
+    basis: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NoLimit:
+    """Why there is no limit (yet)."""
+
+    reason: str
+
+
+OWN_METHODS = frozenset({"base_year", "mean_years"})
+PEER_METHOD = "own_or_peers"
+
+
+def compute_limit(
+    terms: Terms,
+    uses: Mapping[int, BaseYear],
+    min_coverage: float,
+    floor_area_m2: float | None = None,
+    peers: PeerMean | None = None,
+) -> Limit | NoLimit:
+    """The limit of a quota from its terms and the own use of the base years, or why there is none."""
+    if terms.limit_value is not None:
+        return Limit(terms.limit_value, {"given": True, "method": terms.method})
+    if terms.method not in OWN_METHODS and terms.method != PEER_METHOD:
+        return NoLimit(_why_not(terms.method))
+    own = own_mean(terms.base_years, uses, min_coverage)
+    if isinstance(own, NoLimit):
+        return own
+    value = own
+    basis: dict[str, Any] = {
+        "given": False,
+        "method": terms.method,
+        "base_years": {
+            str(y): {"energy": uses[y].energy, "coverage": round(uses[y].coverage, 6)}
+            for y in terms.base_years
+        },
+        "reduction_percent": terms.reduction_percent or 0.0,
+    }
+    if terms.method == PEER_METHOD:
+        if peers is None or not floor_area_m2:
+            return NoLimit(
+                "own_or_peers needs the site's floor area and building type, and peers with base years"
+            )
+        value = min(own, floor_area_m2 * peers.per_m2)
+        basis["peers"] = {
+            "building_type": peers.building_type,
+            "per_m2": peers.per_m2,
+            "sites": peers.sites,
+            "as_of": peers.as_of.isoformat(),
+        }
+    return Limit(round(value * (1.0 - (terms.reduction_percent or 0.0) / 100.0), 6), basis)
+
+
+def own_mean(years: Sequence[int], uses: Mapping[int, BaseYear], min_coverage: float) -> float | NoLimit:
+    """Mean use of the base years, where every one of them has ended and is covered well enough."""
+    if not years:
+        return NoLimit("no base years are named")
+    for year in years:
+        use = uses.get(year)
+        if use is None:
+            return NoLimit(f"nothing is known of the base year {year}")
+        if not use.ended:
+            return NoLimit(f"the base year {year} has not ended")
+        if not use.coverage >= min_coverage:
+            return NoLimit(
+                f"good readings cover {use.coverage:.1%} of the base year {year}; {min_coverage:.0%} is needed"
+            )
+    return sum(uses[y].energy for y in years) / len(years)
+
+
+def peer_mean(building_type: str, intensities: Sequence[tuple[float, float]], as_of: date) -> PeerMean | None:
+    """Mean of (yearly energy, floor area in m2) of the sites of a type, each site counting alike."""
+    rates = [energy / area for energy, area in intensities if area > 0]
+    if not rates:
+        return None
+    return PeerMean(building_type, sum(rates) / len(rates), len(rates), as_of)
+
+
+def moved(old: float, new: float, min_move: float) -> bool:
+    """Whether a computed limit moved enough for a new version."""
+    return abs(new - old) > min_move * abs(old)
+
+
+def _why_not(method: str) -> str:
+    if method == "norm":
+        return "method norm needs the table of norms, which this version does not have: give limit_value"
+    if method == "manual":
+        return "method manual needs limit_value"
+    return f"method {method} is not known; known: manual, base_year, mean_years, own_or_peers, norm"
