@@ -57,7 +57,7 @@ def settings_environment(site: Site) -> dict[str, str]:
             value = value.get_secret_value()
         if isinstance(value, Path):
             value = value.absolute()
-        if isinstance(value, dict):
+        if isinstance(value, dict | list | tuple):
             value = json.dumps(value)
         if value is not None:
             variables[f"NENGLIU_{field.upper()}"] = str(value)
