@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,10 @@ class BatchBuilder:
         self._headers: list[MessageHeader] = []
         self._meters = _Numbering()
         self._registers = _Numbering()
-        self._meter_ix: list[int] = []
-        self._register_ix: list[int] = []
-        self._ts_us: list[int] = []
-        self._values: list[float] = []
+        self._meter_ix = array("i")
+        self._register_ix = array("i")
+        self._ts_us = array("q")
+        self._values = array("d")
         self._corrections: list[tuple[int, list[bool]]] = []
         self.tokens: list[Any] = []
         self.size = 0
@@ -46,10 +47,10 @@ class BatchBuilder:
         if decoded.corrections:
             self._corrections.append((len(self._ts_us), decoded.corrections))
         self._headers.append(header)
-        self._meter_ix += map(self._meters.__getitem__, decoded.meters)
-        self._register_ix += map(self._registers.__getitem__, decoded.registers)
-        self._ts_us += decoded.ts_us
-        self._values += decoded.values
+        self._meter_ix.extend(map(self._meters.__getitem__, decoded.meters))
+        self._register_ix.extend(map(self._registers.__getitem__, decoded.registers))
+        self._ts_us.fromlist(decoded.ts_us)
+        self._values.fromlist(decoded.values)
         self.tokens.append(token)
         self.size += size
 
@@ -62,9 +63,9 @@ class BatchBuilder:
             messages=tuple(self._headers),
             meters=tuple(self._meters),
             registers=tuple(self._registers),
-            meter_ix=np.array(self._meter_ix, np.int32),
-            register_ix=np.array(self._register_ix, np.int32),
-            ts_us=np.array(self._ts_us, np.int64),
-            value=np.array(self._values, np.float64) + 0.0,
+            meter_ix=np.frombuffer(self._meter_ix, np.int32),
+            register_ix=np.frombuffer(self._register_ix, np.int32),
+            ts_us=np.frombuffer(self._ts_us, np.int64),
+            value=np.frombuffer(self._values, np.float64) + 0.0,
             correction=correction,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,6 +64,9 @@ class Intake:
         self._status_topic = topic_prefix + STATUS
         self._ready: list[Outgoing] = []
         self._groups: dict[str, BatchBuilder] = {}
+        self._messages: Counter[str] = Counter()
+        self._bytes = 0
+        self._readings = 0
 
     def take(self, message: Incoming) -> None:
         """Decode a PUBLISH and put it with its gateway's, unless Kafka has it already."""
@@ -76,11 +80,11 @@ class Intake:
             metrics.REDELIVERED.inc()
             return
         route = self._routes.of(message.topic)
-        metrics.BYTES.inc(size)
+        self._bytes += size
         if route is None:
             self._drop(message, entry)
             return
-        metrics.MESSAGES.labels(route.name).inc()
+        self._messages[route.name] += 1
         waiting = Waiting(message, route.gateway, time.time_ns() // 1000, entry)
         if route.decoder is None:
             self._take_status(waiting)
@@ -109,7 +113,7 @@ class Intake:
             return
         for r in decoded.rejected:
             metrics.REJECTS.labels(r.reason).inc()
-        metrics.READINGS.inc(len(decoded))
+        self._readings += len(decoded)
         header = MessageHeader(
             gateway=w.gateway,
             topic=w.message.topic,
@@ -145,8 +149,18 @@ class Intake:
         """The records of everything taken since the last call; per gateway and topic in order of arrival."""
         for gateway in list(self._groups):
             self._close_group(gateway)
+        self._count()
         ready, self._ready = self._ready, []
         yield from ready
+
+    def _count(self) -> None:
+        """Metrics once a round: each costs a lock."""
+        for route, count in self._messages.items():
+            metrics.MESSAGES.labels(route).inc(count)
+        metrics.BYTES.inc(self._bytes)
+        metrics.READINGS.inc(self._readings)
+        self._messages.clear()
+        self._bytes = self._readings = 0
 
     def too_large(self, out: Outgoing) -> Iterator[Outgoing]:
         """In place of a record that no topic takes: each of its messages whole, as too_large."""
