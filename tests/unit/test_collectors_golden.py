@@ -1,0 +1,67 @@
+"""Golden payloads: what each decoder makes of given bytes. A new case is a new folder and needs no code.
+
+tests/golden/<decoder>/<case>/: input.* (the payload), settings.json (gateway, received_at, user_properties), expected.json
+(readings, rejected with reason and payload, outbox, seq, and failure: the reason if nothing could be decoded).
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collectors.decoders import native_json
+from collectors.decoders.base import Decoded
+from collectors.routes import DECODERS
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+CASES = sorted(p.parent for p in GOLDEN.glob("*/*/expected.json"))
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def microseconds(text: str) -> int:
+    return (datetime.fromisoformat(text) - EPOCH) // timedelta(microseconds=1)
+
+
+def iso(us: int) -> str:
+    return (EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
+
+
+def described(decoded: Decoded) -> dict[str, Any]:
+    readings = [
+        {"meter": m, "register": r, "ts": iso(t), "value": v} | ({"correction": True} if c else {})
+        for m, r, t, v, c in native_json.pieces(decoded)
+    ]
+    out: dict[str, Any] = {
+        "readings": readings,
+        "rejected": [{"reason": r.reason, "payload": r.payload.decode()} for r in decoded.rejected],
+        "outbox": decoded.outbox,
+        "seq": decoded.seq,
+    }
+    if decoded.sent_us is not None:
+        out["sent_at"] = iso(decoded.sent_us)
+    if decoded.failure is not None:
+        out["failure"] = decoded.failure[0]
+    return out
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_payload_is_decoded_as_agreed(folder: Path) -> None:
+    given = json.loads((folder / "settings.json").read_text())
+    [payload] = folder.glob("input.*")
+    decoded = DECODERS[folder.parent.name](
+        given["gateway"],
+        payload.read_bytes(),
+        tuple((k, v) for k, v in given["user_properties"]),
+        microseconds(given["received_at"]),
+    )
+    assert described(decoded) == json.loads((folder / "expected.json").read_text())
+    for r in decoded.rejected:
+        assert r.detail
+
+
+def test_every_decoder_has_golden_payloads() -> None:
+    assert {p.parent.name for p in CASES} == set(DECODERS)
