@@ -28,6 +28,8 @@ RATED_MARGIN = 2.0
 RATE_MARGIN = 10.0
 #: Where no power and no rate are known: the part of the register's range that a step may wrap over.
 WRAP_SHARE = 0.1
+#: The part of the register's range that a step may wrap over whatever is known.
+TOP_SHARE = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def is_rollover(
     else (a reset, a display read wrongly, an unrecorded replacement) is no rollover: such a step carries no
     energy, its time is not covered, and it is left to validation.
     """
-    allowance = 2 * resolution
+    allowance = max(2 * resolution, TOP_SHARE * modulus)
     if rated is not None and rated > 0:
         return wrapped <= RATED_MARGIN * rated * hours + allowance
     if rate is not None and rate > 0:
