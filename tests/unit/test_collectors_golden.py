@@ -1,7 +1,8 @@
 """Golden payloads: what each decoder makes of given bytes. A new case is a new folder and needs no code.
 
-tests/golden/<decoder>/<case>/: input.* (the payload), settings.json (gateway, received_at, user_properties), expected.json
-(readings, rejected with reason and payload, outbox, seq, and failure: the reason if nothing could be decoded).
+tests/golden/<decoder>/<case>/: input.* (the payload), settings.json (gateway, received_at,
+user_properties), expected.json (readings, rejected with reason and payload, outbox, seq, and failure: the
+reason if nothing could be decoded).
 """
 
 from __future__ import annotations
