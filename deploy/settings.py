@@ -6,6 +6,7 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -13,6 +14,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -137,6 +139,8 @@ def load_settings() -> Settings:
     """Read the settings, or raise SettingError naming each wrong one."""
     try:
         return Settings()
+    except (SettingsError, TOMLDecodeError) as e:
+        raise SettingError(f"{e} (NENGLIU_* or nengliu.toml; in the environment a list is JSON)") from e
     except ValidationError as e:
         lines = [
             f"NENGLIU_{'.'.join(str(p) for p in err['loc']).upper()}: {err['msg']} (got {err.get('input')!r})"

@@ -67,7 +67,7 @@ class Kafka:
 
 def probe_kafka(bootstrap: str) -> None:
     """Produce one message into PROBE_TOPIC; NotReadyError where Kafka does not take it."""
-    _require_listener(bootstrap)
+    require_listener(bootstrap)
     try:
         _ensure_probe_topic(bootstrap)
         producer = KafkaProducer(
@@ -81,7 +81,7 @@ def probe_kafka(bootstrap: str) -> None:
         raise NotReadyError(f"Kafka at {bootstrap}: {type(e).__name__} {e}") from e
 
 
-def _require_listener(bootstrap: str) -> None:
+def require_listener(bootstrap: str) -> None:
     """Somebody must listen before a client is made: kafka-python waits long for nobody, and leaks its sockets."""
     failures = []
     for address in bootstrap.split(","):

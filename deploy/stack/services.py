@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import SecretStr
+from pydantic_core import to_json
 
 from deploy.settings import Settings
 from deploy.stack.prometheus import http_ok
@@ -51,17 +52,22 @@ def settings_environment(site: Site) -> dict[str, str]:
         **{f"{name}_metrics_port": name for name in SERVICES},
     }
     variables: dict[str, str] = {}
-    for field in Settings.model_fields:
-        value = site.ports.get(ports[field]) if field in ports else getattr(site.settings, field)
-        if isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        if isinstance(value, Path):
-            value = value.absolute()
-        if isinstance(value, dict | list | tuple):
-            value = json.dumps(value)
+    for name in Settings.model_fields:
+        value = site.ports.get(ports[name]) if name in ports else getattr(site.settings, name)
         if value is not None:
-            variables[f"NENGLIU_{field.upper()}"] = str(value)
+            variables[f"NENGLIU_{name.upper()}"] = _as_text(value)
     return variables
+
+
+def _as_text(value: Any) -> str:
+    """A setting's value as it is written in the environment: lists and mappings as JSON."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, str | int | float):
+        return str(value)
+    return to_json(value).decode()
 
 
 def _import_path() -> str:

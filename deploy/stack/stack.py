@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.clients import connect_database, kafka_bootstrap, mqtt_connection
@@ -34,6 +34,8 @@ from stream.topics import ensure_topics
 
 _READY_WITHIN_S = 120.0
 _FAILING_FOR_S = 10.0
+#: A server may die once while it starts (after a crash its predecessor's memory is still there for a moment).
+_MOST_STARTS = 5
 _NEEDED_BYTES = 500_000_000
 
 
@@ -155,9 +157,13 @@ class _Patience:
     deadline: float
     last: str = ""
     failing_since: float | None = None
+    pids: set[int] = field(default_factory=set)
 
     def judge(self, process: ProcessState | None) -> None:
+        """Raise StackError where it is: too late, failing for long, or dying again and again after it started."""
         now = time.monotonic()
+        if process is not None and process.pid:
+            self.pids.add(process.pid)
         failing = process is None or process.state in ("BACKOFF", "EXITED", "FATAL")
         if not failing and process is not None and process.state == "RUNNING":
             self.failing_since = None

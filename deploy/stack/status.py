@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from deploy.clients import database_url, local_host, mqtt_connection
-from deploy.settings import Settings
-from deploy.stack.kafka import Kafka
+import psycopg
+from rich.console import Console
+from rich.table import Table
+
+from alerts.event_clock import event_clock_state
+from deploy.clients import connect_database, database_url, kafka_bootstrap, local_host, mqtt_connection
+from deploy.settings import Clock, Settings
+from deploy.stack.figures import FIGURES, describe, read_samples
+from deploy.stack.kafka import Kafka, require_listener
 from deploy.stack.mosquitto import Mosquitto
 from deploy.stack.mqtt_probe import publish_once
 from deploy.stack.postgres import Postgres
@@ -20,7 +26,7 @@ from deploy.stack.site import NotReadyError, Server, Site
 from deploy.stack.state import StackState
 from deploy.stack.steps import Steps
 from deploy.stack.supervisor import ProcessState, Supervisor
-from metering.errors import DependencyAwayError
+from metering.errors import DependencyAwayError, NengliuError
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Status:
     read_url: str | None
     servers: Sequence[Line]
     services: Sequence[Line]
+    warnings: Sequence[str] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -51,11 +58,12 @@ class Status:
         return all(line.state == "running" for line in [*self.servers, *self.services])
 
     def as_json(self) -> dict[str, Any]:
-        """The contracted shape."""
+        """The contracted shape; "warnings" only where there are any."""
         return {
             "read_url": self.read_url,
             "servers": [line.as_json() for line in self.servers],
             "services": [line.as_json() for line in self.services],
+            **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
 
@@ -68,7 +76,8 @@ def read_status(settings: Settings) -> Status:
     services = [Service(name) for name in SERVICES]
     with ThreadPoolExecutor(len(servers) + len(services)) as pool:
         lines = list(pool.map(lambda s: _line(site, s, processes.get(s.name)), [*servers, *services]))
-    return Status(_read_url(settings), lines[: len(servers)], lines[len(servers) :])
+    warnings = _warnings(settings, Steps(settings.language))
+    return Status(_read_url(settings), lines[: len(servers)], lines[len(servers) :], warnings)
 
 
 def _line(site: Site, server: Server | Service, process: ProcessState | None) -> Line:
@@ -92,27 +101,27 @@ def _idle_state(process: ProcessState | None) -> str:
 
 
 def _existing(settings: Settings, name: str) -> Line | None:
-    """A server that a setting points at: no pid, "running" when it answers."""
+    """A server that a setting points at: no pid, "running" when it answers, else "away"."""
     if name == "postgres" and settings.database_url is not None:
-        import psycopg
-
-        url = settings.database_url.get_secret_value()
-        parts = urlsplit(url)
-        try:
-            psycopg.connect(url, connect_timeout=5).close()
-        except psycopg.Error:
-            return Line(name, "away", f"{parts.hostname}:{parts.port or 5432}", None)
-        return Line(name, "running", f"{parts.hostname}:{parts.port or 5432}", None)
+        parts = urlsplit(settings.database_url.get_secret_value())
+        address = f"{parts.hostname}:{parts.port or 5432}"
+        return Line(name, _answers(lambda: connect_database(settings, "pipeline").close()), address, None)
     if name == "kafka" and settings.kafka_bootstrap is not None:
-        return Line(name, "running", settings.kafka_bootstrap, None)
+        bootstrap = kafka_bootstrap(settings)
+        return Line(name, _answers(lambda: require_listener(bootstrap)), bootstrap, None)
     if name == "mosquitto" and settings.mqtt_url is not None:
         endpoint = mqtt_connection(settings, "bridge")
-        try:
-            publish_once(endpoint, None)
-        except (OSError, ValueError):
-            return Line(name, "away", f"{endpoint.host}:{endpoint.port}", None)
-        return Line(name, "running", f"{endpoint.host}:{endpoint.port}", None)
+        address = f"{endpoint.host}:{endpoint.port}"
+        return Line(name, _answers(lambda: publish_once(endpoint, None)), address, None)
     return None
+
+
+def _answers(ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except (OSError, ValueError, NengliuError):
+        return "away"
+    return "running"
 
 
 def _read_url(settings: Settings) -> str | None:
@@ -123,18 +132,34 @@ def _read_url(settings: Settings) -> str | None:
 
 
 def print_status(found: Status, steps: Steps) -> None:
-    """For people."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    for title in (
-        steps.text("名称", "name"),
-        steps.text("状态", "state"),
-        steps.text("地址", "address"),
-        "pid",
-    ):
-        table.add_column(title)
+    """For people: states, then what the services say of themselves."""
+    titles = (steps.text("名称", "name"), steps.text("状态", "state"), steps.text("地址", "address"), "pid")
+    table = Table(*titles, steps.text("运行情况", "figures"), box=None)
+    zh = steps.text("zh", "en") == "zh"
     for line in [*found.servers, *found.services]:
-        table.add_row(line.name, line.state, line.address or "", str(line.pid or ""))
-    Console(highlight=False).print(table)
+        samples = read_samples(line.address) if line.name in FIGURES and line.pid and line.address else {}
+        figures = describe(line.name, samples, zh=zh) if samples else ""
+        table.add_row(line.name, line.state, line.address or "", str(line.pid or ""), figures)
+    console = Console(highlight=False)
+    console.print(table)
+    for warning in found.warnings:
+        console.print(f"! {warning}", markup=False)
+
+
+def _warnings(settings: Settings, steps: Steps) -> list[str]:
+    """What a person should know although everything runs."""
+    if settings.clock is not Clock.EVENT:
+        return []
+    try:
+        with connect_database(settings, "pipeline") as connection:
+            clock = event_clock_state(connection, settings.event_patience)
+    except (DependencyAwayError, psycopg.Error):
+        return []
+    return [
+        steps.text(
+            f"网关 {name} 超过 {settings.event_patience:.0f} 秒没有消息, 已不参与事件时钟 (NENGLIU_EVENT_PATIENCE)",
+            f"gateway {name} was not heard for {settings.event_patience:.0f} s and is left out of the event clock "
+            "(NENGLIU_EVENT_PATIENCE)",
+        )
+        for name in clock.mark.left_out
+    ]
