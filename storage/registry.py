@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import psycopg
-from psycopg.types.json import Jsonb
 
 from metering.errors import InputFileError
 from metering.spans import END, START
@@ -230,16 +229,13 @@ def _write_version(cursor: Cursor, plan: _Plan, actor: str, note: str | None) ->
     row = cursor.fetchone()
     assert row is not None
     version: int = row[0]
-    records = [
-        (kind, _key_text(key), _row_json(getattr(plan.before, KINDS[kind]).get(key)), _row_json(rows[key]))
-        for kind in KINDS
-        for rows in [getattr(plan.after, KINDS[kind])]
-        for key in plan.changed[kind]
-    ]
-    columns = dict(
-        zip(("kind", "key", "before", "after"), map(list, zip(*records, strict=True)), strict=True)
-    )
-    cursor.execute(query("registry_record_changes"), columns | {"version": version})
+    with cursor.copy(query("registry_record_changes")) as copy:
+        for kind, attribute in KINDS.items():
+            before, after = getattr(plan.before, attribute), getattr(plan.after, attribute)
+            for key in plan.changed[kind]:
+                copy.write_row(
+                    (version, kind, _key_text(key), _row_json(before.get(key)), _row_json(after[key]))
+                )
     return version
 
 
@@ -247,8 +243,10 @@ def _key_text(key: Key) -> str:
     return json.dumps([_plain(part) for part in key], ensure_ascii=False)
 
 
-def _row_json(row: Any) -> Jsonb | None:
-    return None if row is None else Jsonb({name: _plain(cell) for name, cell in asdict(row).items()})
+def _row_json(row: Any) -> str | None:
+    if row is None:
+        return None
+    return json.dumps({f.name: _plain(getattr(row, f.name)) for f in fields(row)}, ensure_ascii=False)
 
 
 def _plain(cell: Any) -> Any:

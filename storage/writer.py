@@ -123,13 +123,11 @@ class Writer:
         accounts = open_accounts(columns.messages, intake.rejects)
         accepted = np.flatnonzero(columns.refused == 0)
         identities = self._identities(cursor, maps, columns, accepted)
-        received_us = np.array([m.received_us for m in columns.messages], dtype=np.int64)
-        message = columns.message[identities.row]
 
         def gateway_of(value: int) -> str:
-            return columns.messages[int(message[value])].gateway
+            return columns.messages[int(columns.message[identities.row[value]])].gateway
 
-        self._table.write(cursor, identities, received_us[message], gateway_of)
+        self._table.write(cursor, identities, gateway_of)
         _mark(cursor, maps, columns, identities, self._options.run_gap_us)
         _book_readings(accounts, columns, identities)
         rows = [*rows_of_messages(columns), *rows_of_records(intake.rejects, len(columns.messages))]
@@ -171,8 +169,14 @@ class Writer:
         if len(missing):
             _allocate(cursor, maps, maps.names(missing))
             series = maps.series_ids(cells)
+        received_us = np.array([m.received_us for m in columns.messages], dtype=np.int64)
         return sort_identities(
-            accepted, series, columns.ts_us[accepted], columns.value[accepted], columns.correction[accepted]
+            accepted,
+            series,
+            columns.ts_us[accepted],
+            columns.value[accepted],
+            received_us[columns.message[accepted]],
+            columns.correction[accepted],
         )
 
     @contextmanager

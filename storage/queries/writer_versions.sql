@@ -1,7 +1,4 @@
-select a.n, v.value
+-- Other values of the arriving identities: n and value, packed.
+select string_agg(int4send(a.n) || float8send(v.value), '')
 from pg_temp.arriving a
-cross join lateral (
-    select v.value from nengliu.reading_version v
-    where v.series_id = a.series_id and v.ts = a.ts
-    offset 0
-) v
+join nengliu.reading_version v on v.series_id = a.series_id and v.ts = a.ts
