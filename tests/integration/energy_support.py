@@ -22,6 +22,12 @@ class Town:
     """A database with a registry that a test builds row by row."""
 
     connection: psycopg.Connection[Any]
+    url: str
+    superuser_url: str
+
+    def superuser(self) -> psycopg.Connection[Any]:
+        """Another connection, that may do everything."""
+        return psycopg.connect(self.superuser_url, autocommit=True)
 
     def site(self, code: str, sector: str = "buildings", district: str | None = "110108") -> int:
         """A site, new or known."""
@@ -76,7 +82,9 @@ class Town:
         for p, site, item, parent in self.connection.execute(
             "select point_id, site_id, item_code, parent_point_id from nengliu.point"
         ).fetchall():
-            placed[site][str(p)] = PlacedPoint(item, None if parent is None else str(parent), spans.get(p, []))
+            placed[site][str(p)] = PlacedPoint(
+                item, None if parent is None else str(parent), spans.get(p, [])
+            )
         self._rows(
             "insert into nengliu.root_span values (%s, %s, %s, " + _AT + ", " + _AT + ")",
             [

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +15,7 @@ from metering.energy import HourEnergy, OpenEnergy, Windows, hourly_energy
 from metering.registers import Role
 from metering.spans import END, HOUR_US, START
 from metering.steps import InstalledRegister, RegisterReadings, whole_installation
-
-_spec = importlib.util.spec_from_file_location("naive_energy", Path(__file__).with_name("naive_energy.py"))
-naive = importlib.util.module_from_spec(_spec)
-sys.modules["naive_energy"] = naive
-_spec.loader.exec_module(naive)
+from tests.property.naive_energy import naive_energy
 
 T0 = 1_388_505_600_000_000  # 2014-01-01T00:00+08:00
 NOW = T0 + 10_000 * HOUR_US
@@ -140,7 +133,7 @@ def test_hours_are_those_of_the_naive_model_in_any_order_of_arrival(owners, orde
     """Every hour of every point equals the exact model; readings may come in any order."""
     hours, _ = derive(owners, order=order)
     for n, owner in enumerate(owners):
-        model = naive.naive_energy([m.register for m in owner], [m.readings for m in owner], NOW)
+        model = naive_energy([m.register for m in owner], [m.readings for m in owner], NOW)
         found = rows_of(hours, n)
         assert found.keys() == model.hours.keys()
         for hour, want in model.hours.items():
