@@ -70,6 +70,7 @@ def to_whole_hours(spans: Iterable[Span]) -> list[Span]:
             end if end == END else end + -end % HOUR_US,
         )
         for start, end in spans
+        if start < end
     )
 
 
