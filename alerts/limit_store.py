@@ -66,15 +66,31 @@ def refresh_limits(
     for quota in book.quotas:
         limit = book.limit(quota, parameters, lambda year: year < today.year, None)
         if isinstance(limit, NoLimit):
-            without.append(
-                Undetermined(quota.site_code, quota.item_code, quota.year, quota.effective_from, limit.reason)
-            )
+            without.append(_undetermined(quota, limit))
             if quota.quota_limit_id is not None:
                 _supersede(conn, quota.quota_limit_id, now)
         elif _is_new(quota, limit, parameters):
             _write(conn, quota, limit, now)
             written += 1
     return LimitRefresh(written, tuple(without))
+
+
+def explain_missing_limits(
+    conn: psycopg.Connection[Any],
+    parameters: LimitParameters,
+    zone: ZoneInfo,
+    now: datetime,
+    site_codes: list[str],
+) -> list[Undetermined]:
+    """Why quotas have no limit that can be computed as known at `now`; writes nothing."""
+    year_now = now.astimezone(zone).year
+    book = _Book(conn, site_codes)
+    found = []
+    for quota in book.quotas:
+        limit = book.limit(quota, parameters, lambda year: year < year_now, None)
+        if isinstance(limit, NoLimit):
+            found.append(_undetermined(quota, limit))
+    return found
 
 
 def refresh_limits_of_days(
@@ -175,6 +191,10 @@ class _Book:
 def _fetch(conn: psycopg.Connection[Any], name: str, keys: dict[str, Any]) -> list[Any]:
     with conn.cursor(row_factory=namedtuple_row) as cursor:
         return list(cursor.execute(query(name), keys).fetchall())
+
+
+def _undetermined(quota: Any, limit: NoLimit) -> Undetermined:
+    return Undetermined(quota.site_code, quota.item_code, quota.year, quota.effective_from, limit.reason)
 
 
 def _base_year(row: Any, ended: bool, known_at: datetime | None) -> BaseYear:

@@ -104,7 +104,7 @@ class RollingAssessor:
         started = time.monotonic()
         if not _lock_cursor(conn):
             return None
-        zone = _zone(conn)
+        zone = local_zone(conn)
         state, pending = read_event_clock(conn, self._options.patience_s, self._watched_since)
         if state.mark.at is None:
             return None
@@ -132,10 +132,10 @@ class RollingAssessor:
     def _by_wall(self, conn: psycopg.Connection[Any]) -> RollingResult:
         started = time.monotonic()
         with conn.transaction():
-            zone = _zone(conn)
+            zone = local_zone(conn)
             now = self._clock()
             today = now.astimezone(zone).date()
-            revision = _energy_revision(conn)
+            revision = energy_revision(conn)
             if not self._due.now(started, revision, today, self._options.debounce_s) or not _lock_cursor(
                 conn
             ):
@@ -146,7 +146,7 @@ class RollingAssessor:
             result = RollingResult()
             if series:
                 scope = Scope(zone, self._options.parameters, by_event=False, now=now)
-                result = assess_and_alert(conn, series, first, today, scope, lambda _: now, now, revision)
+                result = assess_and_alert(conn, series, first, today, scope, lambda _: now, now, revision[0])
         took = time.monotonic() - started
         self._due.done(time.monotonic(), took, revision, today)
         _record(result, today, took)
@@ -157,18 +157,18 @@ class _Due:
     """When today is to be assessed again: energy or the day changed, and the last time is long enough ago."""
 
     def __init__(self) -> None:
-        self._revision: int | None = None
+        self._revision: tuple[int, int] | None = None
         self._day: date | None = None
         self._next = float("-inf")
 
-    def now(self, moment: float, revision: int, today: date, debounce_s: float) -> bool:
+    def now(self, moment: float, revision: tuple[int, int], today: date, debounce_s: float) -> bool:
         self._debounce_s = debounce_s
         return self.day_ended(today) or (revision != self._revision and moment >= self._next)
 
     def day_ended(self, today: date) -> bool:
         return today != self._day
 
-    def done(self, moment: float, took: float, revision: int, today: date) -> None:
+    def done(self, moment: float, took: float, revision: tuple[int, int], today: date) -> None:
         self._revision, self._day = revision, today
         self._next = moment + max(self._debounce_s, 10 * took)
 
@@ -196,15 +196,17 @@ def _lock_cursor(conn: psycopg.Connection[Any]) -> bool:
     return row is not None
 
 
-def _zone(conn: psycopg.Connection[Any]) -> ZoneInfo:
+def local_zone(conn: psycopg.Connection[Any]) -> ZoneInfo:
     row = conn.execute("select nengliu.local_zone()").fetchone()
     assert row is not None  # a select without a table yields one row
     return ZoneInfo(row[0])
 
 
-def _energy_revision(conn: psycopg.Connection[Any]) -> int:
+def energy_revision(conn: psycopg.Connection[Any]) -> tuple[int, int]:
+    """Newest revisions of energy and of the registry: what an assessment rests on."""
     row = conn.execute(query("energy_revision")).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
+    assert row is not None  # a select without a table yields one row
+    return int(row[0]), int(row[1])
 
 
 def _record(result: RollingResult, through: date, seconds: float) -> None:

@@ -61,14 +61,21 @@ def registers() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     hours = ((LAST - FIRST).days + 1) * 24
     ts = start + np.arange(hours) * HOUR_US
     day = np.arange(hours) // 24
-    workday = np.isin((np.datetime64("2011-01-01") + day).astype("datetime64[D]").astype(int) % 7, [0, 1, 4, 5, 6])
+    workday = np.isin(
+        (np.datetime64("2011-01-01") + day).astype("datetime64[D]").astype(int) % 7, [0, 1, 4, 5, 6]
+    )
     out = {}
     for n, (meter, growth) in enumerate({"S1M1": 1.3, "S2M1": 0.95, "S3M1": 1.0, "S3M2": 1.02}.items()):
         rng = np.random.default_rng(n)
         load = 40 * (1 + 0.5 * workday + 0.3 * np.cos(day / 58)) * rng.uniform(0.8, 1.2, hours)
         load *= np.where(day >= 365, growth, 1.0)
         keep = np.ones(hours, dtype=bool)
-        gaps = {"S1M1": [(300, 302)], "S2M1": [(361, 369), (500, 520)], "S3M1": [(640, 741)], "S3M2": [(1090, 1094)]}
+        gaps = {
+            "S1M1": [(300, 302)],
+            "S2M1": [(361, 369), (500, 520)],
+            "S3M1": [(640, 741)],
+            "S3M2": [(1090, 1094)],
+        }
         for begin, end in gaps[meter]:
             keep[begin * 24 + 5 : end * 24 + 7] = False
         out[meter] = (ts[keep], np.round(1000 + np.cumsum(load), 2)[keep])
@@ -91,13 +98,20 @@ def intakes(days_at_once: list[int]) -> Iterator[tuple[Intake, bool]]:
     yield Intake(statuses=tuple(StatusRecord(g, now_us, "offline", final=True) for g in ("G1", "G2"))), True
 
 
-def batch(gateway: str, data: dict[str, tuple[np.ndarray, np.ndarray]], begin: int, stop: int) -> ReadingBatch:
+def batch(
+    gateway: str, data: dict[str, tuple[np.ndarray, np.ndarray]], begin: int, stop: int
+) -> ReadingBatch:
     """The readings of [begin, stop), in order of time."""
-    picked = [(n, ts[(ts >= begin) & (ts < stop)], v[(ts >= begin) & (ts < stop)]) for n, (ts, v) in enumerate(data.values())]
+    picked = [
+        (n, ts[(ts >= begin) & (ts < stop)], v[(ts >= begin) & (ts < stop)])
+        for n, (ts, v) in enumerate(data.values())
+    ]
     meter = np.concatenate([np.full(len(ts), n, dtype=np.int32) for n, ts, _ in picked])
     ts, value = np.concatenate([p[1] for p in picked]), np.concatenate([p[2] for p in picked])
     order = np.argsort(ts, kind="stable")
-    header = MessageHeader(gateway, f"nl/v1/{gateway}/readings", int(datetime.now(UTC).timestamp() * 1e6), len(ts))
+    header = MessageHeader(
+        gateway, f"nl/v1/{gateway}/readings", int(datetime.now(UTC).timestamp() * 1e6), len(ts)
+    )
     return ReadingBatch(
         (header,), tuple(data), ("1.8.0",), meter[order], np.zeros(len(ts), dtype=np.int32), ts[order], value[order],
         np.zeros(len(ts), dtype=np.bool_),
@@ -108,6 +122,7 @@ def batch(gateway: str, data: dict[str, tuple[np.ndarray, np.ndarray]], begin: i
 def replayed(servers, template, folder, days_at_once, assess_every):
     """A database after the replay; derivation and assessment run after every `assess_every`-th helping."""
     with fresh_database(servers.settings, template) as database:
+
         def connect():
             return psycopg.connect(database.pipeline_url)
 
@@ -140,7 +155,9 @@ ALERTS = """
 select row_number() over (order by alert_id), site_code, rule, severity, state, subject, opened_at, confirmed_at,
        acknowledged_at, resolved_at, evidence
 from api.alert order by alert_id"""
-LIMITS = "select site_code, year, limit_value, effective_from, superseded_at from api.quota order by 1, 2, 4, 5"
+LIMITS = (
+    "select site_code, year, limit_value, effective_from, superseded_at from api.quota order by 1, 2, 4, 5"
+)
 
 
 @pytest.fixture(scope="module")

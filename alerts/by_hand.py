@@ -1,0 +1,164 @@
+"""Assessment by hand: as of a day, or as it was known at a time. What `nengliu quota assess` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from alerts.alert_store import evaluate_alerts
+from alerts.assess_set import AssessedSet, Scope, assess_days
+from alerts.assessment_store import assessment_rows, write_assessments
+from alerts.days import end_of_day
+from alerts.event_clock import last_assessable, read_event_clock
+from alerts.frames import load_series
+from alerts.limit_store import LimitRefresh, refresh_limits, refresh_limits_of_days
+from alerts.parameters import Parameters
+from alerts.rolling import energy_revision, local_zone
+from alerts.sql import query
+from metering.errors import InputFileError, NengliuError
+
+_FIELDS = (
+    "site_id",
+    "item_code",
+    "year",
+    "as_of",
+    "used",
+    "limit_value",
+    "quota_limit_id",
+    "forecast_p10",
+    "forecast_p50",
+    "forecast_p90",
+    "exhaustion_date",
+    "level",
+    "completeness",
+    "method",
+)
+
+
+class AsOfError(InputFileError):
+    """A date that cannot be assessed; the message says which can."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__([problem])
+
+
+@dataclass(frozen=True, slots=True)
+class HandOptions:
+    """by_event, patience_s, parameters as in RollingOptions; site_codes: only these sites (None: all)."""
+
+    by_event: bool
+    patience_s: float
+    parameters: Parameters
+    site_codes: list[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandResult:
+    """Rows as dictionaries with the columns of api.quota_assessment, `method` and `basis`: `assessed` now, `stored`
+    (known then), or `recomputed` (quota versions as known then, but energy and registry as known now)."""
+
+    as_of: date
+    rows: list[dict[str, Any]]
+    written: int = 0
+    transitions: int = 0
+
+
+def assess_by_hand(
+    conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None, now: datetime
+) -> HandResult:
+    """Assess every series as of a day (default: today, or the last day of the event clock), write what is new and
+    let the rules see it; the caller commits. Raises AsOfError for a day that has not come."""
+    zone = local_zone(conn)
+    conn.execute("select 1 from nengliu.assessment_cursor for update")
+    day = _day(conn, options, as_of, now)
+    scope = Scope(zone, options.parameters, options.by_event, now=None if options.by_event else now)
+    time_of: Callable[[date], datetime] = lambda _: now  # noqa: E731
+    revision: int | None = energy_revision(conn)[0]
+    if options.by_event:
+        refresh_limits_of_days(conn, options.parameters.limits, zone, day, now)
+        time_of, revision = lambda d: end_of_day(d, zone).astimezone(UTC), None
+    else:
+        refresh_limits(conn, options.parameters.limits, zone, now)
+    sets = list(assess_days(conn, load_series(conn, options.site_codes), day, day, scope))
+    written = sum(write_assessments(conn, found, now) for found in sets)
+    transitions = evaluate_alerts(conn, sets, options.parameters, time_of, revision)
+    return HandResult(day, _rows(sets, "assessed", now), written, transitions)
+
+
+def assess_as_known(
+    conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None, known_at: datetime, now: datetime
+) -> HandResult:
+    """What was known at `known_at` as of a day: the assessments stored by then; for series without one, assessed
+    again with the quota versions known then. Writes nothing."""
+    if known_at > now:
+        raise AsOfError(f"--known-at {known_at.isoformat()} is in the future")
+    day = _day(conn, options, as_of, now)
+    keys = {"as_of": day, "known_at": known_at, "site_codes": options.site_codes}
+    with conn.cursor(row_factory=dict_row) as cursor:
+        stored = [{**r, "basis": "stored"} for r in cursor.execute(query("known_assessments"), keys)]
+    found = {(r["site_code"], r["item_code"]) for r in stored}
+    scope = Scope(
+        local_zone(conn),
+        options.parameters,
+        options.by_event,
+        known_at,
+        None if options.by_event else known_at,
+    )
+    series = [s for s in load_series(conn, options.site_codes) if (s.site_code, s.item_code) not in found]
+    again = _rows(list(assess_days(conn, series, day, day, scope)), "recomputed", None) if series else []
+    rows = sorted([*stored, *again], key=lambda r: (r["site_code"], r["item_code"]))
+    return HandResult(day, [_with_ratio(r) for r in rows])
+
+
+def refresh_limits_by_hand(
+    conn: psycopg.Connection[Any], options: HandOptions, now: datetime
+) -> LimitRefresh:
+    """Compute limits after an import of quotas; the caller commits."""
+    zone = local_zone(conn)
+    if not options.by_event:
+        return refresh_limits(conn, options.parameters.limits, zone, now, options.site_codes)
+    state, _ = read_event_clock(conn, options.patience_s)
+    through = state.assessed_through or date(1, 1, 1)
+    return LimitRefresh(refresh_limits_of_days(conn, options.parameters.limits, zone, through, now), ())
+
+
+def _day(conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None, now: datetime) -> date:
+    zone = local_zone(conn)
+    today = now.astimezone(zone).date()
+    if not options.by_event:
+        if as_of is not None and as_of > today:
+            raise AsOfError(f"--as-of {as_of} has not come: today is {today}")
+        return as_of or today
+    state, pending = read_event_clock(conn, options.patience_s)
+    done = state.assessed_through
+    if as_of is None:
+        if done is None:
+            raise NengliuError("the event clock has not completed a day yet: nothing to assess")
+        return done
+    if done is not None and as_of <= done:
+        return as_of
+    before = date.fromordinal(as_of.toordinal() - 1)
+    if last_assessable(state.mark, pending, before, as_of, zone) is None:
+        raise AsOfError(f"--as-of {as_of}: the event clock has come to {state.mark.at or 'no time yet'} only")
+    return as_of
+
+
+def _rows(sets: list[AssessedSet], basis: str, assessed_at: datetime | None) -> list[dict[str, Any]]:
+    out = []
+    for found in sets:
+        codes = {s.site_id: s.site_code for s in found.series}
+        for row in assessment_rows(found):
+            named = dict(zip(_FIELDS, row, strict=True))
+            named = {"site_code": codes[named.pop("site_id")], **named}
+            out.append(_with_ratio({**named, "assessed_at": assessed_at, "basis": basis}))
+    return out
+
+
+def _with_ratio(row: dict[str, Any]) -> dict[str, Any]:
+    limit = row["limit_value"]
+    return {**row, "used_ratio": row["used"] / limit if limit else None}

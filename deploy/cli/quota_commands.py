@@ -1,0 +1,272 @@
+"""`nengliu quota`: import quotas, show a site's, assess by hand."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deploy.settings import Settings, load_settings
+
+quota = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@quota.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file of the form of quotas.csv.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take in quotas, all or nothing, and compute the limits that can be computed. Says which cannot, and why."""
+    from dataclasses import asdict
+
+    from alerts.by_hand import refresh_limits_by_hand
+    from deploy.cli.registry_commands import registry_codes
+    from deploy.clients import connect_database
+    from storage.registry import import_quota_file
+
+    settings = load_settings()
+    with connect_database(settings, "pipeline") as connection:
+        result = import_quota_file(connection, file, getpass.getuser(), registry_codes(settings))
+        refreshed = refresh_limits_by_hand(connection, _options(settings), datetime.now(UTC))
+    counts = {kind: asdict(c) for kind, c in result.counts.items()}
+    undetermined = [asdict(u) for u in refreshed.undetermined]
+    if as_json:
+        _print_json(
+            {"version": result.version, **counts, "limits": refreshed.written, "undetermined": undetermined}
+        )
+        return
+    zh = settings.language == "zh"
+    c = counts["quota"]
+    typer.echo(
+        f"限额: 新增 {c['new']}, 变更 {c['changed']}, 未变 {c['same']}; 计算出 {refreshed.written} 个限值"
+        if zh
+        else f"quotas: {c['new']} new, {c['changed']} changed, {c['same']} as they were; "
+        f"{refreshed.written} limits computed"
+    )
+    for u in refreshed.undetermined:
+        typer.echo(f"  {u.site_code} {u.item_code} {u.year}: {u.reason}")
+
+
+@quota.command()
+def show(
+    site: Annotated[str, typer.Argument(metavar="SITE", help="Site code.")], as_json: AsJson = False
+) -> None:
+    """Show a site's quotas, the versions of their limits with what they rest on, and the newest assessments."""
+    from deploy.clients import connect_database
+
+    settings = load_settings()
+    with connect_database(settings, "pipeline") as connection:
+        found = _quotas_of(connection, site)
+    if found is None:
+        raise typer.BadParameter(f"no site {site!r} in the registry")
+    if as_json:
+        _print_json(found)
+        return
+    _show(found, settings.language == "zh")
+
+
+@quota.command()
+def assess(
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE", help="Local day, e.g. 2014-10-31; default: today, or the event clock's last."
+        ),
+    ] = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Show what was known at that time (RFC 3339 with offset, or a local date); writes nothing.",
+        ),
+    ] = None,
+    site: Annotated[list[str] | None, typer.Option(help="Only this site code; may be given again.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Assess the quotas as of a day: used, forecast, level; open the alerts that are due, each once."""
+    from alerts.by_hand import assess_as_known, assess_by_hand
+    from deploy.clients import connect_database
+
+    settings = load_settings()
+    day, now = _date(as_of), datetime.now(UTC)
+    with connect_database(settings, "pipeline") as connection:
+        if known_at is None:
+            result = assess_by_hand(connection, _options(settings, site), day, now)
+        else:
+            moment = _moment(known_at, settings)
+            result = assess_as_known(connection, _options(settings, site), day, moment, now)
+    if as_json:
+        _print_json(result.rows)
+        return
+    zh = settings.language == "zh"
+    _print_assessments(result.rows, zh)
+    if known_at is not None and any(r["basis"] == "recomputed" for r in result.rows):
+        typer.echo(
+            "注: 标 * 的行没有当时保存的评估, 按当时已知的限额版本重新计算; 能耗与登记信息为现在所知。"
+            if zh
+            else "Rows with * have no assessment stored by then: assessed again with the quota versions known then, "
+            "but with energy and registry as known now."
+        )
+    if known_at is None:
+        typer.echo(
+            f"截至 {result.as_of}: 写入 {result.written} 条评估, 告警变化 {result.transitions} 次"
+            if zh
+            else f"as of {result.as_of}: {result.written} assessments written, {result.transitions} alert transitions"
+        )
+
+
+def _options(settings: Settings, sites: list[str] | None = None) -> Any:
+    from alerts.by_hand import HandOptions
+    from alerts.parameters import shipped_parameters
+    from deploy.settings import Clock
+
+    by_event = settings.clock is Clock.EVENT
+    return HandOptions(by_event, settings.event_patience, shipped_parameters(), sites or None)
+
+
+def _date(text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError as e:
+        raise typer.BadParameter(f"--as-of {text!r} is no date such as 2014-10-31") from e
+
+
+def _moment(text: str, settings: Settings) -> datetime:
+    """A time with offset; or a local date, which means its end."""
+    from zoneinfo import ZoneInfo
+
+    from alerts.days import end_of_day
+    from metering.instants import parse_instant
+
+    try:
+        return end_of_day(date.fromisoformat(text), ZoneInfo(settings.timezone))
+    except ValueError:
+        pass
+    try:
+        return parse_instant(text)
+    except ValueError as e:
+        raise typer.BadParameter(f"--known-at: {e}") from e
+
+
+def _quotas_of(connection: Any, site: str) -> dict[str, Any] | None:
+    from psycopg.rows import dict_row
+
+    from alerts.limit_store import explain_missing_limits
+    from alerts.parameters import shipped_parameters
+    from alerts.rolling import local_zone
+    from alerts.sql import query
+
+    with connection.cursor(row_factory=dict_row) as cursor:
+        keys = {"site_code": site}
+        known = cursor.execute(
+            "select name from nengliu.site where site_code = %(site_code)s", keys
+        ).fetchone()
+        if known is None:
+            return None
+        quotas = cursor.execute(query("quotas_of_site"), keys).fetchall()
+        assessments = cursor.execute(query("newest_assessments_of_site"), keys).fetchall()
+    reasons = {
+        (u.item_code, u.year, u.effective_from): u.reason
+        for u in explain_missing_limits(
+            connection, shipped_parameters().limits, local_zone(connection), datetime.now(UTC), [site]
+        )
+    }
+    for q in quotas:
+        current = [v for v in q["versions"] if v["superseded_at"] is None]
+        q["limit_value"] = current[-1]["limit_value"] if current else None
+        q["reason"] = None if current else reasons.get((q["item_code"], q["year"], q["effective_from"]))
+    return {"site_code": site, "name": known["name"], "quotas": quotas, "assessments": assessments}
+
+
+def _show(found: dict[str, Any], zh: bool) -> None:
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(f"{found['site_code']} {found['name']}", markup=False)
+    heads = (
+        ("分项", "年", "起效", "限值", "单位", "方法", "基准年", "降幅 %", "版本", "依据")
+        if zh
+        else ("item", "year", "from", "limit", "unit", "method", "base years", "cut %", "versions", "source")
+    )
+    rows = [
+        (
+            q["item_code"], str(q["year"]), str(q["effective_from"]), _number(q["limit_value"]), q["unit"], q["method"],
+            ";".join(map(str, q["base_years"])), _number(q["reduction_percent"], 1), str(len(q["versions"])),
+            q["reason"] or q["source"],
+        )
+        for q in found["quotas"]
+    ]  # fmt: skip
+    _print_table(heads, rows, right=(3, 7, 8))
+    if found["assessments"]:
+        _print_assessments([{"site_code": found["site_code"], **a} for a in found["assessments"]], zh)
+
+
+def _print_assessments(rows: Sequence[dict[str, Any]], zh: bool) -> None:
+    from alerts.report import LEVEL_NAMES
+
+    heads = (
+        ("建筑", "分项", "截至", "已用", "限值", "比例", "预测 p10", "p50", "p90", "用尽日", "等级", "完整率")
+        if zh
+        else (
+            "site",
+            "item",
+            "as of",
+            "used",
+            "limit",
+            "ratio",
+            "p10",
+            "p50",
+            "p90",
+            "exhausted",
+            "level",
+            "complete",
+        )
+    )
+    cells = [
+        (
+            r["site_code"] + ("*" if r.get("basis") == "recomputed" else ""), r["item_code"], str(r["as_of"]),
+            _number(r["used"]), _number(r["limit_value"]), _percent(r["used_ratio"]), _number(r["forecast_p10"]),
+            _number(r["forecast_p50"]), _number(r["forecast_p90"]), str(r["exhaustion_date"] or ""),
+            LEVEL_NAMES[r["level"]][0 if zh else 1], _percent(r["completeness"]),
+        )
+        for r in rows
+    ]  # fmt: skip
+    _print_table(heads, cells, right=(3, 4, 5, 6, 7, 8, 11))
+
+
+def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for n, head in enumerate(heads):
+        table.add_column(head, justify="right" if n in right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, markup=False, width=240)
+    console.print(table)
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return "" if value is None else f"{value:,.{digits}f}"
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value)
