@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -34,9 +35,9 @@ _COLOURS = {
 
 def show_demo(result: DemoResult, settings: Settings, steps: Steps) -> None:
     """Print everything on stdout, in the language of the settings."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     _show_check(console, result, steps)
-    console.print(quota_table(result.quotas, settings.language))
+    console.print(quota_table(result.quotas, settings.language), soft_wrap=False)
     _show_ways_on(console, result, settings, steps)
 
 
@@ -67,42 +68,54 @@ def _show_check(console: Console, result: DemoResult, steps: Steps) -> None:
 
 
 def quota_table(quotas: Sequence[QuotaYear], language: str) -> Table:
-    """The buildings with used, limit, forecast, level, since when they alerted and how long before the limit."""
+    """The buildings with used, limit, forecast, level, since when they alerted and how long before the limit.
+
+    Narrow enough for 80 columns: dates without the year, which has a column of its own.
+    """
     zh = language == "zh"
-    titles = (
-        ("建筑", "年", "已用", "限额", "占比", "预警时的预测", "级别", "预警自", "突破限额", "提前天数")
-        if zh
-        else ("Building", "Year", "Used", "Limit", "Share", "Forecast at alert", "Level", "Alert since",
-              "Limit passed", "Days ahead")
-    )  # fmt: skip
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for n, title in enumerate(titles):
-        table.add_column(title, justify="right" if n in (2, 3, 4, 5, 9) else "left", no_wrap=n > 0)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
+    for title_zh, title_en, justify in _COLUMNS:
+        table.add_column(title_zh if zh else title_en, justify=justify, no_wrap=False, overflow="fold")
     for q in quotas:
         table.add_row(*_cells(q, zh))
     return table
+
+
+_COLUMNS: tuple[tuple[str, str, Literal["left", "right"]], ...] = (
+    ("建筑", "Building", "left"),
+    ("年", "Year", "left"),
+    ("已用", "Used", "right"),
+    ("限额", "Limit", "right"),
+    ("单位", "", "left"),
+    ("占比", "Share", "right"),
+    ("级别", "Level", "left"),
+    ("预警\n自", "Alert\nsince", "left"),
+    ("当时\n预测", "Fore-\ncast", "right"),
+    ("突破\n限额", "Limit\npassed", "left"),
+    ("提前\n天数", "Days\nahead", "right"),
+)
 
 
 def _cells(q: QuotaYear, zh: bool) -> list[Text | str]:
     last, alert = q.last, q.first_alert
     at_alert = q.assessed_on(alert.as_of) if alert else None
     level = last.level if last else "undetermined"
-    top = max(q.limit_value or 0.0, last.used if last else 0.0)
-    unit, scale = display_unit(q.unit, top)
+    unit, scale = display_unit(q.unit, max(q.limit_value or 0.0, last.used if last else 0.0))
 
     def energy(value: float | None) -> str:
-        return "–" if value is None else f"{number(value / scale)} {unit}"
+        return "–" if value is None else number(value / scale)
 
     return [
         q.site_code,
         str(q.year),
         energy(last.used if last else None),
         energy(q.limit_value),
+        unit,
         f"{last.used / q.limit_value:.1%}" if last and q.limit_value else "–",
-        energy(at_alert.p50 if at_alert else None),
         Text(LEVEL_NAMES[level][0 if zh else 1], style=_COLOURS.get(level, "")),
-        str(alert.as_of) if alert else "–",
-        str(q.passed_on) if q.passed_on else "–",
+        f"{alert.as_of:%m-%d}" if alert else "–",
+        energy(at_alert.p50 if at_alert else None),
+        f"{q.passed_on:%m-%d}" if q.passed_on else "–",
         "–" if q.lead_days is None else str(q.lead_days),
     ]
 

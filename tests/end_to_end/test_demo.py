@@ -1,0 +1,106 @@
+"""The main job on the shipped buildings: nothing lost, nothing doubled, energy exact, the same alerts at any speed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.end_to_end.conftest import Stack
+
+pytestmark = pytest.mark.integration
+
+ALERTS = """select site_code, rule, severity, state, subject, opened_at, confirmed_at, resolved_at,
+                   evidence #- '{quota,quota_limit_id}'
+            from api.alert order by opened_at, rule, subject"""
+ASSESSMENTS = """select site_code, item_code, year, as_of, used, limit_value, forecast_p10, forecast_p50, forecast_p90,
+                        exhaustion_date, level, completeness
+                 from api.quota_assessment order by 1, 2, 3, 4"""
+
+
+@contextmanager
+def event_stack() -> Iterator[Stack]:
+    """A state directory of its own, removed afterwards; the demonstration starts its stack."""
+    folder = Path(tempfile.mkdtemp(prefix="nengliu-demo-"))
+    made = Stack(folder, NENGLIU_LANGUAGE="en")
+    try:
+        yield made
+    finally:
+        made.run("down", "--purge")
+        shutil.rmtree(folder)
+
+
+def demo(stack: Stack, *words: str) -> dict[str, Any]:
+    """What `demo --json` says; it exits 0 only when its own check is well."""
+    return json.loads(stack.run("demo", "--json", *words))
+
+
+@pytest.fixture(scope="module")
+def at_full_speed() -> Iterator[tuple[Stack, dict[str, Any]]]:
+    """The demonstration as `make demo` runs it."""
+    with event_stack() as stack:
+        yield stack, demo(stack)
+
+
+def test_every_reading_arrives_once_and_energy_is_that_of_the_csv(at_full_speed):
+    _, said = at_full_speed
+    check = said["check"]
+    assert said["ok"]
+    assert check["readings"] == check["books"]["stored"] == 175_300
+    assert [check[k] for k in ("lost", "doubled", "wrong", "strange")] == [0, 0, 0, 0]
+    assert check["books"]["rejected"] == check["books"]["conflicting"] == 0
+    assert check["months"] == 240
+    assert abs(check["worst"]["stored_kwh"] - check["worst"]["csv_kwh"]) <= 0.01
+    assert check["stored_kwh"] == pytest.approx(check["csv_kwh"], abs=0.01)
+    assert check["estimated_kwh"] == 0
+
+
+def test_two_buildings_pass_their_limit_and_are_alerted_before_they_do(at_full_speed):
+    _, said = at_full_speed
+    passed = {
+        (q["site_code"], q["year"]): q["alert_days_ahead"] for q in said["quotas"] if q["limit_passed_on"]
+    }
+    assert set(passed) == {(site, year) for site in ("110108D041", "110108D096") for year in (2014, 2015)}
+    assert min(passed.values()) > 0
+    levels = {(q["site_code"], q["year"]): q["level"] for q in said["quotas"]}
+    assert levels["110108D096", 2015] == "severe"
+    assert {level for (site, _), level in levels.items() if site.startswith("110105")} == {"normal"}
+
+
+def test_every_day_with_a_quota_is_assessed_once(at_full_speed):
+    stack, _ = at_full_speed
+    ((days, rows),) = stack.rows(
+        "select count(distinct (site_code, as_of)), count(*) from api.quota_assessment"
+    )
+    assert days == rows >= 4 * 730
+
+
+def test_the_page_is_there(at_full_speed):
+    _, said = at_full_speed
+    page = Path(said["report"]).read_text(encoding="utf-8")
+    assert page.count("<svg") == 16
+
+
+def test_a_second_run_counts_everything_as_repeated_and_changes_nothing(at_full_speed):
+    stack, first = at_full_speed
+    before = stack.rows(ALERTS), stack.rows(ASSESSMENTS)
+    again = demo(stack)
+    assert again["ok"]
+    assert again["kept_data"]
+    books = again["check"]["books"]
+    assert (books["stored"], books["repeated"]) == (175_300, first["check"]["books"]["repeated"] + 175_300)
+    assert (stack.rows(ALERTS), stack.rows(ASSESSMENTS)) == before
+
+
+def test_another_speed_gives_the_same_assessments_and_alerts(at_full_speed):
+    fast, _ = at_full_speed
+    with event_stack() as slow:
+        demo(slow, "--speed", "25000000")
+        assert slow.rows(ASSESSMENTS) == fast.rows(ASSESSMENTS)
+        assert slow.rows(ALERTS) == fast.rows(ALERTS)
