@@ -1,0 +1,218 @@
+"""Assessment by the wall clock and by hand, alerts in a person's hands, and events that leave the database."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta
+
+import psycopg
+import pytest
+from typer.testing import CliRunner
+
+from alerts.alert_store import acknowledge_alert, close_alert
+from alerts.by_hand import AsOfError, HandOptions, assess_as_known, assess_by_hand, refresh_limits_by_hand
+from alerts.lifecycle import TransitionError
+from alerts.parameters import shipped_parameters
+from alerts.rolling import RollingAssessor, RollingOptions
+from storage.derivation import Deriver
+from storage.event_outbox import relay_events
+from storage.registry import import_quota_file, import_registry
+from storage.writer import Writer
+from tests.integration.conftest import fresh_database
+from tests.integration.metered_sites import ZONE, intakes, registry
+
+pytestmark = pytest.mark.integration
+
+OPTIONS = HandOptions(by_event=False, patience_s=600.0, parameters=shipped_parameters())
+NOW = datetime(2014, 1, 20, 23, 30, tzinfo=ZONE)
+
+
+@pytest.fixture(scope="module")
+def filled(servers, template, tmp_path_factory):
+    """Everything written and derived, nothing assessed."""
+    with fresh_database(servers.settings, template) as database:
+
+        def connect():
+            return psycopg.connect(database.pipeline_url)
+
+        with connect() as conn:
+            import_registry(conn, registry(tmp_path_factory.mktemp("registry")), "test")
+        writer, deriver = Writer(connect), Deriver(connect)
+        for intake, _ in intakes([2000]):
+            if intake.readings:
+                writer.write(intake)
+        deriver.run_all()
+        writer.close()
+        deriver.close()
+        yield database
+
+
+@pytest.fixture
+def connect(filled):
+    """Connections to the filled database, whose alerts and assessments are emptied first."""
+    with psycopg.connect(filled.owner_url) as conn:
+        conn.execute(
+            "truncate nengliu.alert_transition, nengliu.alert, nengliu.quota_assessment, nengliu.event_outbox, "
+            "nengliu.quota_limit"
+        )
+    return lambda: psycopg.connect(filled.pipeline_url)
+
+
+def assessed(connect, day, now=NOW):
+    with connect() as conn:
+        return assess_by_hand(conn, OPTIONS, day, now)
+
+
+def listed(connect):
+    with connect() as conn:
+        return conn.execute(
+            "select rule, subject, state, alert_id from api.alert order by alert_id"
+        ).fetchall()
+
+
+def test_by_hand_opens_each_alert_once(connect):
+    first = assessed(connect, date(2012, 11, 30))
+    assert first.written == 3
+    opened = listed(connect)
+    assert ("quota_forecast_over", "S1/01/2012", "confirmed") in [a[:3] for a in opened]
+    again = assessed(connect, date(2012, 11, 30))
+    assert (again.written, again.transitions) == (0, 0)
+    assessed(connect, date(2012, 12, 20))
+    subjects = [(a[0], a[1]) for a in listed(connect)]
+    assert len(subjects) == len(set(subjects))
+    assert ("quota_over", "S1/01/2012") in subjects
+
+
+def test_an_earlier_day_by_hand_takes_nothing_back(connect):
+    assessed(connect, date(2012, 12, 20))
+    before = listed(connect)
+    assessed(connect, date(2012, 3, 1))
+    assert [a for a in listed(connect) if a[1] == "S1/01/2012"] == [a for a in before if a[1] == "S1/01/2012"]
+
+
+def test_a_limit_that_is_raised_retracts_what_it_makes_untrue(connect, filled, tmp_path):
+    assessed(connect, date(2012, 12, 30))
+    file = tmp_path / "quotas.csv"
+    file.write_text(
+        "site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from\n"
+        "S1,01,2012,9999999,manual,,,decision,2012-02-01\n",
+        encoding="utf-8",
+    )
+    with connect() as conn:
+        import_quota_file(conn, file, "test")
+        assert refresh_limits_by_hand(conn, OPTIONS, NOW).written >= 1
+    assessed(connect, date(2012, 12, 31))
+    states = {a[0]: a[2] for a in listed(connect) if a[1] == "S1/01/2012"}
+    assert states["quota_over"] == "retracted"
+    assert states["quota_forecast_over"] == "resolved"
+    with psycopg.connect(filled.owner_url) as conn:
+        conn.execute("delete from nengliu.quota_limit")
+        conn.execute("delete from nengliu.quota where method = 'manual'")
+
+
+def test_what_was_known_then_is_what_was_stored_then(connect):
+    earlier = NOW - timedelta(days=1)
+    assessed(connect, date(2013, 6, 30), earlier)
+    with connect() as conn:
+        known = assess_as_known(conn, OPTIONS, date(2013, 6, 30), NOW, NOW)
+        before = assess_as_known(conn, OPTIONS, date(2013, 6, 30), earlier - timedelta(days=1), NOW)
+    assert {r["basis"] for r in known.rows} == {"stored"}
+    assert {r["basis"] for r in before.rows} == {"recomputed"}
+    assert {r["level"] for r in before.rows} == {"undetermined"}, "no limit was known then"
+
+
+def test_a_day_that_has_not_come_is_refused(connect):
+    with connect() as conn, pytest.raises(AsOfError, match="has not come"):
+        assess_by_hand(conn, OPTIONS, date(2014, 1, 21), NOW)
+
+
+def test_the_worker_assesses_today_when_energy_changed_and_yesterday_when_a_day_ended(connect):
+    clock = [NOW]
+    assessor = RollingAssessor(connect, RollingOptions(by_event=False, debounce_s=0.0), lambda: clock[0])
+    first = assessor.run_once()
+    assert (first.assessed, first.written, first.through) == (6, 6, date(2014, 1, 20))
+    assert assessor.run_once().assessed == 0
+    clock[0] = NOW + timedelta(hours=2)
+    after_midnight = assessor.run_once()
+    assert (after_midnight.assessed, after_midnight.through) == (6, date(2014, 1, 21))
+    with connect() as conn:
+        rows = conn.execute(
+            "select completeness from api.quota_assessment where as_of = '2014-01-20' and site_code = 'S1'"
+        ).fetchall()
+    assert rows[0][0] == pytest.approx(1 - 2 / 3 / 480, abs=1e-6), "40 minutes of 20 days are not read"
+
+
+def test_an_alert_is_acknowledged_and_closed_by_people_and_not_opened_again(connect):
+    assessed(connect, date(2012, 12, 20))
+    alert_id = next(a[3] for a in listed(connect) if a[0] == "quota_over")
+    with connect() as conn:
+        acknowledge_alert(conn, alert_id, "Li", "chillers are serviced", NOW)
+    with connect() as conn, pytest.raises(TransitionError, match="already"):
+        acknowledge_alert(conn, alert_id, "Li", None, NOW)
+    with connect() as conn:
+        close_alert(conn, alert_id, "Li", "audited", NOW)
+    assert assessed(connect, date(2012, 12, 21)).transitions == 0
+    with connect() as conn:
+        steps = conn.execute(
+            "select from_state, to_state, actor, note from api.alert_transition where alert_id = %s",
+            (alert_id,),
+        ).fetchall()
+    assert (None, "confirmed", "nengliu", None) in steps
+    assert ("confirmed", "acknowledged", "Li", "chillers are serviced") in steps
+    assert ("acknowledged", "resolved", "Li", "audited") in steps
+
+
+def test_every_transition_leaves_as_an_event_in_order_and_once(connect):
+    assessed(connect, date(2012, 12, 20))
+    with connect() as conn:
+        transitions = conn.execute("select count(*) from nengliu.alert_transition").fetchone()[0]
+    published = []
+
+    def broken(events):
+        published.extend(events[:1])
+        raise OSError("Kafka is away")
+
+    with pytest.raises(OSError, match="away"):
+        relay_events(connect, broken)
+    published.clear()
+    assert relay_events(connect, published.extend, limit=1) == 1
+    while relay_events(connect, published.extend):
+        pass
+    assert [e.event_id for e in published] == sorted({e.event_id for e in published})
+    assert len(published) == transitions
+    assert {e.key for e in published} <= {"S1", "S2", "S3"}
+    assert {e.value["to_state"] for e in published} == {"confirmed"}
+
+
+def test_the_commands_speak_json_and_tables(connect, filled, servers, monkeypatch):
+    from deploy.cli.alert_commands import alerts
+    from deploy.cli.quota_commands import quota
+
+    monkeypatch.setenv("NENGLIU_DATABASE_URL", filled.pipeline_url)
+    monkeypatch.setenv("NENGLIU_STATE_DIR", str(servers.settings.state_dir))
+    run = CliRunner().invoke
+    rows = json.loads(run(quota, ["assess", "--as-of", "2012-12-20", "--json"]).stdout)
+    assert {r["site_code"] for r in rows} == {"S1", "S2", "S3"}
+    assert next(r for r in rows if r["site_code"] == "S1")["level"] in ("over", "severe")
+    found = json.loads(run(alerts, ["list", "--json", "--state", "open", "--site", "S1"]).stdout)
+    assert {a["rule"] for a in found} >= {"quota_forecast_over", "quota_over"}
+    number = str(found[0]["alert_id"])
+    assert run(alerts, ["ack", number, "--by", "Li", "--note", "seen"]).exit_code == 0
+    shown = json.loads(run(alerts, ["show", number, "--json"]).stdout)
+    assert [t["to_state"] for t in shown["transitions"]] == ["confirmed", "acknowledged"]
+    assert shown["evidence"]["quota"]["basis"]["base_years"]["2011"]["coverage"] > 0.9
+    site = json.loads(run(quota, ["show", "S1", "--json"]).stdout)
+    assert [q["year"] for q in site["quotas"]] == [2012, 2013, 2014]
+    for command, arguments in (
+        (quota, ["show", "S1"]),
+        (quota, ["assess"]),
+        (alerts, ["list"]),
+        (alerts, ["show", number]),
+    ):
+        result = run(command, arguments)
+        assert result.exit_code == 0, result.output
+        assert "S1" in result.stdout
+    assert run(quota, ["show", "nowhere"]).exit_code == 2
+    assert run(quota, ["assess", "--as-of", "soon"]).exit_code == 2
+    assert run(alerts, ["list", "--state", "angry"]).exit_code == 2
+    assert datetime.now(UTC) > NOW
