@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -155,6 +156,23 @@ _AT = (
     "case when %s >= 4611686018427387904 then 'infinity' "
     "else timestamptz 'epoch' + %s::bigint * interval '1 microsecond' end"
 )
+
+#: What tests put in, or what is made of it.
+_FILLED = (
+    "change, factor, installation, point, point_day_open, point_hour, point_period, point_span, reading, root_span, "
+    "series, site, site_day_open, site_hour, site_period"
+)
+
+
+@contextmanager
+def empty_database(superuser_url: str, zone: str = "Asia/Shanghai") -> Iterator[None]:
+    """The database of a module, emptied for a test, its days those of `zone`."""
+    with psycopg.connect(superuser_url, autocommit=True) as connection:
+        connection.execute("set search_path = nengliu")
+        connection.execute(f"truncate {_FILLED} cascade")
+        connection.execute("update node set timezone = %s", (zone,))
+    yield
+
 
 #: Everything derived, in an order of its own, without revisions.
 DERIVED = {

@@ -10,8 +10,7 @@ import pytest
 
 from storage.derivation import Deriver
 from storage.factors import load_factors
-from tests.integration.conftest import fresh_database
-from tests.integration.energy_support import Town
+from tests.integration.energy_support import Town, empty_database
 
 pytestmark = pytest.mark.integration
 
@@ -21,10 +20,10 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def town(servers, template) -> Iterator[Town]:
-    """An empty registry in a database of the test's own."""
+def town(database) -> Iterator[Town]:
+    """An empty registry, and nothing stored or derived."""
     with (
-        fresh_database(servers.settings, template) as database,
+        empty_database(database.superuser_url),
         psycopg.connect(database.pipeline_url, autocommit=True) as connection,
     ):
         yield Town(connection, database.pipeline_url, database.superuser_url)
