@@ -26,6 +26,15 @@ LEVEL_NAMES = {
     "enforcement": ("连续严重超限", "enforcement"),
 }
 
+#: States of an alert, in words: (Chinese, English).
+STATE_NAMES = {
+    "provisional": ("待确认", "provisional"),
+    "confirmed": ("已确认", "confirmed"),
+    "acknowledged": ("已受理", "acknowledged"),
+    "resolved": ("已解除", "resolved"),
+    "retracted": ("已撤回", "retracted"),
+}
+
 
 def render_report(data: ReportData, language: str, made_at: datetime) -> str:
     """The page as text; `language` (zh or en) is what it opens in, the other is one click away."""
@@ -35,6 +44,7 @@ def render_report(data: ReportData, language: str, made_at: datetime) -> str:
         language=language,
         made_at=made_at.astimezone(ZoneInfo(data.timezone)),
         levels=LEVEL_NAMES,
+        states=STATE_NAMES,
         css=Markup(_template("report.css")),
     )
 

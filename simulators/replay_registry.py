@@ -28,7 +28,9 @@ _COLUMNS = (
 #: Beijing's rule for 2014 and 2015: use of the base year less so many per cent.
 BASE_YEAR = 2011
 REDUCTION_PERCENT = {2014: 6, 2015: 12}
-QUOTA_SOURCE = "北京市公共建筑电耗限额 2014-2015：以2011年用电量为基数降低6%、12%（演示）"
+QUOTA_SOURCE = (
+    "北京市公共建筑电耗限额 2014-2015：2011年用电量降低6%、12%（演示） · Beijing's quotas, a demonstration"
+)
 
 
 @dataclass(frozen=True, slots=True)

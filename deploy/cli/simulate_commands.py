@@ -95,7 +95,7 @@ def replay_command(
     with ReplayBar(steps) as bar:
         result = replay.run_replay(plan, connected, options, bar.show)
     if as_json:
-        typer.echo(json.dumps(asdict(result), ensure_ascii=False, default=str))
+        typer.echo(json.dumps({**asdict(result), "started_at": result.started_at.isoformat()}))
     else:
         bar.summary(result)
     raise typer.Exit(1 if result.rejected else 0)
