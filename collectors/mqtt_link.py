@@ -71,7 +71,7 @@ class Incoming:
 
 @dataclass(slots=True)
 class _State:
-    connack: bool = False
+    ready: bool = False
     session_present: bool = False
     refused: str | None = None
     lost: str | None = None
@@ -172,8 +172,8 @@ class MqttLink:
 
     @property
     def ready(self) -> bool:
-        """Whether the broker accepted us."""
-        return self._state.connack
+        """Whether the broker accepted us and granted the subscriptions."""
+        return self._state.ready
 
     @property
     def lost(self) -> str | None:
@@ -301,8 +301,8 @@ class MqttLink:
         if reason.is_failure:
             self._state.refused = f"the broker refused the connection: {reason}"
             return
-        self._state.connack = True
         self._state.session_present = flags.session_present
+        self._state.ready = not self._options.subscriptions
         if self._options.subscriptions:
             options = SubscribeOptions(qos=1)
             client.subscribe([(topic, options) for topic in self._options.subscriptions])
@@ -323,6 +323,7 @@ class MqttLink:
         for topic, reason in zip(self._options.subscriptions, reasons, strict=False):
             if reason.is_failure:
                 self._state.denied.append(f"{topic}: {reason}")
+        self._state.ready = not self._state.denied
 
     def _acknowledged(
         self, _: paho.Client, __: object, ___: int, reason: ReasonCode, ____: Properties | None

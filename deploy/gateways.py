@@ -22,7 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from collectors.routes import Filter, ack_topic
 from deploy.clients import MqttEndpoint
-from metering.errors import DependencyAwayError, NengliuError
+from metering.errors import DependencyAwayError, NengliuError, SettingError
 
 CONTROL = "$CONTROL/dynamic-security/v1"
 RESPONSE = f"{CONTROL}/response"
@@ -38,6 +38,10 @@ class GatewayError(NengliuError):
     """A gateway cannot be added or removed; the message says which and why."""
 
 
+class GatewayNameError(GatewayError, SettingError):
+    """A name cannot be a gateway's: wrong use of the command."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """A gateway's name, which is its MQTT user, and its password, shown once."""
@@ -50,11 +54,11 @@ def check_names(names: Sequence[str]) -> None:
     """Raise GatewayError where a name cannot stand in a topic, an ACL and a Kafka key."""
     for name in names:
         if not _NAME.match(name):
-            raise GatewayError(
+            raise GatewayNameError(
                 f"gateway name {name!r}: use 1 to 64 letters, digits and . _ : @ -, a letter or digit first"
             )
     if doubled := sorted({n for n in names if list(names).count(n) > 1}):
-        raise GatewayError(f"named twice: {', '.join(doubled)}")
+        raise GatewayNameError(f"named twice: {', '.join(doubled)}")
 
 
 def acls_of(gateway: str, extra_filters: Iterable[str] = ()) -> list[dict[str, Any]]:
