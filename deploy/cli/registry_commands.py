@@ -12,7 +12,7 @@ import typer
 
 from deploy.clients import connect_database
 from deploy.settings import Settings, load_settings
-from metering.errors import DependencyAwayError, NengliuError
+from metering.errors import DependencyAwayError, InputFileError, NengliuError
 from storage import rejects as stored_rejects
 from storage.registry import Counts, check_registry, import_registry
 from storage.registry_codes import RegistryCodes
@@ -50,18 +50,24 @@ def import_(
 
 @registry.command()
 def check(folder: Folder, as_json: AsJson = False) -> None:
-    """Say what an import would do, and change nothing."""
-    settings = load_settings()
+    """Say what an import would do, and change nothing; exit code 1 where it would be refused."""
+    try:
+        counts = _checked(load_settings(), folder)
+    except InputFileError as e:
+        typer.echo(json.dumps({"problems": e.problems}, ensure_ascii=False) if as_json else str(e))
+        raise typer.Exit(1) from e
+    _print_counts(counts, as_json)
+
+
+def _checked(settings: Settings, folder: Path) -> dict[str, Counts]:
     codes = registry_codes(settings)
     try:
         connection = connect_database(settings, "pipeline")
     except DependencyAwayError as e:
         typer.echo(f"checked against an empty registry: {e}", err=True)
-        counts = check_registry(None, folder, codes)
-    else:
-        with connection:
-            counts = check_registry(connection, folder, codes)
-    _print_counts(counts, as_json)
+        return check_registry(None, folder, codes)
+    with connection:
+        return check_registry(connection, folder, codes)
 
 
 @registry.command()
