@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -147,8 +146,9 @@ def _show_ways_on(console: Console, result: DemoResult, settings: Settings, step
 
 def own_command(settings: Settings) -> str:
     """How the person calls `nengliu` for this state directory from where they are."""
-    called = Path(sys.argv[0])
-    name = "nengliu" if called.parent in map(Path, os.environ.get("PATH", "").split(":")) else str(called)
+    called = Path(sys.argv[0]).absolute()
+    inside = called.is_relative_to(Path.cwd())
+    name = shlex.quote(str(called.relative_to(Path.cwd()) if inside else called))
     default = Settings.model_fields["state_dir"].default
     if settings.state_dir == default:
         return name
