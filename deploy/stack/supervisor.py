@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,10 +140,19 @@ class Supervisor:
         return head + "".join(self._section(p) for p in processes)
 
     def _section(self, process: Process) -> str:
+        command, digest = process.command, process.digest
+        if process.environment:
+            # Not in `environment`, whose values cannot hold quotes; nor in the arguments, which everybody may read.
+            text = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in sorted(process.environment.items()))
+            file = self._state.run / f"{process.name}.env"
+            write_private(file, text)
+            command = ["sh", "-c", '. "$0" && exec "$@"', str(file), *command]
+            digest += hashlib.sha256(text.encode()).hexdigest()[:16]
         lines = {
-            "command": _value(shlex.join(process.command)),
+            "command": _value(shlex.join(command)),
             "directory": _value(process.folder),
-            "environment": _environment({**process.environment, "NENGLIU_CONFIG_DIGEST": process.digest}),
+            # Only so that another configuration of the server makes another section, which restarts it.
+            "environment": f'NENGLIU_CONFIG_DIGEST="{digest}"',
             "priority": process.priority,
             "autostart": "false",
             "autorestart": "true",
@@ -168,7 +178,3 @@ def _value(text: str | Path) -> str:
         )
     return str(text).replace("%", "%%")
 
-
-def _environment(variables: Mapping[str, str]) -> str:
-    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in variables.values())
-    return ",".join(f'{name}="{_value(value)}"' for name, value in zip(variables, quoted, strict=True))

@@ -1,0 +1,1 @@
+"""The stack from vendors' images: compose.yaml, and what its one-shot containers run."""
