@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from dataclasses import astuple, fields
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -38,13 +39,14 @@ def export_registry(connection: psycopg.Connection[Any], folder: Path) -> dict[s
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for layout, rows in tables:
-            _write(folder / layout.name, layout, sorted(rows, key=layout.key), zone)
+            write_file(folder / layout.name, layout, sorted(rows, key=layout.key), zone)
     except OSError as e:
         raise InputFileError([f"{folder}: cannot be written: {e.strerror}"]) from e
     return {layout.name: len(rows) for layout, rows in tables}
 
 
-def _write(path: Path, layout: Layout[Any], rows: list[Any], zone: ZoneInfo) -> None:
+def write_file(path: Path, layout: Layout[Any], rows: Sequence[Any], zone: tzinfo) -> None:
+    """Write rows as one CSV file, times with the offset of `zone`."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(layout.columns)
@@ -53,7 +55,7 @@ def _write(path: Path, layout: Layout[Any], rows: list[Any], zone: ZoneInfo) -> 
             writer.writerow(_cell(cells[name], zone) for name in layout.columns)
 
 
-def _cell(value: Any, zone: ZoneInfo) -> str:
+def _cell(value: Any, zone: tzinfo) -> str:
     match value:
         case None:
             return ""

@@ -1,0 +1,95 @@
+"""Who may do what in the database: readers read views, the pipeline writes rows, only the owner changes the schema."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from psycopg import errors
+
+pytestmark = pytest.mark.integration
+
+VIEWS = """
+area_energy_day area_energy_month area_energy_year alert alert_transition balance_day balance_hour balance_month
+energy_day energy_hour energy_month energy_year finding gateway_status ingest_ledger quota quota_assessment reading
+reject site site_energy_day site_energy_hour site_energy_month site_energy_year
+""".split()
+
+
+@pytest.fixture
+def reader(database):
+    with psycopg.connect(database.read_url, autocommit=True) as connection:
+        yield connection
+
+
+def relations(database, schema):
+    with psycopg.connect(database.owner_url) as owner:
+        text = (
+            "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname = %s and c.relkind in ('r', 'v', 'm', 'S', 'f', 'p') order by 1"
+        )
+        return [name for (name,) in owner.execute(text, [schema])]
+
+
+def test_a_reader_can_select_every_contracted_view(database, reader):
+    assert relations(database, "api") == sorted(VIEWS)
+    for view in VIEWS:
+        reader.execute(f"select * from api.{view} limit 1")
+
+
+def test_a_reader_sees_nothing_else(database, reader, feed):
+    feed.send("gw1", ("m1", "1.8.0", 1_400_000_000_000_000, 1.0, False))
+    with psycopg.connect(database.superuser_url) as superuser:
+        hidden = superuser.execute(
+            "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+            " where n.nspname in ('nengliu', '_timescaledb_internal') and c.relkind in ('r', 'v', 'p')"
+        ).fetchall()
+    assert any("chunk" in name for (name,) in hidden)
+    for (name,) in hidden:
+        with pytest.raises(errors.InsufficientPrivilege):
+            reader.execute(f"select * from {name} limit 1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into api.site values ('X', 'x', 'building', 'buildings', null, null, null)",
+        "update api.site set name = 'x'",
+        "delete from api.reading",
+        "create table api.mine (x int)",
+        "create table public.mine (x int)",
+        "create schema mine",
+    ],
+)
+def test_a_reader_cannot_write(reader, statement):
+    with pytest.raises(
+        (errors.InsufficientPrivilege, errors.ObjectNotInPrerequisiteState, errors.FeatureNotSupported)
+    ):
+        reader.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "drop table nengliu.reading",
+        "drop view api.reading",
+        "drop schema nengliu cascade",
+        "truncate nengliu.reading",
+        "alter table nengliu.reading add column x int",
+        "create table nengliu.mine (x int)",
+        "create table public.mine (x int)",
+        "select drop_chunks('nengliu.reading', older_than => now())",
+    ],
+)
+def test_the_pipeline_cannot_change_the_schema_or_drop(pipeline, registry, statement):
+    with pytest.raises(errors.InsufficientPrivilege):
+        pipeline.execute(statement)
+
+
+def test_merge_chunks_which_crashes_the_server_is_for_no_login_role(database):
+    with psycopg.connect(database.superuser_url) as superuser:
+        allowed = superuser.execute(
+            "select r.rolname, p.oid::regprocedure::text from pg_roles r, pg_proc p"
+            " where p.proname like 'merge_chunks%' and not r.rolsuper and r.rolname like 'nengliu%'"
+            " and has_function_privilege(r.oid, p.oid, 'execute')"
+        ).fetchall()
+    assert allowed == []
