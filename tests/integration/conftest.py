@@ -85,13 +85,15 @@ def template(servers: Servers) -> Iterator[str]:
     settings = servers.settings
     with database_server(settings) as connection:
         connection.execute(sql.SQL("create database {} owner nengliu_owner").format(sql.Identifier(name)))
-    prepare_database(Site(settings, StackState.of(settings), StackState.of(settings).ports()), name)
+    prepare_database(site_of(settings), name)
     with connect_database(settings, "owner", database=name) as connection:
         migrate(connection, settings.node, settings.timezone)
     with database_server(settings) as connection:
         forbid = sql.SQL("alter database {} with allow_connections false")
         connection.execute(forbid.format(sql.Identifier(name)))
-        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name]
+        )
     yield name
     with database_server(settings) as connection:
         connection.execute(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
@@ -110,6 +112,12 @@ def settings(servers: Servers, database: Database) -> Settings:
     return module_settings(servers.settings, database)
 
 
+def site_of(settings: Settings) -> Site:
+    """The stack that `settings` points at by its state directory."""
+    state = StackState.of(settings)
+    return Site(settings, state, state.ports())
+
+
 @contextmanager
 def database_server(settings: Settings) -> Iterator[psycopg.Connection]:
     """A superuser's connection outside any database of ours."""
@@ -125,9 +133,8 @@ def fresh_database(settings: Settings, template: str) -> Iterator[Database]:
     with database_server(settings) as connection:
         copy = sql.SQL("create database {} template {} owner nengliu_owner")
         connection.execute(copy.format(identifier, sql.Identifier(template)))
-        connection.execute(sql.SQL("revoke connect, temporary on database {} from public").format(identifier))
-        grant = sql.SQL("grant connect, temporary on database {} to nengliu_owner, nengliu_pipeline, nengliu_read")
-        connection.execute(grant.format(identifier))
+    # Rights on the database itself are not copied.
+    prepare_database(site_of(settings), name)
     yield Database(
         name,
         *(database_url(settings, role, name) for role in ("pipeline", "owner", "read", "superuser")),

@@ -165,11 +165,13 @@ _FILLED = (
 
 
 @contextmanager
-def empty_database(superuser_url: str, zone: str = "Asia/Shanghai") -> Iterator[None]:
+def empty_database(superuser_url: str, zone: str = "Asia/Shanghai", registry: bool = False) -> Iterator[None]:
     """The database of a module, emptied for a test, its days those of `zone`."""
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         connection.execute("set search_path = nengliu")
         connection.execute(f"truncate {_FILLED} cascade")
+        if registry:
+            connection.execute("truncate registry_version cascade")
         connection.execute("update node set timezone = %s", (zone,))
     yield
 

@@ -44,6 +44,15 @@ def test_only_the_sites_asked_for_are_read(database, data):
     assert list(some.sites) == ["110105B002"]
 
 
+def test_of_many_sites_those_with_most_alerts_are_shown_and_the_rest_is_counted(database, data):
+    with psycopg.connect(database.read_url) as connection:
+        some = load_report(connection, "Asia/Shanghai", at_most=1)
+    assert list(some.sites) == ["110108A001"]
+    assert some.left_out == 1
+    assert "1 more are not shown" in render_report(some, "en", MADE_AT)
+    assert data.left_out == 0
+
+
 class References(HTMLParser):
     """Collects whatever would make a browser ask for something, and the languages of the texts."""
 
