@@ -22,7 +22,7 @@ from storage.registry_files import (
 from storage.registry_state import Key, RegistryState
 
 T = TypeVar("T")
-Order = tuple[int, int, str]
+Order = tuple[int, int]
 
 _FILES = [layout.name for layout in (SITES, POINTS, INSTALLATIONS, QUOTAS, CONTACTS)]
 
@@ -51,7 +51,7 @@ def in_order(problems: Iterable[str]) -> list[str]:
 def _order(problem: str) -> Order:
     file, _, rest = problem.partition(":")
     line = rest.partition(":")[0]
-    return _FILES.index(file) if file in _FILES else -1, int(line) if line.isdigit() else 0, problem
+    return _FILES.index(file) if file in _FILES else -1, int(line) if line.isdigit() else 0
 
 
 def _knows_site(state: RegistryState, files: RegistryFiles, code: str) -> bool:
