@@ -110,8 +110,10 @@ def display_unit(unit: str, top: float) -> tuple[str, float]:
 
 
 def nice_ticks(top: float) -> list[float]:
-    """Round tick values from 0 to `top` or just over it; three to six of them."""
-    raw = max(top, 1e-9) / 4
+    """Round tick values from 0 to `top` or just over it; at most six of them."""
+    if top <= 0:
+        return [0.0, 1.0]
+    raw = top / 4
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1.0, 2.0, 2.5, 5.0, 10.0) if m * power >= raw * 0.999999)
     return [step * i for i in range(math.ceil(top / step - 1e-9) + 1)]

@@ -122,11 +122,12 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything that one report shows."""
+    """Everything that one report shows; left_out: sites with a quota that it does not show."""
 
     quotas: Sequence[QuotaYear]
     intake: Intake
     timezone: str
+    left_out: int = 0
 
     @property
     def sites(self) -> dict[str, list[QuotaYear]]:
@@ -138,11 +139,19 @@ class ReportData:
 
 
 def load_report(
-    connection: psycopg.Connection[Any], timezone: str, sites: Sequence[str] | None = None
+    connection: psycopg.Connection[Any], timezone: str, sites: Sequence[str] | None = None, at_most: int = 100
 ) -> ReportData:
-    """Read the report's data from the api views; `sites`: only these site codes, None: all with a quota."""
-    args: dict[str, object] = {"sites": None if sites is None else list(sites)}
+    """Read the report's data from the api views.
+
+    `sites`: these site codes; None: the `at_most` sites with a quota that have most alerts.
+    """
     with connection.cursor(row_factory=dict_row) as cur:
+        left_out = 0
+        if sites is None:
+            chosen = cur.execute(_query("report_sites"), {"at_most": at_most}).fetchall()
+            sites = [r["site_code"] for r in chosen]
+            left_out = chosen[0]["sites"] - len(chosen) if chosen else 0
+        args = {"sites": list(sites)}
         days = _days(cur.execute(_query("report_days"), args).fetchall())
         assessments = _assessments(cur.execute(_query("report_assessments"), args).fetchall())
         alerts = _alerts(cur.execute(_query("report_alerts"), args).fetchall(), ZoneInfo(timezone))
@@ -151,7 +160,7 @@ def load_report(
             for row in cur.execute(_query("report_quotas"), args).fetchall()
         ]
         intake = Intake(**(cur.execute(_query("report_ledger")).fetchone() or {}))
-    return ReportData(quotas, intake, timezone)
+    return ReportData(quotas, intake, timezone, left_out)
 
 
 @cache

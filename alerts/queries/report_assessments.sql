@@ -2,5 +2,5 @@
 select site_code, item_code, year, as_of, used, limit_value, forecast_p10, forecast_p50, forecast_p90, level,
        completeness
 from api.quota_assessment
-where %(sites)s::text[] is null or site_code = any(%(sites)s)
+where site_code = any(%(sites)s)
 order by site_code, item_code, year, as_of

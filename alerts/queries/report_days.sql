@@ -2,5 +2,5 @@
 select site_code, item_code, period, consumption, completeness
 from api.site_energy_day
 where (site_code, item_code) in (select site_code, item_code from api.quota)
-  and (%(sites)s::text[] is null or site_code = any(%(sites)s))
+  and site_code = any(%(sites)s)
 order by site_code, item_code, period

@@ -16,6 +16,9 @@ def report(
         typer.Option("--out", "-o", help="File to write; default: report.html in the state directory."),
     ] = None,
     site: Annotated[list[str] | None, typer.Option(help="Only this site code; may be given again.")] = None,
+    at_most: Annotated[
+        int, typer.Option(min=1, help="Without --site: this many sites, those with most alerts first.")
+    ] = 100,
     language: Annotated[
         str | None, typer.Option(help="Language that the page opens in, zh or en; it holds both.")
     ] = None,
@@ -38,7 +41,7 @@ def report(
     if language not in (None, "zh", "en"):
         raise SettingError(f"--language {language!r}: want zh or en")
     with connect_database(settings, "read", autocommit=True) as connection:
-        data = load_report(connection, settings.timezone, site)
+        data = load_report(connection, settings.timezone, site or None, at_most)
     if as_json:
         typer.echo(json.dumps([quota_json(q) for q in data.quotas], ensure_ascii=False))
         raise typer.Exit(0 if data.quotas else 1)
