@@ -152,6 +152,7 @@ class WriterLoop:
         self._seek_wanted = False
         self._epoch += 1
         metrics.ASSIGNED.set(0)
+        metrics.READY.set(0)
 
     # ------------------------------------------------------------ assignment
 
@@ -176,7 +177,9 @@ class WriterLoop:
     def _seek_all(self) -> None:
         """Put every assigned partition to its stored position and let it flow."""
         assignment = sorted(self._consumer.assignment())
-        if not assignment:
+        metrics.ASSIGNED.set(len(assignment))
+        if not assignment:  # more writers than partitions
+            metrics.READY.set(1)
             self._seek_wanted = False
             return
         identity = topic_identity(self._options.bootstrap, self._topics)
@@ -193,7 +196,7 @@ class WriterLoop:
             self._positions[tp] = stored.get(partition, 0)
             self._consumer.seek(tp, self._positions[tp])
         self._consumer.resume(*assignment)
-        metrics.ASSIGNED.set(len(assignment))
+        metrics.READY.set(1)
         self._seek_wanted = False
 
     # ------------------------------------------------------------ batches

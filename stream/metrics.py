@@ -34,6 +34,7 @@ BATCH_RECORDS = Histogram(
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000),
 )
 LAST_SUCCESS = Gauge("nengliu_stream_last_success_seconds", "Unix time of the last committed batch")
+READY = Gauge("nengliu_stream_ready", "1 while a member of the group that knows its positions")
 ASSIGNED = Gauge("nengliu_stream_assigned_partitions", "Partitions that are ours and whose position is known")
 SINK_AWAY = Gauge("nengliu_stream_sink_away", "1 while the sink (the database) cannot be reached")
 REBALANCES = Counter("nengliu_stream_rebalances_total", "Times that partitions were taken or given")

@@ -275,11 +275,7 @@ def _metric(service: Service, name: str) -> float:
 
 
 def _await_ready(service: Service) -> None:
-    name = (
-        "nengliu_bridge_mqtt_connected"
-        if service.name.startswith("bridge")
-        else "nengliu_stream_assigned_partitions"
-    )
+    name = "nengliu_bridge_mqtt_connected" if service.name.startswith("bridge") else "nengliu_stream_ready"
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while _metric(service, name) < 1:
         _check_alive(service)

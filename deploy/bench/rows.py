@@ -51,7 +51,11 @@ class Load:
         step, gateway, i = np.meshgrid(np.arange(m), np.arange(g), np.arange(p), indexing="ij")
         meter = (gateway * p + i).ravel()
         ts = self.ts_us(0) + step.ravel() * _INTERVAL_US
-        return meter.astype(np.int64), ts.astype(np.int64), (_BASE * gateway + step * 0.25 + i).ravel().astype(np.float64)
+        return (
+            meter.astype(np.int64),
+            ts.astype(np.int64),
+            (_BASE * gateway + step * 0.25 + i).ravel().astype(np.float64),
+        )
 
 
 _BASE = 1000.0

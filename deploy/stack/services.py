@@ -11,10 +11,14 @@ from pydantic_core import to_json
 
 from deploy.settings import Settings
 from deploy.stack.prometheus import http_ok
-from deploy.stack.site import Process, Site
+from deploy.stack.site import NotReadyError, Process, Site
 
 #: Service name -> command of `nengliu`.
 SERVICES = {"bridge": "collect", "writer": "write", "worker": "work"}
+
+#: Service name -> metric that is 1 while a message can go through it. A bridge without its subscription would miss what
+#: is published meanwhile.
+_READY = {"bridge": "nengliu_bridge_mqtt_connected", "writer": "nengliu_stream_ready"}
 
 
 class Service:
@@ -37,8 +41,11 @@ class Service:
         )
 
     def probe(self, site: Site) -> None:
-        """Ask for its metrics."""
-        http_ok(f"http://{site.address}:{site.ports[self.port_name]}/metrics")
+        """Ask for its metrics; NotReadyError where they say that no message goes through it yet."""
+        text = http_ok(f"http://{site.address}:{site.ports[self.port_name]}/metrics").decode()
+        wanted = _READY.get(self.name)
+        if wanted is not None and f"\n{wanted} 1.0\n" not in text:
+            raise NotReadyError(f"{self.name}: {wanted} is not 1")
 
 
 def settings_environment(site: Site) -> dict[str, str]:

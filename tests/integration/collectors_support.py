@@ -57,7 +57,7 @@ class Running:
         self._command = [sys.executable, "-m", "deploy.cli.app", command]
         self._ready = {
             "BRIDGE": "nengliu_bridge_mqtt_connected",
-            "WRITER": "nengliu_stream_assigned_partitions",
+            "WRITER": "nengliu_stream_ready",
         }[kind]
         self.start()
 
