@@ -76,12 +76,16 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Parts of steps that count: [from_us, to_us) of the step that ends at closing_us, at a constant rate."""
+    """Parts of steps that count: [from_us, to_us) of a step that takes length_us and ends at closing_us.
+
+    energy is the whole step's, so that a part comes to the same, bit for bit, however it was cut.
+    """
 
     owner: Ints
     from_us: Ints
     to_us: Ints
     closing_us: Ints
+    length_us: Ints
     energy: Floats
     estimated: Bools
 
@@ -175,13 +179,13 @@ def _counted_parts(steps: Steps, owners: Ints, counted: Spans, registers: int) -
     end = np.minimum(steps.end_us[step], counted.to_us[span])
     keep = end > begin
     step, begin, end = step[keep], begin[keep], end[keep]
-    share = (end - begin) / (steps.end_us[step] - steps.start_us[step])
     return _Parts(
         owners[steps.register_ix[step]],
         begin,
         end,
         steps.end_us[step],
-        steps.energy[step] * share,
+        steps.end_us[step] - steps.start_us[step],
+        steps.energy[step],
         steps.estimated[step],
     )
 
@@ -197,13 +201,13 @@ def _clip(parts: _Parts, windows: Windows) -> _Parts:
     begin = np.maximum(parts.from_us, windows.from_us[parts.owner])
     end = np.minimum(parts.to_us, windows.to_us[parts.owner])
     keep = end > begin
-    share = (end - begin)[keep] / (parts.to_us - parts.from_us)[keep]
     return _Parts(
         parts.owner[keep],
         begin[keep],
         end[keep],
         parts.closing_us[keep],
-        parts.energy[keep] * share,
+        parts.length_us[keep],
+        parts.energy[keep],
         parts.estimated[keep],
     )
 
@@ -260,7 +264,7 @@ def _all_covered(covered: Spans, counting: Spans) -> Spans:
 def _sum_hours(parts: _Parts, covered: Spans) -> HourEnergy:
     """Parts and covered time by (owner, hour); installed_s still zero."""
     piece, hour, length = split_hours(parts.from_us, parts.to_us)
-    energy = parts.energy[piece] * (length / (parts.to_us - parts.from_us)[piece])
+    energy = parts.energy[piece] * (length / parts.length_us[piece])
     cover, cover_hour, cover_length = split_hours(covered.from_us, covered.to_us)
     all_owner = np.concatenate([parts.owner[piece], covered.ix[cover]])
     all_hour = np.concatenate([hour, cover_hour])
@@ -322,7 +326,7 @@ def _open_ends(parts: _Parts, windows: Windows, calendar: LocalCalendar, concurr
     length = np.minimum(parts.to_us[piece], ends[end_ix]) - begin
     keep = length > 0
     piece, end_ix, length = piece[keep], end_ix[keep], length[keep]
-    energy = parts.energy[piece] * (length / (parts.to_us - parts.from_us)[piece])
+    energy = parts.energy[piece] * (length / parts.length_us[piece])
     seconds = np.where(parts.estimated[piece], 0, length) / 1e6
     width = len(ends)
     keys, inverse = np.unique(parts.owner[piece] * width + (end_ix - 1), return_inverse=True)

@@ -38,7 +38,7 @@ from storage.touched import Change, Places, load_registers, touched_hours
 class DeriveOptions:
     """Bounds of a batch: sites and hours of points in a transaction, readings in memory at a time.
 
-    whole_hours: how many hours a change without bounds counts for.
+    whole_hours: how many hours a change of a long time counts for at most.
     """
 
     sites: int = 500

@@ -3,8 +3,8 @@
 select s.site_id, w.hours
 from (
     select site_id, min(change_id) as first,
-           sum(case when from_ts = '-infinity' or to_ts = 'infinity' then %(whole_hours)s
-                    else extract(epoch from to_ts - from_ts) / 3600 + 2 end)::float8 as hours
+           sum(least(%(whole_hours)s, greatest(0, extract(epoch from
+               least(to_ts, now()) - greatest(from_ts, timestamptz '2000-01-01 UTC')) / 3600)) + 2)::float8 as hours
     from nengliu.change
     where site_id is not null and site_id <> all (%(claimed)s)
     group by site_id
