@@ -78,6 +78,7 @@ class Deriver:
         self._options = options or DeriveOptions()
         self._connection: psycopg.Connection[Any] | None = None
         self._calendar: LocalCalendar | None = None
+        self._looked_at: datetime | None = None
 
     def run_once(self) -> DeriveResult:
         """Derive one batch of the sites that have waited longest; DeriveResult() where nothing waits.
@@ -111,6 +112,13 @@ class Deriver:
         BACKLOG.set(backlog.changes)
         OLDEST.set(backlog.oldest_s)
         return backlog
+
+    def mark_due_removals(self) -> None:
+        """Mark installations without an end_value whose removal, recorded ahead, has come by now."""
+        connection = self._ready()
+        with connection.transaction():
+            row = connection.execute(query("derive_due_removals"), {"since": self._looked_at}).fetchone()
+        self._looked_at = row[0] if row else None
 
     def run_all(self) -> DeriveResult:
         """Derive until nothing waits that no other worker has."""

@@ -102,6 +102,7 @@ class Worker:
                 seconds=round(done.seconds, 3),
             )
         if self._is_due("watch", self._options.watch_s):
+            self._deriver.mark_due_removals()
             self._deriver.backlog()
         if self._is_due("assess", self._options.assess_s):
             self._assess()

@@ -139,6 +139,21 @@ def test_without_an_end_value_the_last_stretch_is_estimated_and_marked(town):
     ]
 
 
+def test_a_removal_recorded_ahead_is_carried_to_when_it_has_come(town):
+    """Nothing is written before it comes; then the worker takes it up by itself."""
+    now = datetime.now(CST)
+    one_point(town, installed_at=now - 9 * HOUR, removed_at=now - timedelta(seconds=1))
+    town.read("m", every(5, begin=now - 9 * HOUR))
+    town.connection.execute("delete from nengliu.change")
+    deriver = Deriver(lambda: psycopg.connect(town.url))
+    deriver.mark_due_removals()
+    assert deriver.run_all().changes == 1
+    deriver.mark_due_removals()
+    assert deriver.run_all().changes == 0
+    deriver.close()
+    assert town.rows("select sum(consumption) from api.energy_hour where estimated > 0")[0][0] > 9.9
+
+
 def test_a_replaced_meter_and_a_new_ct_add_up(town):
     """One meter ends, another begins at the same point with another ratio; the first one's sum stays."""
     point = one_point(town, ratio=10, removed_at=T0 + 2 * HOUR, end_value=104.0)
