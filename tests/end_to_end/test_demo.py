@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.end_to_end.conftest import Stack
+from tests.end_to_end.conftest import Stack, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -96,6 +100,57 @@ def test_a_second_run_counts_everything_as_repeated_and_changes_nothing(at_full_
     books = again["check"]["books"]
     assert (books["stored"], books["repeated"]) == (175_300, first["check"]["books"]["repeated"] + 175_300)
     assert (stack.rows(ALERTS), stack.rows(ASSESSMENTS)) == before
+
+
+REPLAY_PLAN = """\
+building,site_code,name,kind,sector,building_type,district_code,meter,gateway,digits,decimals,ratio,start_value
+b900,110106C900,九百,building,buildings,C,110106,110106000900,gw-b900,3,1,30,990.0
+"""
+
+
+def write_building(data: Path, building: str, rows: list[str]) -> None:
+    """A building's year, a row an hour."""
+    path = data / f"UCam_Building_{building}" / "electricity"
+    path.mkdir(parents=True)
+    (path / "2014.csv").write_text("\n".join(["datetime,load [kWh]", *rows]) + "\n", encoding="utf-8")
+
+
+def test_any_folder_can_be_replayed_and_each_hour_is_that_of_its_csv_to_a_step_of_the_display(at_full_speed):
+    stack, _ = at_full_speed
+    data = stack.folder / "data"
+    kwh = [round(40 + 13.7 * (n % 24) + n / 7, 1) for n in range(72)]
+    for building in ("b900", "b901"):
+        write_building(
+            data, building, [f"2014-03-{1 + n // 24:02} {n % 24:02}:00:00,{v}" for n, v in enumerate(kwh)]
+        )
+    (data / "replay.csv").write_text(REPLAY_PLAN, encoding="utf-8")
+    said = json.loads(stack.run("simulate", "replay", "--data", str(data), "--json", "--per-message", "7"))
+    assert (said["readings"], said["gateways"], said["rejected"]) == (146, 2, {})
+    hours = """select extract(epoch from period)::bigint, consumption, estimated from api.energy_hour
+               where site_code = %s order by period"""
+    first = int(datetime(2014, 3, 1, tzinfo=ZoneInfo("Asia/Shanghai")).timestamp())
+    for site, step in (("110106C900", 3.0), ("110108D901", 0.0)):
+        rows = wait_for(
+            lambda site=site: len(r := stack.rows(hours, site)) == 72 and r, f"72 hours of {site}"
+        )
+        assert [r[0] for r in rows] == [first + 3600 * n for n in range(72)]
+        assert [r[1] for r in rows] == pytest.approx(kwh, abs=step + 1e-6)
+        assert sum(r[1] for r in rows) == pytest.approx(sum(kwh), abs=step + 1e-6)
+        assert {r[2] for r in rows} == {0}
+
+
+def test_a_row_that_does_not_parse_is_named_and_nothing_is_sent_or_imported(at_full_speed):
+    stack, _ = at_full_speed
+    data = stack.folder / "bad"
+    write_building(data, "b950", ["2014-03-01 00:00:00,1", "2014-03-01 01:00:00,oops"])
+    before = stack.rows("select sum(received) from api.ingest_ledger")
+    command = [Path(sys.executable).parent / "nengliu", "simulate", "replay", "--data", data]
+    done = subprocess.run(command, env=stack.environment, cwd=stack.folder, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "UCam_Building_b950/electricity/2014.csv:3: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert stack.rows("select sum(received) from api.ingest_ledger") == before
+    assert stack.rows("select * from api.site where site_code = '110108D950'") == []
 
 
 def test_another_speed_gives_the_same_assessments_and_alerts(at_full_speed):
