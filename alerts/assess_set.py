@@ -19,7 +19,7 @@ from alerts.sql import query
 
 #: Rows x 366 doubles are held a few times over: this many rows are worked on at once.
 ROWS_AT_ONCE = 8000
-SERIES_AT_ONCE = 2000
+SERIES_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,8 @@ def _assess_year(
     ix, as_of = as_of_rows(series, days, begin, last)
     data = load_energy(conn, series, days, _asked(len(series), days, ix, as_of), scope.now)
     limits, limit_ids = _limit_matrix(conn, series, days, scope)
-    assessor = Assessor(data, [year], p)
-    rows = assessor.assess(
-        year, ix, as_of, limits[ix, as_of], _severe_before(assessor, limits, days, year, p)[ix]
-    )
+    assessor = Assessor(data, year, p)
+    rows = assessor.assess(ix, as_of, limits[ix, as_of], _severe_before(assessor, limits, days, year, p)[ix])
     return AssessedSet(series, days, year, rows, limit_ids[ix, as_of], as_of >= days.index(first))
 
 

@@ -91,16 +91,16 @@ class Assessments:
 
 
 class Assessor:
-    """Assesses rows of one set of series; what is common to all rows is computed once."""
+    """Assesses rows of one set of series in one year; what is common to all rows is computed once."""
 
-    def __init__(self, data: EnergyDays, years: list[int], parameters: Parameters) -> None:
-        """`years`: the years that rows will be asked for."""
+    def __init__(self, data: EnergyDays, year: int, parameters: Parameters) -> None:
         self._data = data
         self._p = parameters
         self._settled = settled_days(data)
         self._usable = _usable_days(data)
+        self._year = year
         self._model: Model = fit(
-            data.days, data.energy, self._usable, self._settled, sorted(years), parameters.forecast
+            data.days, data.energy, self._usable, self._settled, year, parameters.forecast
         )
         self._energy_sum = _running(data.energy)
         self._covered_sum = _running(data.covered_s)
@@ -123,16 +123,14 @@ class Assessor:
         share = np.divide(covered, installed, out=np.full(len(series), np.nan), where=installed > 0)
         return np.asarray(np.round(np.clip(share, 0.0, 1.0), _SHARE_DECIMALS))
 
-    def assess(
-        self, year: int, series: Ints, as_of: Ints, limit: Floats, severe_before: Bools
-    ) -> Assessments:
-        """Assess rows whose days all lie in `year`.
+    def assess(self, series: Ints, as_of: Ints, limit: Floats, severe_before: Bools) -> Assessments:
+        """Assess rows whose days all lie in the year.
 
         limit: NaN where there is none; severe_before: whether the year before ended severe.
         """
         used, completeness = self.used(series, as_of), self.completeness(series, as_of)
-        expectation = expect(self._model, series, as_of, year)
-        missing = self._missing_share(year, series, as_of)
+        expectation = expect(self._model, series, as_of)
+        missing = self._missing_share(series, as_of)
         fill = np.where(missing > 0, missing * np.nan_to_num(expectation.day_energy), 0.0)
         known_nothing = np.all(np.isnan(expectation.day_energy) | (missing == 0), axis=1) & (missing > 0).any(
             1
@@ -140,7 +138,7 @@ class Assessor:
         known_nothing |= np.isnan(completeness)
         to_come = np.round(fill.sum(axis=1), _DECIMALS)
         by_profile = _mostly_profile(missing, expectation.from_profile)
-        low, high = self._band(missing.sum(axis=1) / _year_days(year), by_profile)
+        low, high = self._band(missing.sum(axis=1) / _year_days(self._year), by_profile)
         used_or_none = np.where(known_nothing, np.nan, used)
         p50 = np.round(used_or_none + to_come, _DECIMALS)
         p10 = np.round(used_or_none + to_come * np.exp(np.minimum(low, 0.0)), _DECIMALS)
@@ -153,7 +151,7 @@ class Assessor:
             p10,
             p50,
             p90,
-            self._exhaustion(year, series, as_of, used, fill, limit),
+            self._exhaustion(series, as_of, used, fill, limit),
             completeness,
             level_of(used, limit, p50, p90, completeness, severe_before, self._p.levels),
             np.where(by_profile, METHOD_PROFILE, METHOD_RUN_RATE).astype(object),
@@ -163,10 +161,10 @@ class Assessor:
         start = self._data.days.year_start[as_of].clip(0)
         return np.asarray(running[series, as_of + 1] - running[series, start])
 
-    def _missing_share(self, year: int, series: Ints, as_of: Ints) -> Floats:
+    def _missing_share(self, series: Ints, as_of: Ints) -> Floats:
         """R x 366: which share of each day of the year no reading bounds as of D, past or to come."""
         data, days = self._data, self._data.days
-        start, length = days.index(date(year, 1, 1)), _year_days(year)
+        start, length = days.index(date(self._year, 1, 1)), _year_days(self._year)
         column = np.arange(YEAR_DAYS)[None, :]
         installed_now = data.installed_s[series, as_of] > 0
         today = (as_of - start)[:, None]
@@ -208,12 +206,10 @@ class Assessor:
         rate_low, rate_high = self._p.run_rate_band.quantiles(share)
         return np.where(by_profile, profile_low, rate_low), np.where(by_profile, profile_high, rate_high)
 
-    def _exhaustion(
-        self, year: int, series: Ints, as_of: Ints, used: Floats, fill: Floats, limit: Floats
-    ) -> Ints:
+    def _exhaustion(self, series: Ints, as_of: Ints, used: Floats, fill: Floats, limit: Floats) -> Ints:
         """Day of the year on which the path of known and expected energy first exceeds the limit; -1: never."""
         days = self._data.days
-        start = days.index(date(year, 1, 1))
+        start = days.index(date(self._year, 1, 1))
         first, stop = max(start, 0), min(start + YEAR_DAYS, days.size)
         known = np.zeros((len(series), YEAR_DAYS))
         known[:, first - start : stop - start] = self._data.energy[series, first:stop]

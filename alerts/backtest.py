@@ -49,11 +49,11 @@ class Backtest:
         part = self.energy.loc[f"{max(begin, self.energy.index[0].year)}-01-01" : f"{year}-12-31"]
         days = DayGrid(part.index[0].date(), len(part), self.zone)
         energy = np.ascontiguousarray(part.to_numpy(dtype=np.float64).T)
-        assessor = Assessor(_complete(days, energy), [year], p)
+        assessor = Assessor(_complete(days, energy), year, p)
         columns = self._columns(days, year, step_days)
         ix = np.repeat(np.arange(len(energy)), len(columns))
         as_of = np.tile(columns, len(energy))
-        a = assessor.assess(year, ix, as_of, np.full(len(ix), np.nan), np.zeros(len(ix), dtype=np.bool_))
+        a = assessor.assess(ix, as_of, np.full(len(ix), np.nan), np.zeros(len(ix), dtype=np.bool_))
         inside = days.years == year
         passed = as_of - days.index(date(year, 1, 1)) + 1
         before = (

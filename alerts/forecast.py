@@ -56,124 +56,129 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """State of the method after every day; made by `fit`, read by `expect`."""
+    """What is learnt for one year; made by `fit`, read by `expect`.
+
+    profile: S x 366; prior, weight: S, expected level and what it is worth; actual, expected: S x N, decaying sums
+    since 1 January, after each day; rate: S x N x 2, decaying mean of a workday and a day off, after each day.
+    """
 
     days: DayGrid
+    year: int
     settled: Ints
-    base: dict[int, Floats]
-    prior: dict[int, Floats]
-    weight: dict[int, Floats]
+    profile: Floats
+    prior: Floats
+    weight: Floats
     actual: Floats
     expected: Floats
     rate: Floats
 
 
 def fit(
-    days: DayGrid, energy: Floats, usable: Bools, settled: Ints, years: list[int], p: ForecastParameters
+    days: DayGrid, energy: Floats, usable: Bools, settled: Ints, year: int, p: ForecastParameters
 ) -> Model:
-    """Learn profiles and levels for the years asked for (ascending) and all before them in the grid.
+    """Learn what the forecasts of `year` rest on.
 
     energy: S x N energy of each local day, in the item's unit; usable: S x N, whether readings bound all of it;
-    settled: S x N as in the module's head.
+    settled: S x N as in the module's head. The grid begins on a 1 January and ends in `year`.
     """
-    base: dict[int, Floats] = {}
-    prior: dict[int, Floats] = {}
-    weight: dict[int, Floats] = {}
-    actual, expected = np.zeros_like(energy), np.zeros_like(energy)
-    level = np.ones(len(energy))
-    for year in range(int(days.years[0]), max(years) + 1):
-        inside = np.flatnonzero(days.years == year)
+    sums = _KindSums(days, energy, usable)
+    # Column by column: a day of all series lies together in memory.
+    energy, usable = np.asfortranarray(energy), np.asfortranarray(usable)
+    actual, expected = np.zeros(energy.shape, order="F"), np.zeros(energy.shape, order="F")
+    prior = weight = level = np.ones(len(energy))
+    profile = np.full((len(energy), YEAR_DAYS), np.nan)
+    for y in (year - 1, year):
+        inside = np.flatnonzero(days.years == y)
+        if len(inside) == 0:
+            continue
         start, stop = int(inside[0]), int(inside[-1]) + 1
-        base[year] = _profile(days, energy, usable, settled, year, p)
-        prior[year] = 1.0 + p.carry * (level - 1.0)
-        weight[year] = p.prior_days * _row_mean(base[year])
-        _run_level(
-            energy,
-            usable,
-            base[year],
-            slice(start, stop),
-            start - int(days.year_start[start]),
-            actual,
-            expected,
-            p,
-        )
-        level = _level(prior[year], weight[year], *_state(actual, expected, settled[:, stop - 1] - 1, start))
-    return Model(days, settled, base, prior, weight, actual, expected, _run_rate(days, energy, usable, p))
+        profile = _profile(days, sums, settled, y, p)
+        prior = 1.0 + p.carry * (level - 1.0)
+        weight = p.prior_days * _row_mean(profile)
+        _run_level(energy, usable, profile, slice(start, stop), actual, expected, p)
+        level = _level(prior, weight, *_state(actual, expected, settled[:, stop - 1] - 1, start))
+    rate = _run_rate(days, energy, usable, p)
+    return Model(days, year, settled, profile, prior, weight, actual, expected, rate)
 
 
-def expect(model: Model, series: Ints, as_of: Ints, year: int) -> Expectation:
-    """Expected energy of each day of `year` for rows (series[r], day index as_of[r] in that year)."""
+def expect(model: Model, series: Ints, as_of: Ints) -> Expectation:
+    """Expected energy of each day of the model's year for rows (series[r], day index as_of[r] in that year)."""
     known = model.settled[series, as_of] - 1
-    start = model.days.index(date(year, 1, 1))
+    start = model.days.index(date(model.year, 1, 1))
     actual, expected = model.actual[series, known.clip(0)], model.expected[series, known.clip(0)]
-    none_yet = known < max(start, 0)
+    none_yet = known < start
     actual, expected = np.where(none_yet, 0.0, actual), np.where(none_yet, 0.0, expected)
-    level = _level(model.prior[year][series], model.weight[year][series], actual, expected)
-    profile = level[:, None] * model.base[year][series]
+    level = _level(model.prior[series], model.weight[series], actual, expected)
+    profile = level[:, None] * model.profile[series]
     rate = np.where((known < 0)[:, None], np.nan, model.rate[series, known.clip(0)])
-    run_rate = rate[:, _day_off(year, model.days).astype(np.int64)]
+    run_rate = rate[:, _day_off(model.year, model.days).astype(np.int64)]
     from_profile = np.isfinite(profile)
     return Expectation(np.where(from_profile, profile, run_rate), from_profile)
 
 
-def _profile(
-    days: DayGrid, energy: Floats, usable: Bools, settled: Ints, year: int, p: ForecastParameters
-) -> Floats:
+class _KindSums:
+    """Running sums of usable days' energy, and of their count, for workdays and days off: S x (N + 1) each."""
+
+    def __init__(self, days: DayGrid, energy: Floats, usable: Bools) -> None:
+        masks = [usable & (days.day_off == kind)[None, :] for kind in _KINDS]
+        self._energy = [_running(np.where(mask, energy, 0.0)) for mask in masks]
+        self._count = [_running(mask.astype(np.float64)) for mask in masks]
+
+    def window(self, kind: int, centre: Ints, half: int, known_to: Ints) -> tuple[Floats, Floats]:
+        """Sum and count over [centre - half, centre + half], of days before `known_to` (S); S x len(centre)."""
+        begin = np.minimum((centre - half).clip(0)[None, :], known_to[:, None])
+        end = np.minimum((centre + half + 1).clip(0)[None, :], known_to[:, None])
+        energy, count = self._energy[kind], self._count[kind]
+        return (
+            np.take_along_axis(energy, end, 1) - np.take_along_axis(energy, begin, 1),
+            np.take_along_axis(count, end, 1) - np.take_along_axis(count, begin, 1),
+        )
+
+
+def _running(values: Floats) -> Floats:
+    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+
+
+def _profile(days: DayGrid, sums: _KindSums, settled: Ints, year: int, p: ForecastParameters) -> Floats:
     """S x 366: mean energy of days of the same kind around the same date in the years before `year`."""
+    out = np.full((len(settled), YEAR_DAYS), np.nan)
     dates, off = _year_dates(year), _day_off(year, days)
     new_year = days.index(dates[0].item())
     if new_year <= 0:
-        return np.full((len(energy), YEAR_DAYS), np.nan)
-    known_to = np.minimum(settled[:, new_year - 1], new_year) if new_year <= days.size else settled[:, -1]
-    past = usable & (np.arange(days.size)[None, :] < known_to[:, None])
-    total, count = np.zeros((2, len(energy), len(dates))), np.zeros((2, len(energy), len(dates)))
+        return out
+    known_to = np.minimum(settled[:, new_year - 1], new_year)
+    shape = (2, len(settled), len(dates))
+    total, count = np.zeros(shape), np.zeros(shape)
     for age in range(1, p.years + 1):
         centre = (same_day_years_before(dates, age) - days.dates[0]).astype(np.int64)
-        w = p.older_year_weight ** (age - 1)
-        for k, kind in enumerate(_KINDS):
-            mask = past & (days.day_off == kind)[None, :]
-            total[k] += w * _window_sum(np.where(mask, energy, 0.0), centre, p.window_days)
-            count[k] += w * _window_sum(mask.astype(np.float64), centre, p.window_days)
-    enough = count >= p.min_days
-    mean = np.divide(total, count, out=np.full_like(total, np.nan), where=enough)
-    both = np.divide(
-        total.sum(0), count.sum(0), out=np.full_like(total[0], np.nan), where=count.sum(0) >= p.min_days
-    )
-    mean = np.where(np.isfinite(mean), mean, both[None])
-    out = np.full((len(energy), YEAR_DAYS), np.nan)
-    out[:, : len(dates)] = np.where(off[None, : len(dates)], mean[1], mean[0])
+        for kind in (0, 1):
+            energy, number = sums.window(kind, centre, p.window_days, known_to)
+            total[kind] += p.older_year_weight ** (age - 1) * energy
+            count[kind] += p.older_year_weight ** (age - 1) * number
+    both_total, both_count = total.sum(axis=0), count.sum(axis=0)
+    both = np.divide(both_total, both_count, out=np.full(shape[1:], np.nan), where=both_count >= p.min_days)
+    own = np.divide(total, count, out=np.broadcast_to(both, shape).copy(), where=count >= p.min_days)
+    out[:, : len(dates)] = np.where(off[None, : len(dates)], own[1], own[0])
     return out
-
-
-def _window_sum(values: Floats, centre: Ints, half: int) -> Floats:
-    """Sum of each row over [centre - half, centre + half], cut to the grid."""
-    running = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
-    n = values.shape[1]
-    return np.asarray(running[:, (centre + half + 1).clip(0, n)] - running[:, (centre - half).clip(0, n)])
 
 
 def _run_level(
     energy: Floats,
     usable: Bools,
-    base: Floats,
+    profile: Floats,
     year: slice,
-    first_column: int,
     actual: Floats,
     expected: Floats,
     p: ForecastParameters,
 ) -> None:
-    """Fill actual and expected (decaying sums since 1 January, after each day) over the days `year`.
-
-    first_column: the day of the year at which the slice begins (the grid may begin within a year).
-    """
+    """Fill actual and expected, decaying sums since 1 January after each day, over the days of a year."""
     keep = 0.5 ** (1.0 / p.level_half_life_days)
     a, b = np.zeros(len(energy)), np.zeros(len(energy))
-    for d in range(year.start, year.stop):
-        profile = base[:, first_column + d - year.start]
-        counts = usable[:, d] & np.isfinite(profile)
-        a = keep * a + np.where(counts, energy[:, d], 0.0)
-        b = keep * b + np.where(counts, profile, 0.0)
-        actual[:, d], expected[:, d] = a, b
+    for day, column in zip(range(year.start, year.stop), profile.T, strict=False):
+        counts = usable[:, day] & np.isfinite(column)
+        a = keep * a + np.where(counts, energy[:, day], 0.0)
+        b = keep * b + np.where(counts, column, 0.0)
+        actual[:, day], expected[:, day] = a, b
 
 
 def _state(actual: Floats, expected: Floats, known: Ints, start: int) -> tuple[Floats, Floats]:
@@ -193,7 +198,7 @@ def _run_rate(days: DayGrid, energy: Floats, usable: Bools, p: ForecastParameter
     """S x N x 2: decaying mean energy of a workday and of a day off, after each day; NaN before the first day."""
     keep = 0.5 ** (1.0 / p.run_rate_half_life_days)
     total, count = np.zeros((len(energy), 2)), np.zeros((len(energy), 2))
-    rate = np.empty((*energy.shape, 2))
+    rate = np.empty((energy.shape[1], energy.shape[0], 2)).transpose(1, 0, 2)
     for d in range(days.size):
         total *= keep
         count *= keep

@@ -108,18 +108,15 @@ class RollingAssessor:
         state, pending = read_event_clock(conn, self._options.patience_s, self._watched_since)
         if state.mark.at is None:
             return None
-        begin = first_energy_day(conn)
-        if state.assessed_through is not None:
-            begin = state.assessed_through + timedelta(days=1)
+        begin = _day_after(state.assessed_through) or first_energy_day(conn)
         if begin is None:
             return None
-        series = load_series(conn)
-        days = max(1, min(DAYS_AT_ONCE, ROWS_AT_ONCE // max(1, len(series))))
-        last = last_assessable(
-            state.mark, pending, begin - timedelta(days=1), begin + timedelta(days=days - 1), zone
-        )
+        before, furthest = begin - timedelta(days=1), begin + timedelta(days=DAYS_AT_ONCE - 1)
+        last = last_assessable(state.mark, pending, before, furthest, zone)
         if last is None:
             return None
+        series = load_series(conn)
+        last = min(last, begin + timedelta(days=ROWS_AT_ONCE // max(1, len(series))))
         refresh_limits_of_days(conn, self._options.parameters.limits, zone, last, self._clock())
         scope = Scope(zone, self._options.parameters, by_event=True)
         result = assess_and_alert(
@@ -188,6 +185,10 @@ def assess_and_alert(
     written = sum(write_assessments(conn, found, assessed_at) for found in sets)
     transitions = evaluate_alerts(conn, sets, scope.parameters, time_of, energy_revision)
     return RollingResult(sum(int(found.asked.sum()) for found in sets), written, transitions, last)
+
+
+def _day_after(day: date | None) -> date | None:
+    return None if day is None else day + timedelta(days=1)
 
 
 def _lock_cursor(conn: psycopg.Connection[Any]) -> bool:

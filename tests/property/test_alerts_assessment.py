@@ -36,7 +36,7 @@ def assess(data, day, limit):
     ix = np.arange(len(data.energy))
     as_of = np.full(len(ix), DAYS.index(day))
     none = np.zeros(len(ix), dtype=bool)
-    return Assessor(data, [day.year], P).assess(day.year, ix, as_of, np.full(len(ix), limit), none)
+    return Assessor(data, day.year, P).assess(ix, as_of, np.full(len(ix), limit), none)
 
 
 def loads(seed, series=2):
