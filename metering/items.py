@@ -44,7 +44,7 @@ class EnergyItem:
 @cache
 def item_table() -> dict[str, EnergyItem]:
     """The named items by code; codes that fit the shape but are not named here are allowed too."""
-    with files("metering").joinpath("energy_items.csv").open(encoding="utf-8", newline="") as f:
+    with files("metering").joinpath("energy_items.csv").open(encoding="utf-8") as f:
         return {
             row["item_code"]: EnergyItem(row["item_code"], row["unit"], row["name_en"], row["name_zh"])
             for row in csv.DictReader(f)

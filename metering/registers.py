@@ -38,7 +38,7 @@ class RegisterType:
 @cache
 def register_table() -> dict[str, RegisterType]:
     """All known registers by code."""
-    with files("metering").joinpath("registers.csv").open(encoding="utf-8", newline="") as f:
+    with files("metering").joinpath("registers.csv").open(encoding="utf-8") as f:
         return {
             row["register"]: RegisterType(
                 code=row["register"],
