@@ -174,12 +174,12 @@ def _write_effects(cursor: Cursor, plan: _Plan) -> None:
         cursor, "select point_code, point_id from nengliu.point where point_code = any(%s)", codes
     )
     points = [
-        (point_ids[code], *span) for p in new.values() for code in p.points for span in p.installed(code)
+        (point_ids[code], *span) for p in new.values() for code in p.points for span in p.installed[code]
     ]
     roots = [
         (site_ids[site], item, point_ids[code], *span)
         for site, p in new.items()
-        for (item, code), spans in p.roots().items()
+        for (item, code), spans in p.roots.items()
         for span in spans
     ]
     cursor.execute("delete from nengliu.root_span where site_id = any(%s)", (list(site_ids.values()),))

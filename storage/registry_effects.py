@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from metering.meters import Installation, Point
 from metering.registers import Role
@@ -14,7 +15,7 @@ from metering.spans import PlacedPoint, Span, root_spans, symmetric_difference, 
 from storage.registry_state import Key, RegistryState
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SitePlan:
     """The points of a site with the installations that energy is taken from (not void, no instant
     registers).
@@ -23,16 +24,18 @@ class SitePlan:
     points: dict[str, Point] = field(default_factory=dict)
     installations: dict[str, dict[Key, Installation]] = field(default_factory=dict)
 
-    def installed(self, point_code: str) -> list[Span]:
-        """When a register is installed that the point's consumption is taken from (normal)."""
+    @cached_property
+    def installed(self) -> dict[str, list[Span]]:
+        """When a register is installed that each point's consumption is taken from (normal)."""
         counted = (Role.TOTAL, Role.TARIFF)
-        rows = self.installations.get(point_code, {}).values()
-        return union(i.span for i in rows if i.kind.role in counted)
+        rows = {code: self.installations.get(code, {}).values() for code in self.points}
+        return {code: union(i.span for i in found if i.kind.role in counted) for code, found in rows.items()}
 
+    @cached_property
     def roots(self) -> dict[tuple[str, str], list[Span]]:
         """When each point counts for an item of the site: (item, point code) -> spans."""
         placed = {
-            code: PlacedPoint(p.item_code, p.parent_point_code, self.installed(code))
+            code: PlacedPoint(p.item_code, p.parent_point_code, self.installed[code])
             for code, p in self.points.items()
         }
         return root_spans(placed)
@@ -74,7 +77,7 @@ def affected(before: SitePlan, after: SitePlan) -> dict[str, list[Span]]:
     spans: dict[str, list[Span]] = defaultdict(list)
     for code in {**before.points, **after.points}:
         spans[code] += _energy_change(before, after, code)
-    old, new = before.roots(), after.roots()
+    old, new = before.roots, after.roots
     for item, code in {**old, **new}:
         spans[code] += symmetric_difference(old.get((item, code), []), new.get((item, code), []))
     return {code: merged for code, found in spans.items() if (merged := union(found))}

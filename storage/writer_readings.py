@@ -105,8 +105,11 @@ def _packed(
     types: tuple[str, ...],
     parameters: dict[str, datetime] | None = None,
 ) -> list[npt.NDArray[Any]]:
-    """The columns of a query that packs its rows into one bytea."""
-    row = cursor.execute(query(name), parameters, binary=True).fetchone()
+    """The columns of a query that packs its rows into one bytea.
+
+    Planned anew each time: a generic plan would not know the window, and open every chunk.
+    """
+    row = cursor.execute(query(name), parameters, prepare=False, binary=True).fetchone()
     return unpack(row[0] if row else None, types)
 
 
@@ -162,4 +165,4 @@ def _keep(
         which, arrival = map(np.array, zip(*upkeep.replaced, strict=True))
         _arrive(cursor, identities, which, arrival)
         for bounds in _windows(identities, which):
-            cursor.execute(query("writer_replace"), bounds)
+            cursor.execute(query("writer_replace"), bounds, prepare=False)
