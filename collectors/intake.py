@@ -145,6 +145,16 @@ class Intake:
             metrics.REJECTS.labels(record.reason).inc()
         self._ready.append(Outgoing(self._rejects_topic, w.gateway, encode_reject(record), [w]))
 
+    @property
+    def waiting(self) -> int:
+        """Messages taken since the last call of `outgoing`."""
+        return len(self._ready) + sum(map(len, self._groups.values()))
+
+    def discard(self) -> None:
+        """Forget what waits: the broker will send it again."""
+        self._ready.clear()
+        self._groups.clear()
+
     def outgoing(self) -> Iterator[Outgoing]:
         """The records of everything taken since the last call; per gateway and topic in order of arrival."""
         for gateway in list(self._groups):

@@ -37,6 +37,7 @@ PRIVATE_NAMES = (
 )
 
 _READ_BYTES = 256 * 1024
+_READS = 4
 _PUBLISH = 0x30
 _PUBACK = 0x40
 
@@ -216,20 +217,26 @@ class MqttLink:
     # ------------------------------------------------------------ reading and writing
 
     def read(self) -> None:
-        """Read what is there, once, and hand every whole PUBLISH over in order."""
-        sock = self._client.socket()
-        if sock is None:
-            return
-        try:
-            data = sock.recv(_READ_BYTES)
-        except BlockingIOError:
-            return
-        except OSError as e:
-            self._lose(f"reading failed: {e}")
-            return
-        if not data:
-            self._lose("the broker closed the connection")
-            return
+        """Read what is there, up to a bound, and hand every whole PUBLISH over in order."""
+        for _ in range(_READS):
+            sock = self._client.socket()
+            if sock is None:
+                return
+            try:
+                data = sock.recv(_READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as e:
+                self._lose(f"reading failed: {e}")
+                return
+            if not data:
+                self._lose("the broker closed the connection")
+                return
+            self._received(data)
+            if len(data) < _READ_BYTES // 4:
+                return
+
+    def _received(self, data: bytes) -> None:
         with self._client._msgtime_mutex:
             self._client._last_bytes_received = time.monotonic()
         self._buffer += data
