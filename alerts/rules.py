@@ -24,7 +24,8 @@ class Rule:
 
 
 def _forecast_over(a: Assessments, t: LevelThresholds) -> Bools:
-    return np.asarray((a.p50 > a.limit) & (a.completeness >= t.min_completeness))
+    # Once the sum itself is over there is nothing left to foretell: quota_over says so.
+    return np.asarray((a.p50 > a.limit) & (a.used <= a.limit) & (a.completeness >= t.min_completeness))
 
 
 def _over(a: Assessments, t: LevelThresholds) -> Bools:
