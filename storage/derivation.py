@@ -167,7 +167,7 @@ class Deriver:
             derived = derive_points(cursor, jobs, places.registers, touched.last, calendar, now_us)
             hours += write_points(cursor, derived, calendar)
             readings += derived.readings
-        write_sites(cursor, touched.sites)
+        write_sites(cursor, touched.sites, calendar)
         return DeriveResult(len(claimed), len(changes), readings, hours)
 
     def _claim(self, cursor: psycopg.Cursor[Any]) -> list[int]:

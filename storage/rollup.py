@@ -36,24 +36,24 @@ def make_work_tables(connection: psycopg.Connection[Any]) -> None:
 
 
 def write_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> int:
-    """Put the derived windows of points in place, with their days, months and years; the number of hours
-    changed.
-    """
+    """Put the derived windows of points in place, with their days, months and years; the number of hours changed."""
     _empty(cursor, _WORK_TABLES)
     _fill(cursor, derived, calendar)
     windows = [job.window for job in derived.jobs]
-    span = _plain_bounds(windows)
-    cursor.execute(query("derive_point_hour"), span)
+    zone = {"zone": calendar.zone}
+    cursor.execute(query("derive_point_hour"), _plain_bounds(windows))
     row = cursor.fetchone()
-    cursor.execute(query("derive_touch_points"))
-    cursor.execute(query("derive_point_day"), _widened(windows))
+    cursor.execute(query("derive_touch_points"), zone)
+    cursor.execute(query("derive_point_day"), zone | _widened(windows))
     for grain, finer in (("month", "day"), ("year", "month")):
-        cursor.execute(query("derive_point_period"), {"grain": grain, "finer": finer})
-    cursor.execute(query("derive_point_open"))
+        cursor.execute(query("derive_point_period"), zone | {"grain": grain, "finer": finer})
+    cursor.execute(query("derive_point_open"), zone)
     return int(row[0]) if row else 0
 
 
-def write_sites(cursor: psycopg.Cursor[Any], sites: Mapping[int, Sequence[Span]]) -> None:
+def write_sites(
+    cursor: psycopg.Cursor[Any], sites: Mapping[int, Sequence[Span]], calendar: LocalCalendar
+) -> None:
     """Roll the points' hours in the windows of sites up into sites and items."""
     windows = [(site, span) for site, spans in sites.items() for span in spans]
     if not windows:
@@ -62,12 +62,13 @@ def write_sites(cursor: psycopg.Cursor[Any], sites: Mapping[int, Sequence[Span]]
     _windows_in(cursor, "derive_site_window", "site_id", windows)
     cursor.execute(query("derive_roots"), {"sites": list(sites)})
     spans = [span for _, span in windows]
+    zone = {"zone": calendar.zone}
     cursor.execute(query("derive_site_hour"), _plain_bounds(spans))
-    cursor.execute(query("derive_touch_sites"))
-    cursor.execute(query("derive_site_day"), _widened(spans))
+    cursor.execute(query("derive_touch_sites"), zone)
+    cursor.execute(query("derive_site_day"), zone | _widened(spans))
     for grain, finer in (("month", "day"), ("year", "month")):
-        cursor.execute(query("derive_site_period"), {"grain": grain, "finer": finer})
-    cursor.execute(query("derive_site_open"))
+        cursor.execute(query("derive_site_period"), zone | {"grain": grain, "finer": finer})
+    cursor.execute(query("derive_site_open"), zone)
 
 
 def _empty(cursor: psycopg.Cursor[Any], tables: Sequence[str]) -> None:

@@ -10,12 +10,16 @@ with gone as (
     insert into nengliu.point_hour as h
         (point_id, hour, consumption, estimated, covered_s, installed_s, revision)
     select point_id, hour, consumption, estimated, covered_s, installed_s, nextval('nengliu.energy_revision')
-    from derive_hour
+    from derive_hour f
+    where not exists (
+        select from nengliu.point_hour s
+        where s.point_id = f.point_id and s.hour = f.hour
+          and s.consumption = f.consumption and s.estimated = f.estimated
+          and s.covered_s = f.covered_s and s.installed_s = f.installed_s
+          and s.hour >= %(from_ts)s::timestamptz and s.hour < %(to_ts)s::timestamptz)
     on conflict (point_id, hour) do update
     set consumption = excluded.consumption, estimated = excluded.estimated,
         covered_s = excluded.covered_s, installed_s = excluded.installed_s, revision = excluded.revision
-    where (h.consumption, h.estimated, h.covered_s, h.installed_s)
-        is distinct from (excluded.consumption, excluded.estimated, excluded.covered_s, excluded.installed_s)
     returning 1
 )
 select (select count(*) from gone) + (select count(*) from put)

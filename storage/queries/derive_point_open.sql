@@ -3,8 +3,8 @@ with gone as (
     delete from nengliu.point_day_open o
     using derive_window w
     where o.point_id = w.point_id
-      and (o.day + 1)::timestamp at time zone nengliu.local_zone() > w.from_ts
-      and (o.day + 1)::timestamp at time zone nengliu.local_zone() < w.to_ts
+      and (o.day + 1)::timestamp at time zone %(zone)s > w.from_ts
+      and (o.day + 1)::timestamp at time zone %(zone)s < w.to_ts
       and not exists (select from derive_open f where f.point_id = o.point_id and f.day = o.day)
 )
 insert into nengliu.point_day_open as o (point_id, day, consumption, covered_s)

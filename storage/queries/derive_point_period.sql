@@ -14,8 +14,8 @@ with fresh as materialized (
         group by p.point_id, begins
     ) f
     cross join lateral (
-        select f.begins at time zone nengliu.local_zone() as begins,
-               (f.begins + ('1 ' || %(grain)s::text)::interval) at time zone nengliu.local_zone() as ends
+        select f.begins at time zone %(zone)s as begins,
+               (f.begins + ('1 ' || %(grain)s::text)::interval) at time zone %(zone)s as ends
     ) b
 ), gone as (
     delete from nengliu.point_period p

@@ -6,17 +6,16 @@ with fresh as materialized (
          where l.site_id = f.site_id and l.item_code = f.item_code
            and l.from_ts < b.ends and l.to_ts > b.begins)::float8 as installed_s
     from (
-        select h.site_id, h.item_code, (h.hour at time zone z.zone)::date as period, z.zone,
+        select h.site_id, h.item_code, (h.hour at time zone %(zone)s)::date as period,
                sum(h.consumption order by h.hour) as consumption, sum(h.estimated order by h.hour) as estimated,
                sum(h.covered_s order by h.hour) as covered_s
         from derive_touch t
-        cross join (select nengliu.local_zone() as zone) z
         join nengliu.site_hour h on h.site_id = t.id and h.hour >= t.from_ts and h.hour < t.to_ts
         where t.grain = 'day' and h.hour >= %(from_ts)s::timestamptz and h.hour < %(to_ts)s::timestamptz
-        group by h.site_id, h.item_code, period, z.zone
+        group by h.site_id, h.item_code, period
     ) f
     cross join lateral (
-        select f.period::timestamp at time zone f.zone as begins, (f.period + 1)::timestamp at time zone f.zone as ends
+        select f.period::timestamp at time zone %(zone)s as begins, (f.period + 1)::timestamp at time zone %(zone)s as ends
     ) b
 ), gone as (
     delete from nengliu.site_period p

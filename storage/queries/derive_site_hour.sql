@@ -30,9 +30,13 @@ with fresh as materialized (
 insert into nengliu.site_hour as h
     (site_id, item_code, hour, consumption, estimated, covered_s, installed_s, revision)
 select site_id, item_code, hour, consumption, estimated, covered_s, installed_s, nextval('nengliu.energy_revision')
-from fresh
+from fresh f
+where not exists (
+    select from nengliu.site_hour s
+    where s.site_id = f.site_id and s.item_code = f.item_code and s.hour = f.hour
+      and s.consumption = f.consumption and s.estimated = f.estimated
+      and s.covered_s = f.covered_s and s.installed_s = f.installed_s
+      and s.hour >= %(from_ts)s::timestamptz and s.hour < %(to_ts)s::timestamptz)
 on conflict (site_id, item_code, hour) do update
 set consumption = excluded.consumption, estimated = excluded.estimated,
     covered_s = excluded.covered_s, installed_s = excluded.installed_s, revision = excluded.revision
-where (h.consumption, h.estimated, h.covered_s, h.installed_s)
-    is distinct from (excluded.consumption, excluded.estimated, excluded.covered_s, excluded.installed_s)

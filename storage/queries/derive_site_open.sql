@@ -5,7 +5,7 @@ with fresh as materialized (
     from derive_touch t
     join derive_root r on r.site_id = t.id
     join nengliu.point_day_open o on o.point_id = r.point_id and o.day >= t.from_day and o.day < t.to_day
-    cross join lateral (select (o.day + 1)::timestamp at time zone nengliu.local_zone() as ends) b
+    cross join lateral (select (o.day + 1)::timestamp at time zone %(zone)s as ends) b
     where t.grain = 'day' and r.from_hour < b.ends and r.to_hour >= b.ends
     group by r.site_id, r.item_code, o.day
 ), gone as (
