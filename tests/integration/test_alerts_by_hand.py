@@ -218,3 +218,11 @@ def test_the_commands_speak_json_and_tables(connect, filled, servers, monkeypatc
     assert run(quota, ["assess", "--as-of", "soon"]).exit_code == 2
     assert run(alerts, ["list", "--state", "angry"]).exit_code == 2
     assert datetime.now(UTC) > NOW
+
+
+def test_one_assessor_works_at_a_time_and_another_skips(connect):
+    assessor = RollingAssessor(connect, RollingOptions(by_event=False, debounce_s=0.0), lambda: NOW)
+    with connect() as conn:
+        conn.execute("select 1 from nengliu.assessment_cursor for update")
+        assert assessor.run_once().assessed == 0
+    assert assessor.run_once().assessed == 6
