@@ -30,6 +30,11 @@ class Account:
         for path in [folder, *folder.rglob("*")]:
             os.chown(path, *self.owner, follow_symlinks=False)
 
+    def may_write(self, folder: Path) -> bool:
+        """Whether the account may write into `folder`."""
+        check = [*self.prefix, "test", "-w", str(folder)]
+        return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
     def require_access(self, folder: Path, program: Path) -> None:
         """Refuse a place that the account cannot reach, such as a checkout in somebody's private home."""
         check = f'test -x "{program}" && test -w "{folder}"'

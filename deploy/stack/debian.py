@@ -137,9 +137,12 @@ class Apt:
 
     @classmethod
     def prepare(cls, folder: Path, mirror_setting: str | None, architecture: Architecture) -> Apt:
-        """Write its configuration under `folder` and fetch the package lists."""
-        for name in ("lists/partial", "cache/archives/partial"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+        """Write its configuration under `folder` and fetch the package lists, unless that is done already."""
+        config = folder / "apt.conf"
+        apt = cls(folder, {**os.environ, "APT_CONFIG": str(config), "DEBIAN_FRONTEND": "noninteractive"})
+        if (folder / "ready").exists():
+            return apt
+        (folder / "lists/partial").mkdir(parents=True, exist_ok=True)
         mirror, keyring = find_mirror(mirror_setting, folder), find_keyring(folder)
         (folder / "sources.list").write_text(f"deb [signed-by={keyring}] {mirror} {RELEASE} main\n")
         (folder / "status").write_text(
@@ -149,19 +152,18 @@ class Apt:
                 for name in _NOT_NEEDED
             )
         )
-        (folder / "apt.conf").write_text(_APT_CONF.format(folder=folder, user=apt_user()))
-        apt = cls(
-            folder,
-            {**os.environ, "APT_CONFIG": str(folder / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"},
-        )
+        config.write_text(_APT_CONF.format(folder=folder, user=apt_user()))
         run_apt(["apt-get", "update", "-q", "--error-on=any"], apt.env, folder)
+        (folder / "ready").touch()
         return apt
 
     def download(self, packages: tuple[str, ...]) -> list[Path]:
         """Download `packages` and all they need; their archives."""
-        command = ["apt-get", "install", "-q", "-y", "--download-only", "--no-remove", *packages]
-        run_apt(command, self.env, self.folder)
-        return sorted((self.folder / "cache/archives").glob("*.deb"))
+        archives = self.folder / packages[0]
+        (archives / "partial").mkdir(parents=True, exist_ok=True)
+        command = ["apt-get", "install", "-q", "-y", "--download-only", "--no-remove"]
+        run_apt([*command, "-o", f"Dir::Cache::archives={archives}", *packages], self.env, self.folder)
+        return sorted(archives.glob("*.deb"))
 
 
 _APT_CONF = """\

@@ -33,8 +33,7 @@ class Kafka:
     def prepare(self, site: Site, programs: Programs) -> Process:
         """Write server.properties; format the storage the first time."""
         java = find_java()
-        folder = site.state.server(self.name)
-        (folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = site.state.make_server(self.name)
         config, logging = folder / "server.properties", folder / "log4j2.properties"
         render("kafka/log4j2.properties.j2", logging)
         digest = render(

@@ -29,8 +29,7 @@ class Mosquitto:
 
     def prepare(self, site: Site, programs: Programs) -> Process:
         """Write mosquitto.conf; the users the first time only, as the plugin keeps them afterwards."""
-        folder = site.state.server(self.name)
-        (folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = site.state.make_server(self.name)
         users = folder / "dynamic-security.json"
         if not users.is_file():
             passwords = {name: site.state.secret(f"mqtt_{name}") for name in ("admin", "bridge")}

@@ -37,6 +37,8 @@ class Postgres:
         folder = site.state.server(self.name)
         folder.mkdir(mode=0o700, exist_ok=True)
         account.give(folder)
+        if account.owner:
+            site.state.folder.chmod(0o711)  # through it to its own folder, no more
         account.require_access(folder, programs.postgres("initdb"))
         data = folder / "data"
         if not (data / "PG_VERSION").is_file():
@@ -49,6 +51,7 @@ class Postgres:
             port=site.ports[self.name],
             shared_buffers_mb=min(1024, max(128, memory_mb // 16)),
             cache_mb=min(4096, memory_mb // 4),
+            shared_memory="posix" if account.may_write(Path("/dev/shm")) else "mmap",
         )
         (data / "pg_hba.conf").write_text(_HBA)
         account.give(data)

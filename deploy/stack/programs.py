@@ -87,7 +87,7 @@ def _install(settings: Settings, steps: Steps, architecture: debian.Architecture
 def _download(
     settings: Settings, architecture: debian.Architecture, work: Path, step: Step, packages: tuple[str, ...]
 ) -> list[Path]:
-    apt = debian.Apt.prepare(work / packages[0], settings.debian_mirror, architecture)
+    apt = debian.Apt.prepare(work / "apt", settings.debian_mirror, architecture)
     archives = apt.download(packages)
     step.note(f"{len(archives)} packages, {sum(a.stat().st_size for a in archives) / 1e6:.0f} MB")
     return archives

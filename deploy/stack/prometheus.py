@@ -20,8 +20,7 @@ class Prometheus:
 
     def prepare(self, site: Site, programs: Programs) -> Process:
         """Write prometheus.yml with the metrics ports of the services."""
-        folder = site.state.server(self.name)
-        (folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = site.state.make_server(self.name)
         config = folder / "prometheus.yml"
         digest = render(
             "prometheus/prometheus.yml.j2",

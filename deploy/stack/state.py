@@ -55,6 +55,12 @@ class StackState:
         """Folder of one server's data and configuration."""
         return self.folder / name
 
+    def make_server(self, name: str) -> Path:
+        """Make the folder of a server, with `data` in it, for the caller only."""
+        for folder in (self.server(name), self.server(name) / "data"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        return self.server(name)
+
     def prepare(self) -> None:
         """Make the folders, readable by the caller only."""
         for folder in (self.folder, self.logs, self.run, self.folder / "secrets"):

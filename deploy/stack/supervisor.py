@@ -177,4 +177,3 @@ def _value(text: str | Path) -> str:
             f"{str(text)!r}: a line break or ' ;' cannot be used in paths or settings of the local stack"
         )
     return str(text).replace("%", "%%")
-
