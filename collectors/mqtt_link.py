@@ -116,10 +116,14 @@ def split_packets(buffer: bytearray | bytes) -> tuple[list[tuple[int, bytes]], i
 
 
 def read_publish(first: int, body: bytes) -> Incoming:
-    """Take a PUBLISH apart (MQTT 5.0, 3.3). Raises ProtocolError."""
+    """Take a PUBLISH apart (MQTT 5.0, 3.3). Raises ProtocolError where it is shorter than it says.
+
+    Text that is not UTF-8 and properties that cannot be read are the publisher's fault, not the connection's: they are
+    replaced and left out, so that one such message cannot come again and again.
+    """
     try:
         topic_end = 2 + (body[0] << 8 | body[1])
-        topic = body[2:topic_end].decode()
+        topic = body[2:topic_end].decode("utf-8", "replace")
         at, mid = topic_end, 0
         if first & 0x06:
             mid = body[at] << 8 | body[at + 1]
@@ -128,13 +132,39 @@ def read_publish(first: int, body: bytes) -> Incoming:
         if body[at] == 0:
             at += 1
         else:
-            unpacked = _properties(PacketTypes.PUBLISH)
-            _, length = unpacked.unpack(body[at:])  # type: ignore[no-untyped-call]
-            at += length
-            properties = tuple(getattr(unpacked, "UserProperty", ()))
-    except (IndexError, UnicodeDecodeError, ValueError, struct.error, MQTTException) as e:
-        raise ProtocolError(f"bad PUBLISH: {type(e).__name__}: {e}") from e
+            end = _end_of_properties(body, at)
+            properties = _user_properties(body[at:end])
+            at = end
+    except IndexError as e:
+        raise ProtocolError("a PUBLISH is shorter than it says") from e
     return Incoming(topic, body[at:], mid, bool(first & 0x08), bool(first & 0x01), properties)
+
+
+def _end_of_properties(body: bytes, at: int) -> int:
+    """Where the properties that start at `at` end; IndexError beyond the body."""
+    length = shift = 0
+    while True:
+        byte = body[at]
+        at += 1
+        length |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift > 21:
+            raise ProtocolError("a property length has more than four bytes")
+    if at + length > len(body):
+        raise IndexError
+    return at + length
+
+
+def _user_properties(packed: bytes) -> tuple[tuple[str, str], ...]:
+    unpacked = _properties(PacketTypes.PUBLISH)
+    try:
+        unpacked.unpack(packed)  # type: ignore[no-untyped-call]
+    except (IndexError, KeyError, ValueError, struct.error, MQTTException):
+        log.warning("mqtt_properties_unreadable", packed=packed[:100].hex())
+        return ()
+    return tuple(getattr(unpacked, "UserProperty", ()))
 
 
 class MqttLink:
