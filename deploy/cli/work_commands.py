@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from datetime import date, datetime
+from threading import Event
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -46,21 +47,30 @@ def derive(
 
 
 def derive_again(settings: Settings, sites: list[str], from_us: int, to_us: int) -> dict[str, Any]:
-    """Mark the points of the sites and derive until nothing waits that no worker has in hand."""
+    """Mark the points of the sites and derive; returns when nothing marked up to then waits, here or at a worker."""
     from deploy.clients import connect_database
     from storage.derivation import Deriver
-    from storage.remark import mark_points
+    from storage.remark import UnknownSiteError, is_derived, mark_points, newest_mark
 
     def connect() -> psycopg.Connection[Any]:
         return connect_database(settings, "pipeline")
 
-    with connect() as connection:
-        points = mark_points(connection, sites, from_us, to_us)
     deriver = Deriver(connect)
-    try:
-        return {"points": points, **asdict(deriver.run_all())}
-    finally:
-        deriver.close()
+    pause = Event()
+    with connect_database(settings, "pipeline", autocommit=True) as connection:
+        try:
+            points = mark_points(connection, sites, from_us, to_us)
+        except UnknownSiteError as e:
+            raise typer.BadParameter(str(e), param_hint="--site") from e
+        mark = newest_mark(connection)
+        try:
+            done = deriver.run_all()
+            while not is_derived(connection, mark):
+                pause.wait(0.1)  # a worker has the rest in hand
+                deriver.run_all()
+        finally:
+            deriver.close()
+    return {"points": points, **asdict(done)}
 
 
 def moment(text: str, settings: Settings, *, last: bool) -> int:

@@ -14,10 +14,13 @@ from threading import Event, Thread
 
 import psycopg
 import pytest
+import typer
 from kafka import KafkaConsumer
 
+from deploy.cli.work_commands import derive_again, moment
 from deploy.clients import kafka_bootstrap
 from deploy.services.work import KafkaEvents, Worker, WorkerOptions
+from metering.instants import to_us
 from storage.derivation import Deriver
 from storage.derive_metrics import AWAY, BACKLOG
 from storage.event_outbox import enqueue, relay_events
@@ -186,3 +189,24 @@ def test_a_worker_stops_when_told_and_one_that_is_killed_loses_nothing(town, set
     assert deriver.run_all().hours == 0
     deriver.close()
     assert derived(town.connection) == grown
+
+
+def test_derive_by_hand_mends_what_was_tampered_with(town, settings):
+    """And says what it did; a site that is not there, or a time that is none, is wrong use."""
+    meter(town)
+    town.read("m", [(T0 + timedelta(hours=h), 2.0 * h) for h in range(49)])
+    deriver = Deriver(lambda: psycopg.connect(town.url))
+    deriver.run_all()
+    deriver.close()
+    want = derived(town.connection)
+    town.connection.execute("update nengliu.point_hour set consumption = 7 where hour = %s", (T0,))
+    town.connection.execute("delete from nengliu.site_period")
+    done = derive_again(settings, ["m"], to_us(T0), to_us(T0 + timedelta(hours=50)))
+    assert (done["points"], done["hours"]) == (1, 1)
+    assert derived(town.connection) == want
+    with pytest.raises(typer.BadParameter, match="nowhere"):
+        derive_again(settings, ["nowhere"], 0, 1)
+    with pytest.raises(typer.BadParameter, match="offset"):
+        moment("2014-03-01T00:00:00", settings, last=False)
+    assert moment("2014-03-01", settings, last=False) == to_us(T0)
+    assert moment("2014-03-01", settings, last=True) == to_us(T0 + timedelta(days=1)) - 1
