@@ -149,7 +149,7 @@ def _publisher(task: dict[str, Any], load: Load, gateway: int) -> Publisher:
     sock.sendall(_packet(0x82, b"\x00\x01\x00" + _string(f"nl/v1/{name}/ack") + b"\x00"))
     sock.recv(256)
     sock.setblocking(False)
-    topic = f"nl/v1/{name}/readings"
+    topic = task["topic"].replace("{gateway}", name)
     packets = [
         publish_packet(topic, i % 65535 + 1, message(load, gateway, step))
         for i, step in enumerate(load.steps)
