@@ -128,7 +128,7 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What one transaction of the writer takes: records in the order of their partitions, and the offsets they reach."""
+    """What a transaction of the writer takes: records in order of their partitions, the offsets they reach."""
 
     readings: tuple[ReadingBatch, ...] = ()
     rejects: tuple[RejectRecord, ...] = ()
