@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ alerts = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptio
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AlertId = Annotated[int, typer.Argument(metavar="ID", help="Number of the alert, as `alerts list` shows it.")]
-By = Annotated[str, typer.Option("--by", help="Who does this.")]
+By = Annotated[str | None, typer.Option("--by", help="Who does this.", show_default="who is logged in")]
 Note = Annotated[str | None, typer.Option("--note", help="A word on why, kept with the alert.")]
 
 _STATES = ("provisional", "confirmed", "acknowledged", "resolved", "retracted")
@@ -60,7 +61,7 @@ def show(alert_id: AlertId, as_json: AsJson = False) -> None:
 
 
 @alerts.command()
-def ack(alert_id: AlertId, by: By, note: Note = None, as_json: AsJson = False) -> None:
+def ack(alert_id: AlertId, by: By = None, note: Note = None, as_json: AsJson = False) -> None:
     """Acknowledge an alert: somebody knows and acts."""
     from alerts.alert_store import acknowledge_alert
 
@@ -68,17 +69,18 @@ def ack(alert_id: AlertId, by: By, note: Note = None, as_json: AsJson = False) -
 
 
 @alerts.command()
-def close(alert_id: AlertId, by: By, note: Note = None, as_json: AsJson = False) -> None:
+def close(alert_id: AlertId, by: By = None, note: Note = None, as_json: AsJson = False) -> None:
     """Close an alert: the matter is settled. It is not opened again for the same year."""
     from alerts.alert_store import close_alert
 
     _step(close_alert, alert_id, by, note, as_json)
 
 
-def _step(act: Any, alert_id: int, by: str, note: str | None, as_json: bool) -> None:
+def _step(act: Any, alert_id: int, by: str | None, note: str | None, as_json: bool) -> None:
     from deploy.clients import connect_database
 
     settings = load_settings()
+    by = getpass.getuser() if by is None else by
     if not by.strip():
         raise typer.BadParameter("--by: say who")
     with connect_database(settings, "pipeline") as connection:

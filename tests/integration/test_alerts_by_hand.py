@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 from datetime import UTC, date, datetime, timedelta
 
@@ -53,8 +54,9 @@ def connect(filled):
     with psycopg.connect(filled.owner_url) as conn:
         conn.execute(
             "truncate nengliu.alert_transition, nengliu.alert, nengliu.quota_assessment, nengliu.event_outbox, "
-            "nengliu.quota_limit"
+            "nengliu.quota_limit, nengliu.assessment_due"
         )
+        conn.execute("update nengliu.assessment_cursor set marked_on = null")
     return lambda: psycopg.connect(filled.pipeline_url)
 
 
@@ -203,6 +205,9 @@ def test_the_commands_speak_json_and_tables(connect, filled, servers, monkeypatc
     shown = json.loads(run(alerts, ["show", number, "--json"]).stdout)
     assert [t["to_state"] for t in shown["transitions"]] == ["confirmed", "acknowledged"]
     assert shown["evidence"]["quota"]["basis"]["base_years"]["2011"]["coverage"] > 0.9
+    assert run(alerts, ["close", number]).exit_code == 0, "who is logged in does it, where nobody is named"
+    shown = json.loads(run(alerts, ["show", number, "--json"]).stdout)
+    assert shown["transitions"][-1]["actor"] == getpass.getuser()
     site = json.loads(run(quota, ["show", "S1", "--json"]).stdout)
     assert [q["year"] for q in site["quotas"]] == [2012, 2013, 2014]
     for command, arguments in (
