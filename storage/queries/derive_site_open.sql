@@ -4,7 +4,12 @@ with fresh as materialized (
            sum(o.consumption order by o.point_id) as consumption, sum(o.covered_s order by o.point_id) as covered_s
     from derive_touch t
     join derive_root r on r.site_id = t.id
-    join nengliu.point_day_open o on o.point_id = r.point_id and o.day >= t.from_day and o.day < t.to_day
+    cross join lateral (
+        select point_id, day, consumption, covered_s
+        from nengliu.point_day_open
+        where point_id = r.point_id and day >= t.from_day and day < t.to_day
+        offset 0  -- keeps the order of the joins: else all days of the points may be read
+    ) o
     cross join lateral (select (o.day + 1)::timestamp at time zone %(zone)s as ends) b
     where t.grain = 'day' and r.from_hour < b.ends and r.to_hour >= b.ends
     group by r.site_id, r.item_code, o.day
