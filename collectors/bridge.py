@@ -11,7 +11,6 @@ made anew and the connection dropped, so that the broker sends again everything 
 from __future__ import annotations
 
 import select
-import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from collectors.inflight import Entry, Fate, InFlight
 from collectors.intake import Intake, Outgoing
 from collectors.mqtt_link import LinkOptions, MqttLink
 from collectors.routes import Routes, ack_topic
+from collectors.wakeup import WakeUp
 from metering.errors import DependencyAwayError, SettingError
 from stream.backoff import Backoff
 from stream.codec import decode_ack
@@ -82,10 +82,7 @@ class Bridge:
         )
         self._desk = AckDesk()
         self._settled: deque[tuple[Producer, list[Entry], BaseException | None]] = deque()
-        self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_read.setblocking(False)
-        self._wake_write.setblocking(False)
-        self._awake = False
+        self._wake_up = WakeUp()
         self._producer: Producer | None = None
         self._ack_failure: BaseException | None = None
         self._outstanding = 0
@@ -105,8 +102,7 @@ class Bridge:
             if self._producer is not None:
                 self._producer.close()
             reader.join(timeout=10)
-            self._wake_read.close()
-            self._wake_write.close()
+            self._wake_up.close()
 
     def _run_sessions(self) -> None:
         backoff = Backoff()
@@ -209,7 +205,7 @@ class Bridge:
         full = self._inflight.pending_bytes >= self._options.max_in_flight_bytes
         metrics.PAUSED.set(full)
         poll = select.poll()
-        poll.register(self._wake_read, select.POLLIN)
+        poll.register(self._wake_up, select.POLLIN)
         fd = self._link.fileno()
         if fd is not None:
             events = (0 if full else select.POLLIN) | (select.POLLOUT if self._link.wants_write else 0)
@@ -217,7 +213,7 @@ class Bridge:
         readable = False
         for ready, event in poll.poll(timeout_s * 1000):
             if ready != fd:
-                self._drain_wakeups()
+                self._wake_up.hear()
                 continue
             if event & select.POLLOUT:
                 self._link.write()
@@ -235,8 +231,8 @@ class Bridge:
         self._link.disconnect()
 
     def _wait_for_kafka(self, timeout_s: float) -> None:
-        select.select([self._wake_read], [], [], timeout_s)
-        self._drain_wakeups()
+        select.select([self._wake_up], [], [], timeout_s)
+        self._wake_up.hear()
         self._settle()
         self._link.acknowledge(self._inflight.to_acknowledge())
 
@@ -264,7 +260,7 @@ class Bridge:
     def _reporter(self, producer: Producer, entries: list[Entry]) -> Callable[[BaseException | None], None]:
         def report(error: BaseException | None) -> None:
             self._settled.append((producer, entries, error))
-            self._wake()
+            self._wake_up.call()
 
         return report
 
@@ -295,12 +291,12 @@ class Bridge:
             read_topic(o.bootstrap, topic, group, f"{o.client_id}-acks", self._take_ack, self._stop)
         except BaseException as e:
             self._ack_failure = e  # raised again by the main thread, which ends the service
-            self._wake()
+            self._wake_up.call()
             raise
 
     def _take_ack(self, value: bytes) -> None:
         self._desk.put(decode_ack(value))
-        self._wake()
+        self._wake_up.call()
 
     def _publish_acks(self) -> None:
         if not len(self._desk) or not self._link.ready or self._link.lost:
@@ -312,22 +308,6 @@ class Bridge:
         metrics.ACK_WAITING.set(len(self._desk))
 
     # ------------------------------------------------------------ threads
-
-    def _wake(self) -> None:
-        """Any thread: end the main thread's sleep."""
-        if not self._awake:
-            self._awake = True
-            try:
-                self._wake_write.send(b"\0")
-            except OSError:
-                return  # full: it is awake anyway; closed: it has left
-
-    def _drain_wakeups(self) -> None:
-        self._awake = False
-        try:
-            self._wake_read.recv(4096)
-        except BlockingIOError:
-            return
 
     def _check_threads(self) -> None:
         if self._ack_failure is not None:
