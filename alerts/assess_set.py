@@ -26,7 +26,7 @@ SERIES_AT_ONCE = 500
 class Scope:
     """What assessments rest on.
 
-    by_event: limits count from the event time at which they became known, else the newest known count for every day.
+    by_event: each day knows the limits and readings of its end; else all that is known now counts for every day.
     known_at: only quota versions recorded by then (None: all). now: how far time has passed (None: all days ended).
     """
 
@@ -40,7 +40,8 @@ class Scope:
 @dataclass(frozen=True, slots=True)
 class AssessedSet:
     """Assessments of one year with what their indices mean. `asked`: rows that were asked for; the others are the
-    days before, which rules about several days on end need. limit_id: quota_limit_id of each row, 0 for none."""
+    days before, which rules about several days on end need. limit_id: quota_limit_id of each row, 0 for none.
+    without: series of which rows were asked for that cannot be assessed, since no factor covers what they used."""
 
     series: list[Series]
     days: DayGrid
@@ -48,6 +49,7 @@ class AssessedSet:
     rows: Assessments
     limit_id: Ints
     asked: Bools
+    without: list[Series]
 
 
 def assess_days(
@@ -71,11 +73,14 @@ def _assess_year(
     lead = max(rule.days for rule in p.rules.values()) - 1
     begin = max(first - timedelta(days=lead), date(year, 1, 1))
     ix, as_of = as_of_rows(series, days, begin, last)
-    data = load_energy(conn, series, days, _asked(len(series), days, ix, as_of), scope.now)
+    asked = _asked(len(series), days, ix, as_of)
+    data = load_energy(conn, series, days, asked, scope.now, hindsight=not scope.by_event)
     limits, limit_ids = _limit_matrix(conn, series, days, scope)
     assessor = Assessor(data, year, p)
     rows = assessor.assess(ix, as_of, limits[ix, as_of], _severe_before(assessor, limits, days, year, p)[ix])
-    return AssessedSet(series, days, year, rows, limit_ids[ix, as_of], as_of >= days.index(first))
+    asked, unknown = as_of >= days.index(first), assessor.unknown(ix, as_of)
+    without = [series[i] for i in np.unique(ix[asked & unknown])]
+    return AssessedSet(series, days, year, rows, limit_ids[ix, as_of], asked & ~unknown, without)
 
 
 def _asked(count: int, days: DayGrid, ix: Ints, as_of: Ints) -> Bools:
@@ -90,7 +95,8 @@ def _severe_before(assessor: Assessor, limits: Floats, days: DayGrid, year: int,
     """For each series: was its use severe at the end of the year before?"""
     ix = np.arange(len(limits))
     day = np.full(len(limits), days.index(date(year - 1, 12, 31)), dtype=np.int64)
-    return np.asarray(assessor.used(ix, day) > p.levels.severe * limits[ix, day])
+    severe = assessor.used(ix, day) > p.levels.severe * limits[ix, day]
+    return np.asarray(severe & ~assessor.unknown(ix, day))
 
 
 def _limit_matrix(

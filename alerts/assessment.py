@@ -60,6 +60,7 @@ class EnergyDays:
 
     energy, covered_s, installed_s: S x N; installed_s sums the root points' seconds (0: none installed).
     open_energy, open_covered_s: S x N, of steps open at the end of the day, back to the start of its year at most.
+    unknown: S x N, days whose energy is not known in the series' unit, for want of a factor (counted as none).
     now_s: seconds since 1970 up to which time has passed, where a day in the grid has not ended.
     """
 
@@ -70,6 +71,7 @@ class EnergyDays:
     open_energy: Floats
     open_covered_s: Floats
     silence: Silence
+    unknown: Bools
     now_s: float = float("inf")
 
 
@@ -103,6 +105,7 @@ class Assessor:
             data.days, data.energy, self._usable, self._settled, year, parameters.forecast
         )
         self._energy_sum = _running(data.energy)
+        self._unknown_sum = _running(data.unknown.astype(np.float64))
         self._covered_sum = _running(data.covered_s)
         self._installed_sum = _running(data.installed_s)
 
@@ -111,6 +114,10 @@ class Assessor:
         total = self._since_new_year(self._energy_sum, series, as_of)
         used = np.maximum(total - self._data.open_energy[series, as_of], 0.0)
         return np.asarray(np.round(used, _DECIMALS))
+
+    def unknown(self, series: Ints, as_of: Ints) -> Bools:
+        """Whether any of the energy of the year up to the end of each day is not known in the series' unit."""
+        return np.asarray(self._since_new_year(self._unknown_sum, series, as_of) > 0)
 
     def completeness(self, series: Ints, as_of: Ints) -> Floats:
         """Share of the installed time of the year up to the end of each day that is covered; NaN: none installed."""
@@ -265,7 +272,8 @@ def _usable_days(data: EnergyDays) -> Bools:
     ):
         silent[s] += np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0.0, None)
     bounded = data.installed_s - silent
-    return (data.installed_s >= _USABLE_SHARE * seconds) & (bounded >= _USABLE_SHARE * data.installed_s)
+    installed = (data.installed_s >= _USABLE_SHARE * seconds) & ~data.unknown
+    return installed & (bounded >= _USABLE_SHARE * data.installed_s)
 
 
 def _mostly_profile(missing: Floats, from_profile: Bools) -> Bools:

@@ -125,7 +125,7 @@ def _complete(days: DayGrid, energy: np.ndarray[tuple[int, ...], np.dtype[np.flo
     seconds = np.broadcast_to(days.seconds, energy.shape)
     nothing = np.zeros_like(energy)
     none = Silence(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-    return EnergyDays(days, energy, seconds, seconds, nothing, nothing, none)
+    return EnergyDays(days, energy, seconds, seconds, nothing, nothing, none, nothing > 0)
 
 
 def _main(arguments: list[str]) -> None:

@@ -15,7 +15,7 @@ from alerts.assess_set import AssessedSet, Scope, assess_days
 from alerts.assessment_store import assessment_rows, write_assessments
 from alerts.days import end_of_day
 from alerts.event_clock import last_assessable, read_event_clock
-from alerts.frames import load_series
+from alerts.frames import Series, load_series
 from alerts.limit_store import LimitRefresh, refresh_limits, refresh_limits_of_days
 from alerts.parameters import Parameters
 from alerts.rolling import energy_revision, local_zone
@@ -47,6 +47,10 @@ class AsOfError(InputFileError):
         super().__init__([problem])
 
 
+class UnknownSiteError(InputFileError):
+    """A site that the registry does not know."""
+
+
 @dataclass(frozen=True, slots=True)
 class HandOptions:
     """by_event, patience_s, parameters as in RollingOptions; site_codes: only these sites (None: all)."""
@@ -60,25 +64,28 @@ class HandOptions:
 @dataclass(frozen=True, slots=True)
 class HandResult:
     """Rows as dictionaries with the columns of api.quota_assessment, `method` and `basis`: `assessed` now, `stored`
-    (known then), or `recomputed` (quota versions as known then, but energy and registry as known now)."""
+    (known then), or `recomputed` (quota versions as known then, but energy and registry as known now).
+    without: series that cannot be assessed, since no conversion factor covers what they used."""
 
     as_of: date
     rows: list[dict[str, Any]]
     written: int = 0
     transitions: int = 0
+    without: tuple[Series, ...] = ()
 
 
 def assess_by_hand(
     conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None, now: datetime
 ) -> HandResult:
     """Assess every series as of a day (default: today, or the last day of the event clock), write what is new and
-    let the rules see it; the caller commits. Raises AsOfError for a day that has not come."""
+    let the rules see it; the caller commits. Raises AsOfError for a day that has not come, UnknownSiteError."""
     zone = local_zone(conn)
+    _known_sites(conn, options)
     conn.execute("select 1 from nengliu.assessment_cursor for update")
     day = _day(conn, options, as_of, now)
     scope = Scope(zone, options.parameters, options.by_event, now=None if options.by_event else now)
     time_of: Callable[[date], datetime] = lambda _: now  # noqa: E731
-    revision: int | None = energy_revision(conn)[0]
+    revision: int | None = energy_revision(conn)
     if options.by_event:
         refresh_limits_of_days(conn, options.parameters.limits, zone, day, now)
         time_of, revision = lambda d: end_of_day(d, zone).astimezone(UTC), None
@@ -87,7 +94,7 @@ def assess_by_hand(
     sets = list(assess_days(conn, load_series(conn, options.site_codes), day, day, scope))
     written = sum(write_assessments(conn, found, now) for found in sets)
     transitions = evaluate_alerts(conn, sets, options.parameters, time_of, revision)
-    return HandResult(day, _rows(sets, "assessed", now), written, transitions)
+    return HandResult(day, _rows(sets, "assessed", now), written, transitions, _without(sets))
 
 
 def assess_as_known(
@@ -97,6 +104,7 @@ def assess_as_known(
     again with the quota versions known then. Writes nothing."""
     if known_at > now:
         raise AsOfError(f"--known-at {known_at.isoformat()} is in the future")
+    _known_sites(conn, options)
     day = _day(conn, options, as_of, now)
     keys = {"as_of": day, "known_at": known_at, "site_codes": options.site_codes}
     with conn.cursor(row_factory=dict_row) as cursor:
@@ -110,9 +118,11 @@ def assess_as_known(
         None if options.by_event else known_at,
     )
     series = [s for s in load_series(conn, options.site_codes) if (s.site_code, s.item_code) not in found]
-    again = _rows(list(assess_days(conn, series, day, day, scope)), "recomputed", None) if series else []
-    rows = sorted([*stored, *again], key=lambda r: (r["site_code"], r["item_code"]))
-    return HandResult(day, [_with_ratio(r) for r in rows])
+    again = list(assess_days(conn, series, day, day, scope)) if series else []
+    rows = sorted(
+        [*stored, *_rows(again, "recomputed", None)], key=lambda r: (r["site_code"], r["item_code"])
+    )
+    return HandResult(day, [_with_ratio(r) for r in rows], without=_without(again))
 
 
 def refresh_limits_by_hand(
@@ -146,6 +156,22 @@ def _day(conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None
     if last_assessable(state.mark, pending, before, as_of, zone) is None:
         raise AsOfError(f"--as-of {as_of}: the event clock has come to {state.mark.at or 'no time yet'} only")
     return as_of
+
+
+def _without(sets: list[AssessedSet]) -> tuple[Series, ...]:
+    return tuple(series for found in sets for series in found.without)
+
+
+def _known_sites(conn: psycopg.Connection[Any], options: HandOptions) -> None:
+    """Raise UnknownSiteError where a site that was named is not in the registry."""
+    if options.site_codes is None:
+        return
+    rows = conn.execute(
+        "select site_code from nengliu.site where site_code = any (%s)", (options.site_codes,)
+    )
+    unknown = sorted(set(options.site_codes) - {row[0] for row in rows})
+    if unknown:
+        raise UnknownSiteError([f"no site {code!r} in the registry" for code in unknown])
 
 
 def _rows(sets: list[AssessedSet], basis: str, assessed_at: datetime | None) -> list[dict[str, Any]]:

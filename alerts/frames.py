@@ -21,18 +21,23 @@ _SECOND = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A site and item that is assessed; `since`: the first local day that it can have energy."""
+    """A site and item that is assessed.
+
+    since: the first local day that it can have energy. parts: the items that it sums: itself, or of tce and tco2 the
+    site's two-character items.
+    """
 
     site_code: str
     site_id: int
     item_code: str
     since: date
+    parts: tuple[str, ...]
 
 
 def load_series(conn: psycopg.Connection[Any], site_codes: list[str] | None = None) -> list[Series]:
     """All series that are assessed, in order of (site_code, item_code); `site_codes` narrows them."""
     rows = conn.execute(query("assessed_series"), {"site_codes": site_codes}).fetchall()
-    return [Series(*row) for row in rows]
+    return [Series(code, site, item, since, tuple(parts)) for code, site, item, since, parts in rows]
 
 
 def first_energy_day(conn: psycopg.Connection[Any]) -> date | None:
@@ -42,19 +47,27 @@ def first_energy_day(conn: psycopg.Connection[Any]) -> date | None:
 
 
 def load_energy(
-    conn: psycopg.Connection[Any], series: list[Series], days: DayGrid, asked: Bools, now: datetime | None
+    conn: psycopg.Connection[Any],
+    series: list[Series],
+    days: DayGrid,
+    asked: Bools,
+    now: datetime | None,
+    hindsight: bool,
 ) -> EnergyDays:
     """Energy and silence of `series` over `days`.
 
     asked: S x N, the (series, day) whose state of knowledge is wanted: silences as of other days are not read.
-    now: up to when time has passed, where the last day has not ended.
+    now: up to when time has passed, where the last day has not ended. hindsight: what readings after a day's end tell
+    of the time before it counts for that day, too; else each day knows only readings up to its end.
     """
     reader = _Reader(conn, series, days)
-    energy, covered = reader.matrices("energy_days")
-    open_energy, open_covered = reader.matrices("open_days")
+    energy, covered, unknown = reader.matrices("energy_days")
+    open_energy, open_covered = np.zeros(energy.shape), np.zeros(energy.shape)
+    if not hindsight:
+        open_energy, open_covered, _ = reader.matrices("open_days")
     installed = reader.installed()
     unsettled = (open_energy > 0) | (open_covered > 0) | (covered < installed - _SECOND * installed)
-    silence = reader.silence(asked & unsettled & (installed > 0))
+    silence = reader.silence(asked & unsettled & (installed > 0), hindsight)
     return EnergyDays(
         days,
         energy,
@@ -63,6 +76,7 @@ def load_energy(
         open_energy,
         open_covered,
         silence,
+        unknown,
         now.timestamp() if now else float("inf"),
     )
 
@@ -73,9 +87,13 @@ class _Reader:
         self._series = series
         self._days = days
         self._shape = (len(series), days.size)
+        parts = [(ix, s, item) for ix, s in enumerate(series) for item in s.parts]
+        self._series_of = np.array([ix for ix, _, _ in parts], dtype=np.int64)
+        self._weights = _weights(conn, [(item, s.item_code) for _, s, item in parts], days)
+        # One row a part: queries answer with its number.
         self._keys: dict[str, Any] = {
-            "sites": [s.site_id for s in series],
-            "items": [s.item_code for s in series],
+            "sites": [s.site_id for _, s, _ in parts],
+            "items": [item for _, _, item in parts],
             "first": days.first,
             "last": days.day(days.size - 1),
             "begins": _instant(days.edges_s[0]),
@@ -83,36 +101,50 @@ class _Reader:
             **_registers(),
         }
 
-    def matrices(self, name: str) -> tuple[Floats, Floats]:
-        ix, day, first, second = self._columns(name, ("int4", "int4", "float8", "float8"))
-        one, two = np.zeros(self._shape), np.zeros(self._shape)
-        one[ix, day], two[ix, day] = first, second
-        return one, two
+    def matrices(self, name: str) -> tuple[Floats, Floats, Bools]:
+        """Energy in the series' unit, seconds, and where energy is not known in that unit; S x N each."""
+        part, day, energy, seconds = self._columns(name, ("int4", "int4", "float8", "float8"))
+        order = np.argsort(part, kind="stable")  # sums of parts always in the same order
+        part, day, energy, seconds = part[order], day[order], energy[order], seconds[order]
+        where = (self._series_of[part], day)
+        weight = self._weights[part, day]
+        not_known = np.isnan(weight) & (energy != 0)
+        one, two, unknown = (
+            np.zeros(self._shape),
+            np.zeros(self._shape),
+            np.zeros(self._shape, dtype=np.bool_),
+        )
+        np.add.at(one, where, energy * np.nan_to_num(weight))
+        np.add.at(two, where, seconds)
+        np.logical_or.at(unknown, where, not_known)
+        return one, two, unknown
 
     def installed(self) -> Floats:
         out = np.zeros(self._shape)
         edges = self._days.edges_s
         spans = self._columns("installed_spans", ("int4", "float8", "float8"))
-        for ix, begin, end in zip(*spans, strict=True):
-            out[ix] += np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0.0, None)
+        for part, begin, end in zip(*spans, strict=True):
+            seconds = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], begin), 0.0, None)
+            out[self._series_of[part]] += seconds
         return out
 
-    def silence(self, asked: Bools) -> Silence:
-        ixs, day_ixs = np.nonzero(asked)
+    def silence(self, asked: Bools, hindsight: bool) -> Silence:
+        rows = [(i, d, item) for i, d in np.argwhere(asked).tolist() for item in self._series[i].parts]
         keys = {
-            "ixs": ixs.tolist(),
-            "sites": [self._series[i].site_id for i in ixs],
-            "items": [self._series[i].item_code for i in ixs],
-            "day_ixs": day_ixs.tolist(),
-            "day_ends": [_instant(self._days.edges_s[d + 1]) for d in day_ixs],
+            "ixs": [i for i, _, _ in rows],
+            "sites": [self._series[i].site_id for i, _, _ in rows],
+            "items": [item for _, _, item in rows],
+            "day_ixs": [d for _, d, _ in rows],
+            "day_ends": [_instant(self._days.edges_s[d + 1]) for _, d, _ in rows],
+            "hindsight": hindsight,
             **_registers(),
         }
         types = ("int4", "int4", "float8", "float8")
-        tails = _copy(self._conn, "silent_tails", keys, types) if len(ixs) else _nothing(4)
+        tails = _copy(self._conn, "silent_tails", keys, types) if rows else _nothing(4)
         heads = self._columns("silent_heads", ("int4", "float8", "float8"))
         no_day = np.full(len(heads[0]), -1, dtype=np.int64)
         return Silence(
-            np.concatenate([tails[0], heads[0]]).astype(np.int64),
+            np.concatenate([tails[0], self._series_of[heads[0]]]).astype(np.int64),
             np.concatenate([tails[1], no_day]).astype(np.int64),
             np.concatenate([tails[2], heads[1]]).astype(np.float64),
             np.concatenate([tails[3], heads[2]]).astype(np.float64),
@@ -120,6 +152,24 @@ class _Reader:
 
     def _columns(self, name: str, types: tuple[str, ...]) -> list[npt.NDArray[Any]]:
         return _copy(self._conn, name, self._keys, types)
+
+
+def _weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: DayGrid) -> Floats:
+    """P x N: what a unit of each part (item, what it is summed into) counts on each day; NaN: no factor covers it."""
+    out = np.ones((len(parts), days.size))
+    converted = sorted({into for item, into in parts if item != into})
+    if not converted:
+        return out
+    factors = conn.execute(query("factors"), {"quantities": converted}).fetchall()
+    for p, (item, into) in enumerate(parts):
+        if item == into:
+            continue
+        out[p] = np.nan
+        for factor_item, quantity, value, valid_from, valid_to in factors:
+            if (factor_item, quantity) == (item, into):
+                begin, end = max(days.index(valid_from), 0), max(days.index(valid_to), 0)
+                out[p, begin:end] = value
+    return out
 
 
 def _copy(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -69,8 +71,10 @@ def refresh_limits(
             without.append(_undetermined(quota, limit))
             if quota.quota_limit_id is not None:
                 _supersede(conn, quota.quota_limit_id, now)
+                _mark(conn, quota)
         elif _is_new(quota, limit, parameters):
             _write(conn, quota, limit, now)
+            _mark(conn, quota)
             written += 1
     return LimitRefresh(written, tuple(without))
 
@@ -99,26 +103,31 @@ def refresh_limits_of_days(
     """The same by the event clock, up to the end of local day `through`; returns the versions written.
 
     A computed limit is recorded at the end of the day on which it became known: the last base year's, and the day
-    on which a step over that year's end was closed. So its versions do not depend on how often this is called.
+    on which a step over that year's end was closed. So its versions do not depend on how often this is called; nor
+    do their numbers, which alerts name: limits as given come first, then the others as they became known.
     """
     book = _Book(conn, None)
     written = 0
-    for quota in book.quotas:
-        if quota.limit_value is not None:
-            limit = book.limit(quota, parameters, lambda _: True, None)
-            if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
-                _write(conn, quota, limit, now)
-                written += 1
+    known: list[tuple[datetime, int, date]] = []
+    for n, quota in enumerate(book.quotas):
+        if quota.limit_value is None:
+            known += [
+                (end_of_day(d, zone), n, d) for d in book.days_of_knowledge(quota, zone) if d <= through
+            ]
             continue
-        for day in book.days_of_knowledge(quota, zone):
-            recorded_at = end_of_day(day, zone)
-            if day > through or (quota.recorded_at is not None and recorded_at <= quota.recorded_at):
-                continue
-            ended = day.year if (day.month, day.day) == (12, 31) else day.year - 1
-            limit = book.limit(quota, parameters, lambda y, e=ended: y <= e, recorded_at)
-            if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
-                quota = _write(conn, quota, limit, recorded_at)
-                written += 1
+        limit = book.limit(quota, parameters, lambda _: True, None)
+        if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
+            _write(conn, quota, limit, now)
+            written += 1
+    for recorded_at, n, day in sorted(known):
+        quota = book.quotas[n]
+        if quota.recorded_at is not None and recorded_at <= quota.recorded_at:
+            continue
+        ended = day.year if (day.month, day.day) == (12, 31) else day.year - 1
+        limit = book.limit(quota, parameters, lambda y, e=ended: y <= e, recorded_at)
+        if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
+            book.quotas[n] = _write(conn, quota, limit, recorded_at)
+            written += 1
     return written
 
 
@@ -139,7 +148,9 @@ class _Book:
             if p.building_type == q.building_type
             for y in q.base_years
         }
-        self._years = {(r.site_id, r.item_code, r.year): r for r in _fetch(conn, "base_years", _keys(wanted))}
+        self._years: dict[tuple[int, str, int], list[Any]] = defaultdict(list)
+        for row in _fetch(conn, "base_years", _keys(wanted)):
+            self._years[row.site_id, row.item_code, row.year].append(row)
 
     def limit(
         self, quota: Any, parameters: LimitParameters, ended: Any, known_at: datetime | None
@@ -158,10 +169,9 @@ class _Book:
             return []
         days = {date(max(quota.base_years), 12, 31)}
         for year in quota.base_years:
-            row = self._years.get((quota.site_id, quota.item_code, year))
-            if row is not None and row.closed_at is not None:
-                closed = row.closed_at.astimezone(zone)
-                days.add(max(_day_ended_by(closed), min(days)))
+            for row in self._years.get((quota.site_id, quota.item_code, year), ()):
+                if row.closed_at is not None:
+                    days.add(max(_day_ended_by(row.closed_at.astimezone(zone)), min(days)))
         return sorted(days)
 
     def _uses(
@@ -169,9 +179,9 @@ class _Book:
     ) -> dict[int, BaseYear]:
         uses = {}
         for year in years:
-            row = self._years.get((site_id, item, year))
-            if row is not None:
-                uses[year] = _base_year(row, bool(ended(year)), known_at)
+            rows = self._years.get((site_id, item, year))
+            if rows:
+                uses[year] = _base_year(rows, bool(ended(year)), known_at)
         return uses
 
     def _peer_mean(
@@ -197,12 +207,17 @@ def _undetermined(quota: Any, limit: NoLimit) -> Undetermined:
     return Undetermined(quota.site_code, quota.item_code, quota.year, quota.effective_from, limit.reason)
 
 
-def _base_year(row: Any, ended: bool, known_at: datetime | None) -> BaseYear:
-    open_still = known_at is not None and row.closed_at is not None and row.closed_at > known_at
-    energy = row.consumption - (row.open_energy if open_still else 0.0)
-    covered = row.covered_s - (row.open_covered_s if open_still else 0.0)
-    share = covered / row.installed_s if row.installed_s else 0.0
-    return BaseYear(row.year, round(energy, 6), min(1.0, share * row.any_s / row.whole_s), ended)
+def _base_year(rows: list[Any], ended: bool, known_at: datetime | None) -> BaseYear:
+    """A site's use in a year from its item's row, or from those of the parts that the item sums."""
+    energy, coverage = 0.0, 1.0
+    for row in rows:
+        open_still = known_at is not None and row.closed_at is not None and row.closed_at > known_at
+        energy += row.consumption - (row.open_energy if open_still else 0.0)
+        covered = row.covered_s - (row.open_covered_s if open_still else 0.0)
+        share = covered / row.installed_s if row.installed_s else 0.0
+        coverage = min(coverage, share * row.any_s / row.whole_s)
+    unknown = any(row.unknown for row in rows)
+    return BaseYear(rows[0].year, math.nan if unknown else round(energy, 6), coverage, ended)
 
 
 def _day_ended_by(moment: datetime) -> date:
@@ -236,6 +251,12 @@ def _write(conn: psycopg.Connection[Any], quota: Any, limit: Limit, at: datetime
     return quota._replace(
         quota_limit_id=row[0], current_value=limit.value, given=limit.basis["given"], recorded_at=at
     )
+
+
+def _mark(conn: psycopg.Connection[Any], quota: Any) -> None:
+    """Leave a mark: what was assessed against this limit is stale (due.py)."""
+    keys = {"site_id": quota.site_id, "item_code": quota.item_code, "year": quota.year}
+    conn.execute(query("mark_limit_due"), keys)
 
 
 def _supersede(conn: psycopg.Connection[Any], quota_limit_id: int, at: datetime) -> None:

@@ -8,6 +8,7 @@ norm of the type) needs a table of norms, which is not there yet. A value that i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -26,7 +27,10 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class BaseYear:
-    """A site's use of an item in a base year, as known; coverage: share of the whole year with good readings."""
+    """A site's use of an item in a base year, as known (NaN: not known in the item's unit).
+
+    coverage: share of the whole year with good readings.
+    """
 
     year: int
     energy: float
@@ -113,6 +117,8 @@ def own_mean(years: Sequence[int], uses: Mapping[int, BaseYear], min_coverage: f
             return NoLimit(f"nothing is known of the base year {year}")
         if not use.ended:
             return NoLimit(f"the base year {year} has not ended")
+        if math.isnan(use.energy):
+            return NoLimit(f"no conversion factor covers all that was used in the base year {year}")
         if not use.coverage >= min_coverage:
             return NoLimit(
                 f"good readings cover {use.coverage:.1%} of the base year {year}; {min_coverage:.0%} is needed"

@@ -1,8 +1,9 @@
 """Rolling assessment: the worker calls `run_once` after every derivation; what is due is assessed.
 
-Wall clock: today is assessed when energy changed (debounced) and yesterday once more when a day has ended. Event
-clock: every local day from the first with data up to the low-water mark, in order, in sets. A set is one
-transaction: assessments, limits, alerts, their events and the cursor. One assessor works at a time; another skips.
+Wall clock: series are assessed as of today and yesterday when something changed that they rest on (due.py), and all of
+them once a local day has ended; a year that has ended is assessed again as of its last day. Event clock: every local
+day from the first with data up to the low-water mark, in order. Both work in sets; a set is one transaction:
+assessments, limits, alerts, their events and the cursor or the marks. One assessor works at a time; another skips.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from alerts.alert_store import evaluate_alerts
 from alerts.assess_set import ROWS_AT_ONCE, Scope, assess_days
 from alerts.assessment_store import write_assessments
 from alerts.days import end_of_day
+from alerts.due import day_has_ended, drop_marks, judged, mark_all, series_by_year, take_marks
 from alerts.event_clock import last_assessable, read_event_clock
 from alerts.frames import Series, first_energy_day, load_series
 from alerts.limit_store import refresh_limits, refresh_limits_of_days
@@ -33,13 +35,15 @@ log = structlog.get_logger(__name__)
 
 #: A set is at most so many local days, so that its transaction stays short.
 DAYS_AT_ONCE = 400
+#: So many marks make a set by the wall clock.
+MARKS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class RollingOptions:
     """by_event: follow the event clock; patience_s: silence after which a gateway leaves it.
 
-    debounce_s: wall clock: least time between two assessments of today, or so many times what the last one took.
+    debounce_s: wall clock: least time between two runs, or ten times what the last one took, if that is longer.
     """
 
     by_event: bool
@@ -57,6 +61,15 @@ class RollingResult:
     transitions: int = 0
     through: date | None = None
 
+    def plus(self, later: RollingResult) -> RollingResult:
+        """Both together."""
+        return RollingResult(
+            self.assessed + later.assessed,
+            self.written + later.written,
+            self.transitions + later.transitions,
+            later.through,
+        )
+
 
 class RollingAssessor:
     """Assesses what is due. Holds no truth: what it remembers only saves work."""
@@ -72,7 +85,7 @@ class RollingAssessor:
         self._options = options
         self._clock = clock
         self._watched_since = clock()
-        self._due = _Due()
+        self._next = float("-inf")
 
     def run_once(self) -> RollingResult:
         """Assess what is due now; nothing, if another assessor is at it."""
@@ -93,17 +106,13 @@ class RollingAssessor:
                 result = self._next_set(conn)
             if result is None:
                 return total
-            total = RollingResult(
-                total.assessed + result.assessed,
-                total.written + result.written,
-                total.transitions + result.transitions,
-                result.through,
-            )
+            total = total.plus(result)
 
     def _next_set(self, conn: psycopg.Connection[Any]) -> RollingResult | None:
         started = time.monotonic()
         if not _lock_cursor(conn):
             return None
+        drop_marks(conn)
         zone = local_zone(conn)
         state, pending = read_event_clock(conn, self._options.patience_s, self._watched_since)
         if state.mark.at is None:
@@ -128,46 +137,51 @@ class RollingAssessor:
 
     def _by_wall(self, conn: psycopg.Connection[Any]) -> RollingResult:
         started = time.monotonic()
-        with conn.transaction():
-            zone = local_zone(conn)
-            now = self._clock()
-            today = now.astimezone(zone).date()
-            revision = energy_revision(conn)
-            if not self._due.now(started, revision, today, self._options.debounce_s) or not _lock_cursor(
-                conn
-            ):
-                return RollingResult()
-            refresh_limits(conn, self._options.parameters.limits, zone, now)
-            first = today - timedelta(days=1) if self._due.day_ended(today) else today
-            series = load_series(conn)
-            result = RollingResult()
-            if series:
-                scope = Scope(zone, self._options.parameters, by_event=False, now=now)
-                result = assess_and_alert(conn, series, first, today, scope, lambda _: now, now, revision[0])
+        total = RollingResult()
+        while True:
+            with conn.transaction():
+                result = self._marked_set(conn, started)
+            if result is None:
+                break
+            total = total.plus(result)
         took = time.monotonic() - started
-        self._due.done(time.monotonic(), took, revision, today)
-        _record(result, today, took)
-        return result
+        if total.assessed:
+            self._next = time.monotonic() + max(self._options.debounce_s, 10 * took)
+        return total
 
-
-class _Due:
-    """When today is to be assessed again: energy or the day changed, and the last time is long enough ago."""
-
-    def __init__(self) -> None:
-        self._revision: tuple[int, int] | None = None
-        self._day: date | None = None
-        self._next = float("-inf")
-
-    def now(self, moment: float, revision: tuple[int, int], today: date, debounce_s: float) -> bool:
-        self._debounce_s = debounce_s
-        return self.day_ended(today) or (revision != self._revision and moment >= self._next)
-
-    def day_ended(self, today: date) -> bool:
-        return today != self._day
-
-    def done(self, moment: float, took: float, revision: tuple[int, int], today: date) -> None:
-        self._revision, self._day = revision, today
-        self._next = moment + max(self._debounce_s, 10 * took)
+    def _marked_set(self, conn: psycopg.Connection[Any], run_started: float) -> RollingResult | None:
+        """Take marks and assess what they mean; None where none wait, or not yet."""
+        started, now, p = time.monotonic(), self._clock(), self._options.parameters
+        zone = local_zone(conn)
+        today = now.astimezone(zone).date()
+        day_ended, waiting = day_has_ended(conn, today)
+        if not (day_ended or (waiting and run_started >= self._next)) or not _lock_cursor(conn):
+            return None
+        if day_ended:
+            mark_all(conn, today)
+            self._next = run_started
+        marks = take_marks(conn, MARKS_AT_ONCE)
+        # Limits rest on years that have ended and on the terms; where one moves, that leaves a mark as well.
+        sites = sorted({m.site_code for m in marks if m.terms or m.year < today.year})
+        if sites:
+            refresh_limits(conn, p.limits, zone, now, sites)
+            marks += take_marks(conn, MARKS_AT_ONCE)
+        series = load_series(conn, sorted({m.site_code for m in marks}))
+        years = series_by_year(series, marks, today.year, p.forecast.years)
+        scope = Scope(zone, p, by_event=False, now=now)
+        revision = energy_revision(conn)
+        total = RollingResult(through=today)
+        closed = judged(conn, {year: group for year, group in years.items() if year < today.year})
+        for year, group in sorted(closed.items()):
+            end = date(year, 12, 31)
+            total = total.plus(assess_and_alert(conn, group, end, end, scope, lambda _: now, now, revision))
+        if today.year in years:
+            first = today - timedelta(days=1)
+            total = total.plus(
+                assess_and_alert(conn, years[today.year], first, today, scope, lambda _: now, now, revision)
+            )
+        _record(total, today, time.monotonic() - started)
+        return total
 
 
 def assess_and_alert(
@@ -183,6 +197,9 @@ def assess_and_alert(
     """Assess `series` as of each day from `first` to `last`, write, and let the rules see it; the caller commits."""
     sets = list(assess_days(conn, series, first, last, scope))
     written = sum(write_assessments(conn, found, assessed_at) for found in sets)
+    for found in sets:
+        for s in found.without:
+            log.warning("no_factor", site=s.site_code, item=s.item_code, year=found.year)
     transitions = evaluate_alerts(conn, sets, scope.parameters, time_of, energy_revision)
     return RollingResult(sum(int(found.asked.sum()) for found in sets), written, transitions, last)
 
@@ -203,11 +220,11 @@ def local_zone(conn: psycopg.Connection[Any]) -> ZoneInfo:
     return ZoneInfo(row[0])
 
 
-def energy_revision(conn: psycopg.Connection[Any]) -> tuple[int, int]:
-    """Newest revisions of energy and of the registry: what an assessment rests on."""
+def energy_revision(conn: psycopg.Connection[Any]) -> int:
+    """The newest revision of energy, which an assessment rests on."""
     row = conn.execute(query("energy_revision")).fetchone()
     assert row is not None  # a select without a table yields one row
-    return int(row[0]), int(row[1])
+    return int(row[0])
 
 
 def _record(result: RollingResult, through: date, seconds: float) -> None:

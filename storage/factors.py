@@ -33,4 +33,6 @@ def load_factors(conn: psycopg.Connection[Any]) -> int:
                     "approved_by": f.approved_by,
                 },
             ).rowcount
+        if changed:
+            conn.execute(query("factors_mark_assessments"))
     return changed

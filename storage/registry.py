@@ -155,6 +155,8 @@ def _write_rows(cursor: Cursor, kind: str, rows: Sequence[Any]) -> None:
     if kind == "quota":
         columns["base_years"] = ["{" + ",".join(map(str, years)) + "}" for years in columns["base_years"]]
     cursor.execute(query(f"registry_upsert_{kind}"), columns)
+    if kind == "quota":
+        cursor.execute(query("registry_mark_quotas"), columns)
     if kind == "point":
         cursor.execute(query("registry_set_parents"), columns)
 
@@ -193,6 +195,7 @@ def _write_effects(cursor: Cursor, plan: _Plan) -> None:
         for span in spans
     ]
     _copy_spans(cursor, "nengliu.change", ("site_id", "point_id"), changes)
+    _mark_assessments(cursor, [(site, begin, end) for site, _, begin, end in changes])
 
 
 def _ids(cursor: Cursor, text: str, codes: Iterable[str]) -> dict[str, int]:
@@ -209,6 +212,13 @@ def _copy_spans(cursor: Cursor, table: str, keys: tuple[str, ...], rows: Sequenc
     columns["from_ts"] = ("timestamptz", table_of[:, -2])
     columns["to_ts"] = ("timestamptz", table_of[:, -1])
     copy_in(cursor, table, columns)
+
+
+def _mark_assessments(cursor: Cursor, spans: Iterable[tuple[int, int, int]]) -> None:
+    rows = list(zip(*set(spans), strict=True))
+    if rows:
+        names = ("site", "from", "to")
+        cursor.execute(query("registry_mark_spans"), dict(zip(names, map(list, rows), strict=True)))
 
 
 def _insert_roots(cursor: Cursor, roots: Sequence[tuple[int, str, int, int, int]]) -> None:

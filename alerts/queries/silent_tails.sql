@@ -1,5 +1,6 @@
 -- For each (series, day): since when each root point that is installed at the day's end has had no reading, as of
--- that end. Where a total register is installed the tariff registers do not matter.
+-- that end. Where a total register is installed the tariff registers do not matter. hindsight: as of now instead, so
+-- that a later reading, or the value at removal, ends the silence.
 select k.ix::int4, k.day_ix::int4,
        extract(epoch from last.since)::float8, extract(epoch from k.day_end)::float8
 from unnest(%(ixs)s::int[], %(sites)s::int[], %(items)s::text[], %(day_ixs)s::int[], %(day_ends)s::timestamptz[])
@@ -10,13 +11,21 @@ cross join lateral (
     select coalesce(min(x.since) filter (where x.total), min(x.since)) as since
     from (
         select i.register = any (%(totals)s::text[]) as total,
-               coalesce((select d.ts
+               case when %(hindsight)s::boolean and (
+                        (i.end_value is not null and i.removed_at <= now())
+                        or exists (select
+                                   from nengliu.reading d
+                                   where d.series_id = (select e.series_id from nengliu.series e
+                                                        where e.meter = i.meter and e.register = i.register)
+                                     and d.ts > k.day_end and (i.removed_at is null or d.ts < i.removed_at)))
+                    then k.day_end
+                    else coalesce((select d.ts
                          from nengliu.reading d
                          where d.series_id = (select e.series_id from nengliu.series e
                                               where e.meter = i.meter and e.register = i.register)
                            and d.ts <= k.day_end and d.ts >= i.installed_at
                          order by d.ts desc
-                         limit 1), i.installed_at) as since
+                         limit 1), i.installed_at) end as since
         from nengliu.installation i
         where i.point_id = r.point_id
           and i.register = any (%(totals)s::text[] || %(tariffs)s::text[])

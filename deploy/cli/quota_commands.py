@@ -102,10 +102,17 @@ def assess(
         else:
             moment = _moment(known_at, settings)
             result = assess_as_known(connection, _options(settings, site), day, moment, now)
+    zh = settings.language == "zh"
+    for s in result.without:
+        typer.echo(
+            f"{s.site_code} {s.item_code}: 用能中有分项没有折算系数, 未评估"
+            if zh
+            else f"{s.site_code} {s.item_code}: not assessed, no conversion factor covers all that was used",
+            err=True,
+        )
     if as_json:
         _print_json(result.rows)
         return
-    zh = settings.language == "zh"
     _print_assessments(result.rows, zh)
     if known_at is not None and any(r["basis"] == "recomputed" for r in result.rows):
         typer.echo(

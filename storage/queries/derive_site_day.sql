@@ -1,4 +1,5 @@
--- Touched local days of sites and items: sums of their hours, and the time that their points were installed.
+-- Touched local days of sites and items: sums of their hours, and the time that their points were installed. What
+-- came out differently is to be assessed again.
 with fresh as materialized (
     select f.*,
         (select coalesce(sum(l.points * extract(epoch from least(l.to_ts, b.ends) - greatest(l.from_ts, b.begins))), 0)
@@ -23,13 +24,19 @@ with fresh as materialized (
     where t.grain = 'day' and p.grain = 'day' and p.site_id = t.id
       and p.period >= t.from_day and p.period < t.to_day
       and (p.site_id, p.item_code, p.period) not in (select site_id, item_code, period from fresh)
+    returning p.site_id, p.item_code, p.period
+), put as (
+    insert into nengliu.site_period as p
+        (grain, site_id, item_code, period, consumption, estimated, covered_s, installed_s)
+    select 'day', site_id, item_code, period, consumption, estimated, covered_s, installed_s
+    from fresh
+    on conflict (grain, site_id, item_code, period) do update
+    set consumption = excluded.consumption, estimated = excluded.estimated,
+        covered_s = excluded.covered_s, installed_s = excluded.installed_s
+    where (p.consumption, p.estimated, p.covered_s, p.installed_s)
+        is distinct from (excluded.consumption, excluded.estimated, excluded.covered_s, excluded.installed_s)
+    returning p.site_id, p.item_code, p.period
 )
-insert into nengliu.site_period as p
-    (grain, site_id, item_code, period, consumption, estimated, covered_s, installed_s)
-select 'day', site_id, item_code, period, consumption, estimated, covered_s, installed_s
-from fresh
-on conflict (grain, site_id, item_code, period) do update
-set consumption = excluded.consumption, estimated = excluded.estimated,
-    covered_s = excluded.covered_s, installed_s = excluded.installed_s
-where (p.consumption, p.estimated, p.covered_s, p.installed_s)
-    is distinct from (excluded.consumption, excluded.estimated, excluded.covered_s, excluded.installed_s)
+insert into nengliu.assessment_due (site_id, item_code, year)
+select distinct site_id, item_code, extract(year from period)::int
+from (table put union all table gone) moved

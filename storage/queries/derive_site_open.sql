@@ -18,10 +18,16 @@ with fresh as materialized (
     using derive_touch t
     where t.grain = 'day' and o.site_id = t.id and o.day >= t.from_day and o.day < t.to_day
       and (o.site_id, o.item_code, o.day) not in (select site_id, item_code, day from fresh)
+    returning o.site_id, o.item_code, o.day
+), put as (
+    insert into nengliu.site_day_open as o (site_id, item_code, day, consumption, covered_s)
+    select site_id, item_code, day, consumption, covered_s
+    from fresh
+    on conflict (site_id, item_code, day) do update
+    set consumption = excluded.consumption, covered_s = excluded.covered_s
+    where (o.consumption, o.covered_s) is distinct from (excluded.consumption, excluded.covered_s)
+    returning o.site_id, o.item_code, o.day
 )
-insert into nengliu.site_day_open as o (site_id, item_code, day, consumption, covered_s)
-select site_id, item_code, day, consumption, covered_s
-from fresh
-on conflict (site_id, item_code, day) do update
-set consumption = excluded.consumption, covered_s = excluded.covered_s
-where (o.consumption, o.covered_s) is distinct from (excluded.consumption, excluded.covered_s)
+insert into nengliu.assessment_due (site_id, item_code, year)
+select distinct site_id, item_code, extract(year from day)::int
+from (table put union all table gone) moved
