@@ -63,7 +63,11 @@ LIMITS = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return registry(tmp_path_factory.mktemp("registry"))
+    """Limits computed from base years, and one as given: known at once, whatever the speed."""
+    folder = registry(tmp_path_factory.mktemp("registry"))
+    with (folder / "quotas.csv").open("a", encoding="utf-8") as file:
+        file.write("S3,01,2014,9999999,manual,,,test,2014-01-15\n")
+    return folder
 
 
 @pytest.fixture(scope="module")
