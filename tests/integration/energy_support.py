@@ -14,6 +14,7 @@ import psycopg
 from metering.instants import to_us
 from metering.registers import Role, register_table
 from metering.spans import END, PlacedPoint, Span, root_spans, union
+from storage.derivation import Deriver
 
 Row = tuple[Any, ...]
 
@@ -191,3 +192,17 @@ DERIVED = {
 def derived(connection: psycopg.Connection[Any]) -> dict[str, list[Row]]:
     """All derived rows, table by table, sorted."""
     return {name: sorted(connection.execute(q).fetchall()) for name, q in DERIVED.items()}
+
+
+def derive_anew(connection: psycopg.Connection[Any], database: Any) -> dict[str, list[Row]]:
+    """All derived rows as they are when everything is derived from the beginning."""
+    with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
+        superuser.execute(f"truncate {', '.join(f'nengliu.{name}' for name in DERIVED)}")
+    connection.execute(
+        "insert into nengliu.change (site_id, point_id, from_ts, to_ts) "
+        "select site_id, point_id, '-infinity', 'infinity' from nengliu.point"
+    )
+    deriver = Deriver(lambda: psycopg.connect(database.pipeline_url))
+    deriver.run_all()
+    deriver.close()
+    return derived(connection)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from metering.errors import InputFileError
 from storage.derivation import DeriveOptions, Deriver
 from storage.registry import import_registry
-from tests.integration.energy_support import Town, derived, empty_database
+from tests.integration.energy_support import Town, derive_anew, derived, empty_database
 
 pytestmark = pytest.mark.integration
 
@@ -193,19 +193,7 @@ def test_incremental_is_from_scratch(database, seed):
         deriver.run_all()
         deriver.close()
         grown = derived(connection)
-        with town.superuser() as superuser:
-            superuser.execute(
-                "truncate nengliu.point_hour, nengliu.point_period, nengliu.point_day_open, "
-                "nengliu.site_hour, nengliu.site_period, nengliu.site_day_open"
-            )
-        connection.execute(
-            "insert into nengliu.change (site_id, point_id, from_ts, to_ts) "
-            "select site_id, point_id, '-infinity', 'infinity' from nengliu.point"
-        )
-        fresh = Deriver(lambda: psycopg.connect(database.pipeline_url))
-        fresh.run_all()
-        fresh.close()
-        want = derived(connection)
+        want = derive_anew(connection, database)
         assert want["point_hour"] or not grown["point_hour"]
         for table, rows in want.items():
             assert grown[table] == rows, f"{table} of seed {seed}"
