@@ -20,7 +20,7 @@ class _Numbering(dict[str, int]):
 
 
 class BatchBuilder:
-    """Collects whole messages; `size` is the sum of their payloads in bytes."""
+    """Collects whole messages; `size` is the sum of their sizes in bytes."""
 
     def __init__(self) -> None:
         self._headers: list[MessageHeader] = []

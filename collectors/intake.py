@@ -23,19 +23,21 @@ from stream.topics import READINGS, REJECTS, STATUS
 
 log = structlog.get_logger(__name__)
 
-#: Payload bytes and messages after which a group becomes a record of its own.
+#: Bytes of payloads and rejected values, and messages, after which a group becomes a record of its own.
 GROUP_BYTES = 256 * 1024
 GROUP_MESSAGES = 200
 
 
 @dataclass(slots=True)
 class Waiting:
-    """A message that waits to be sent: what came, for whom, and its entry in flight."""
+    """A message that waits to be sent: what came, for whom, its entry in flight, and the outbox to answer."""
 
     message: Incoming
     gateway: str
     received_us: int
     entry: Entry
+    outbox: str | None = None
+    seq: int | None = None
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ class Intake:
 
     def _take_readings(self, w: Waiting, route: Route, decoder: Decoder) -> None:
         decoded = decoder(route.gateway, w.message.payload, w.message.user_properties, w.received_us)
+        w.outbox, w.seq = decoded.outbox, decoded.seq
         if not len(decoded):
             self._reject(w, _reject_record(w, decoded))
             return
@@ -124,10 +127,16 @@ class Intake:
             sent_us=decoded.sent_us,
             rejected=tuple(decoded.rejected),
         )
+        size = len(w.message.payload) + decoded.rejected_bytes
         group = self._groups.get(w.gateway)
+        if (
+            group is not None and group.size + size > 2 * GROUP_BYTES
+        ):  # a large one does not cost its neighbours
+            self._close_group(w.gateway)
+            group = None
         if group is None:
             group = self._groups[w.gateway] = BatchBuilder()
-        group.add(header, decoded, len(w.message.payload), w)
+        group.add(header, decoded, size, w)
         if group.size >= GROUP_BYTES or len(group) >= GROUP_MESSAGES:
             self._close_group(w.gateway)
 
@@ -182,6 +191,8 @@ class Intake:
                 topic=w.message.topic,
                 received_us=w.received_us,
                 payload=w.message.payload,
+                outbox=w.outbox,
+                seq=w.seq,
                 user_properties=w.message.user_properties,
             )
             metrics.REJECTS.labels(record.reason).inc()

@@ -13,6 +13,9 @@ from metering.records import RejectedValue
 #: A message over this many bytes is rejected as too_large.
 MAX_PAYLOAD_BYTES = 512 * 1024
 
+#: A message whose rejected values fill more than this, each with its surroundings, is rejected whole.
+MAX_REJECTED_BYTES = 8 * 1024 * 1024
+
 #: Longest meter number, outbox or gateway name, in characters. They are keys of indexes.
 MAX_NAME = 128
 
@@ -25,6 +28,7 @@ class Decoded:
 
     ts_us: microseconds since 1970 UTC; value: in the meter's display unit.
     `failure` (reason, detail): nothing could be decoded; then there are no readings and no `rejected`.
+    rejected_bytes: sum of the payloads in `rejected`.
     """
 
     meters: list[str] = field(default_factory=list)
@@ -33,6 +37,7 @@ class Decoded:
     values: list[float] = field(default_factory=list)
     corrections: list[bool] = field(default_factory=list)
     rejected: list[RejectedValue] = field(default_factory=list)
+    rejected_bytes: int = 0
     outbox: str | None = None
     seq: int | None = None
     sent_us: int | None = None
@@ -40,6 +45,11 @@ class Decoded:
 
     def __len__(self) -> int:
         return len(self.ts_us)
+
+    def reject(self, value: RejectedValue) -> None:
+        """Add a rejected value."""
+        self.rejected.append(value)
+        self.rejected_bytes += len(value.payload)
 
 
 class Decoder(Protocol):

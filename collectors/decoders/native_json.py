@@ -20,6 +20,7 @@ import msgspec
 from collectors.decoders import timestamps
 from collectors.decoders.base import (
     MAX_PAYLOAD_BYTES,
+    MAX_REJECTED_BYTES,
     Decoded,
     UserProperties,
     failed,
@@ -184,6 +185,9 @@ def decode_exact(payload: bytes, received_us: int) -> Decoded:
     readings = message.get("readings")[0]
     for reading in readings:
         _read_one(reading, received_us, out)
+        if out.rejected_bytes > MAX_REJECTED_BYTES:
+            detail = f"its rejected values fill more than {MAX_REJECTED_BYTES} bytes"
+            return failed(RejectReason.TOO_LARGE, detail, out.outbox, out.seq)
     if not any(out.corrections):
         out.corrections = []
     return out
@@ -232,10 +236,12 @@ def _readings_problem(fields: dict[str, Any], doubled: set[str]) -> str | None:
 
 
 def _read_one(reading: Any, received_us: int, out: Decoded) -> None:
-    """Take one element of `readings`: each of its values becomes a reading or a rejected value."""
+    """Take one element of `readings`: each of its values becomes a reading or a rejected value, as long as those
+    are bounded.
+    """
     problem = _reading_problem(reading)
     if problem:
-        out.rejected.append(_rejected(RejectReason.MALFORMED, problem, reading))
+        out.reject(_rejected(RejectReason.MALFORMED, problem, reading))
         return
     fields, _ = _fields(reading)
     meter, ts = fields["meter"], fields["ts"]
@@ -245,7 +251,9 @@ def _read_one(reading: Any, received_us: int, out: Decoded) -> None:
         problem_of = time_problem or _value_problem(register, value)
         if problem_of:
             reason, detail = problem_of
-            out.rejected.append(_rejected(reason, detail, _narrowed(reading, register, value)))
+            out.reject(_rejected(reason, detail, _narrowed(reading, register, value)))
+            if out.rejected_bytes > MAX_REJECTED_BYTES:
+                return
             continue
         assert ts_us is not None
         out.meters.append(meter)

@@ -92,6 +92,34 @@ def test_a_message_that_fills_more_than_a_record_is_rejected_whole() -> None:
     intake.take(message("a", 1, 1))
     [out] = intake.outgoing()
     [reject] = intake.too_large(out)
-    assert codec.decode_reject(reject.value).reason == RejectReason.TOO_LARGE
+    record = codec.decode_reject(reject.value)
+    assert (record.reason, record.seq) == (RejectReason.TOO_LARGE, 1)
     window.settled(reject.entries, Fate.STORED)
     assert window.to_acknowledge() == [1]
+
+
+def swollen(values: int) -> bytes:
+    """A message of one good value and many unknown registers, each rejected with all that surrounds it."""
+    bad = ",".join(f'"{n:x}":1' for n in range(values))
+    meter = "\N{CJK UNIFIED IDEOGRAPH-7535}" * 128
+    reading = f'{{"meter":"{meter}","ts":1393603200,"values":{{"1.8.0":5,{bad}}}}}'
+    return f'{{"v":1,"outbox":"o","seq":7,"readings":[{reading}]}}'.encode()
+
+
+def test_a_message_that_swells_beyond_bounds_is_rejected_whole_and_its_outbox_told() -> None:
+    intake, _ = fresh()
+    intake.take(message("a", 1, 1))
+    intake.take(message("a", 7, 2, payload=swollen(45_000)))
+    records = {r.topic: r.value for r in intake.outgoing()}
+    reject = codec.decode_reject(records["p.meter.rejects"])
+    assert (reject.reason, reject.outbox, reject.seq, reject.items) == (RejectReason.TOO_LARGE, "o", 7, ())
+    assert [m.seq for m in codec.decode_readings(records["p.meter.readings"]).messages] == [1]
+
+
+def test_a_large_message_does_not_share_a_record_with_its_neighbours() -> None:
+    intake, _ = fresh()
+    for seq, payload in ((1, None), (7, swollen(3_000)), (3, None)):
+        intake.take(message("a", seq, seq, payload=payload))
+    batches = [codec.decode_readings(r.value) for r in intake.outgoing()]
+    assert [[m.seq for m in b.messages] for b in batches] == [[1], [7], [3]]
+    assert [len(m.rejected) for b in batches for m in b.messages] == [0, 3_000, 0]
