@@ -363,6 +363,21 @@ def test_completeness_of_a_site_is_the_mean_of_its_points_by_time(town):
     assert [r[0] for r in found] == pytest.approx([2 / 3] * 12 + [1 / 3] * 12)
 
 
+def test_completeness_of_an_area_is_the_mean_of_its_sites_silent_ones_too(town):
+    """A site that was silent all day has no row, and still counts; before it had a meter it does not."""
+    for code, installed in (("A", T0), ("B", T0), ("C", T0 + 24 * HOUR)):
+        town.install(f"m{code}", town.point(code, town.site(code)), installed)
+    town.place()
+    town.read("mA", every(49))
+    town.read("mB", every(13, begin=T0 + 24 * HOUR))
+    derive(town)
+    for level, code in (("city", "beijing"), ("sector", "buildings"), ("district", "110108")):
+        assert day(town, "area_energy_day", level=level, code=code, item_code="01") == [
+            (date(2014, 3, 1), 48.0, 0.0, pytest.approx(1 / 2)),
+            (date(2014, 3, 2), 48.0 + 24.0, 0.0, pytest.approx((1 + 1 / 2 + 0) / 3)),
+        ]
+
+
 def test_two_gateways_of_a_site_add_up(town):
     site = town.site("S")
     for name, gateway in (("a", "gw1"), ("b", "gw2")):
