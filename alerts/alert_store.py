@@ -47,11 +47,18 @@ class _Seen:
 
 @dataclass(slots=True)
 class _Known:
-    """An alert as it stands. A row of an earlier day than `as_of` tells it nothing."""
+    """An alert as it stands. A row of an earlier day than `as_of` tells it nothing.
+
+    settled: the day whose assessment resolved it without a person; only a later day may open another.
+    """
 
     alert_id: int
     state: State
     as_of: date
+    settled: date | None = None
+
+    def deaf_to(self, day: date) -> bool:
+        return day < self.as_of or (self.settled is not None and day <= self.settled)
 
 
 def evaluate_alerts(
@@ -74,8 +81,10 @@ def evaluate_alerts(
         series = item.found.series[int(item.found.rows.series[item.row])]
         key = (series.site_id, series.item_code, item.found.year, rule)
         alert = known.get(key)
-        if alert is not None and item.day < alert.as_of:
+        if alert is not None and alert.deaf_to(item.day):
             continue
+        if alert is not None and alert.settled is not None:
+            alert = None
         step = observe(alert.state if alert else None, item.seen)
         if step is None:
             continue
@@ -87,7 +96,8 @@ def evaluate_alerts(
             known[key] = _Known(alert_id, step.to_state, item.day)
         else:
             alert.state = step.to_state
-            _move(conn, _locked(conn, alert.alert_id), step, at, ACTOR)
+            alert.settled = item.day if step.to_state is State.RESOLVED else None
+            _move(conn, _locked(conn, alert.alert_id), step, at, ACTOR, alert.settled)
     return made
 
 
@@ -132,11 +142,15 @@ def _observations(
                 dtype=np.bool_,
             )
             np.logical_or.at(spoken_of, a.series[v.holds], True)
-            says = found.asked & (v.holds | ((v.gone | v.settled_well) & spoken_of[a.series]))
+            says = found.asked & (v.holds | ((v.gone | v.settled_well | v.calm) & spoken_of[a.series]))
             for row in np.flatnonzero(says).tolist():
                 series = found.series[int(a.series[row])]
                 seen = Observation(
-                    bool(v.holds[row]), bool(v.complete[row]), bool(v.settled_well[row]), bool(v.gone[row])
+                    bool(v.holds[row]),
+                    bool(v.complete[row]),
+                    bool(v.settled_well[row]),
+                    bool(v.gone[row]),
+                    bool(v.calm[row]),
                 )
                 place = (series.site_code, series.item_code)
                 yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen)
@@ -152,11 +166,11 @@ def _known_alerts(
     known: dict[tuple[int, str, int, str], _Known] = {}
     for found in sets:
         keys = {"year": found.year, "sites": sorted({s.site_id for s in found.series})}
-        for alert_id, site_id, item, year, rule, state, as_of in conn.execute(
+        for alert_id, site_id, item, year, rule, state, as_of, settled in conn.execute(
             query("alerts_of_series"), keys
         ).fetchall():
             if State(state) is not State.RETRACTED:
-                known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of)
+                known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of, settled)
     return known
 
 
@@ -243,9 +257,14 @@ def _locked(conn: psycopg.Connection[Any], alert_id: int) -> dict[str, Any]:
 
 
 def _move(
-    conn: psycopg.Connection[Any], alert: dict[str, Any], step: Transition, at: datetime, actor: str
+    conn: psycopg.Connection[Any],
+    alert: dict[str, Any],
+    step: Transition,
+    at: datetime,
+    actor: str,
+    settled: date | None = None,
 ) -> None:
-    keys = {"alert_id": alert["alert_id"], "state": step.to_state.value, "at": at}
+    keys = {"alert_id": alert["alert_id"], "state": step.to_state.value, "at": at, "settled": settled}
     conn.execute(query("move_alert"), keys)
     _record(conn, alert, step, at, actor)
 

@@ -31,13 +31,15 @@ class Observation:
 
     holds: the rule's ground holds, for as long as the rule wants; complete: the evidence is complete enough;
     settled_well: the period is over and the rule's fear did not come true; gone: the ground was taken away by a
-    correction (a rule about what has been, not about what will be).
+    correction (a rule about what has been, not about what will be); calm: what a rule about what will be feared has
+    been unlikely for long enough.
     """
 
     holds: bool
     complete: bool
     settled_well: bool = False
     gone: bool = False
+    calm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,8 @@ def observe(state: State | None, seen: Observation) -> Transition | None:
         return None
     if seen.settled_well:
         return Transition(state, State.RESOLVED, "the year is over and the limit was kept")
+    if seen.calm:
+        return Transition(state, State.RESOLVED, "the forecast keeps to the limit, its upper band included")
     if seen.gone:
         return Transition(state, State.RETRACTED, "the sum is no longer over: energy or limit was corrected")
     if state is State.PROVISIONAL and seen.holds and seen.complete:

@@ -33,10 +33,21 @@ class LimitParameters:
 
 @dataclass(frozen=True, slots=True)
 class RuleParameters:
-    """A rule's severity, and for how many assessed days on end its ground must hold before an alert opens."""
+    """A rule's severity, and for how many assessed days on end its ground must hold before an alert opens.
+
+    Of a rule about the forecast: band_share: how far down from p50 to p10 the forecast must still be over the limit;
+    calm_days: after so many days on end with p90 within the limit its alert is resolved (0: not before the year ends).
+    """
 
     severity: str
     days: int
+    band_share: float = 0.0
+    calm_days: int = 0
+
+    @property
+    def longest_run(self) -> int:
+        """How many days on end the rule looks at, at most."""
+        return max(self.days, self.calm_days)
 
 
 @dataclass(frozen=True, slots=True)

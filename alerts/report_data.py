@@ -51,6 +51,7 @@ class OpenedAlert:
     state: str
     opened_at: datetime
     as_of: date
+    resolved_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,13 @@ class QuotaYear:
 
     @property
     def lead_days(self) -> int | None:
-        """Days from the first alert to the day that the limit was passed; None without either."""
-        if self.first_alert is None or self.passed_on is None:
+        """Days that an alert had stood when the limit was passed; None without either."""
+        if self.passed_on is None:
             return None
-        return (self.passed_on - self.first_alert.as_of).days
+        standing = [
+            a.as_of for a in self.alerts if a.resolved_at is None or a.resolved_at.date() > self.passed_on
+        ]
+        return (self.passed_on - min(standing)).days if standing else None
 
     def assessed_on(self, day: date) -> Assessed | None:
         """The assessment as of `day`, or the newest before it."""
@@ -202,7 +206,13 @@ def _alerts(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> dict[_Key, lis
         )
         found[r["site_code"], evidence["item_code"], int(evidence["year"])].append(
             OpenedAlert(
-                r["alert_id"], r["rule"], r["severity"], r["state"], r["opened_at"].astimezone(zone), day
+                r["alert_id"],
+                r["rule"],
+                r["severity"],
+                r["state"],
+                r["opened_at"].astimezone(zone),
+                day,
+                r["resolved_at"].astimezone(zone) if r["resolved_at"] else None,
             )
         )
     return found

@@ -19,24 +19,25 @@ class Rule:
     """A rule by name. `about_forecast`: it fears what will be; the others state what the registers say."""
 
     name: str
-    ground: Callable[[Assessments, LevelThresholds], Bools]
+    ground: Callable[[Assessments, LevelThresholds, RuleParameters], Bools]
     about_forecast: bool
 
 
-def _forecast_over(a: Assessments, t: LevelThresholds) -> Bools:
+def _forecast_over(a: Assessments, t: LevelThresholds, p: RuleParameters) -> Bools:
     # Once the sum itself is over there is nothing left to foretell: quota_over says so.
-    return np.asarray((a.p50 > a.limit) & (a.used <= a.limit) & (a.completeness >= t.min_completeness))
+    sure = a.p50 - p.band_share * (a.p50 - a.p10)
+    return np.asarray((sure > a.limit) & (a.used <= a.limit) & (a.completeness >= t.min_completeness))
 
 
-def _over(a: Assessments, t: LevelThresholds) -> Bools:
+def _over(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:
     return np.asarray(a.used > t.over * a.limit)
 
 
-def _severe(a: Assessments, t: LevelThresholds) -> Bools:
+def _severe(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:
     return np.asarray(a.used > t.severe * a.limit)
 
 
-def _enforcement(a: Assessments, _: LevelThresholds) -> Bools:
+def _enforcement(a: Assessments, _: LevelThresholds, __: RuleParameters) -> Bools:
     return np.asarray(a.level == _RANK[Level.ENFORCEMENT])
 
 
@@ -56,6 +57,7 @@ class Verdicts:
     complete: Bools
     settled_well: Bools
     gone: Bools
+    calm: Bools
 
 
 def judge(rule: Rule, a: Assessments, last_day: Bools, t: LevelThresholds, p: RuleParameters) -> Verdicts:
@@ -63,15 +65,22 @@ def judge(rule: Rule, a: Assessments, last_day: Bools, t: LevelThresholds, p: Ru
 
     last_day: whether the row's day is the last of its year. Days that are missing in the sequence break a run.
     """
-    ground = rule.ground(a, t)
+    ground = rule.ground(a, t, p)
+    if rule.about_forecast:
+        ground &= ~last_day  # nothing is left to foretell
     complete = np.asarray(a.completeness >= t.min_completeness)
     kept = np.isfinite(a.limit) & (a.p50 <= a.limit) & (a.used <= a.limit) & complete
     nothing = np.zeros(len(ground), dtype=np.bool_)
+    calm = nothing
+    if rule.about_forecast and p.calm_days:
+        within = np.asarray((a.p90 <= a.limit) & complete)
+        calm = run_length(within, a.series, a.as_of) >= p.calm_days
     return Verdicts(
         holds=run_length(ground, a.series, a.as_of) >= p.days,
         complete=complete,
         settled_well=kept & last_day if rule.about_forecast else nothing,
         gone=nothing if rule.about_forecast else ~ground,
+        calm=calm,
     )
 
 

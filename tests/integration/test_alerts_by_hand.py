@@ -113,6 +113,42 @@ def test_a_limit_that_is_raised_retracts_what_it_makes_untrue(connect, filled, t
         conn.execute("delete from nengliu.quota where method = 'manual'")
 
 
+def test_limits_of_several_dates_in_a_year_and_a_warning_that_comes_back(connect, filled, tmp_path):
+    assessed(connect, date(2012, 2, 28))
+    (low,) = {r["limit_value"] for r in assessed(connect, date(2012, 2, 29)).rows if r["site_code"] == "S1"}
+    file = tmp_path / "quotas.csv"
+    file.write_text(
+        "site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from\n"
+        "S1,01,2012,9999999,manual,,,decision,2012-03-01\n"
+        f"S1,01,2012,{low},manual,,,decision,2012-05-01\n",
+        encoding="utf-8",
+    )
+    with connect() as conn:
+        import_quota_file(conn, file, "test")
+
+    def warnings():
+        return [a[2] for a in listed(connect) if a[:2] == ("quota_forecast_over", "S1/01/2012")]
+
+    def limit_on(day):
+        return next(r["limit_value"] for r in assessed(connect, day).rows if r["site_code"] == "S1")
+
+    assert warnings() == ["confirmed"]
+    assert limit_on(date(2012, 4, 15)) == 9999999
+    assert warnings() == ["resolved"]
+    assert limit_on(date(2012, 2, 29)) == low
+    assert warnings() == ["resolved"], "a day before the warning was resolved opens none"
+    assert limit_on(date(2012, 6, 15)) == low
+    assert warnings() == ["resolved", "confirmed"]
+    alert_id = next(a[3] for a in listed(connect) if a[1:3] == ("S1/01/2012", "confirmed"))
+    with connect() as conn:
+        close_alert(conn, alert_id, "Li", "agreed", NOW)
+    assessed(connect, date(2012, 7, 15))
+    assert warnings() == ["resolved", "resolved"], "what a person closed stays closed"
+    with psycopg.connect(filled.owner_url) as conn:
+        conn.execute("delete from nengliu.quota_limit")
+        conn.execute("delete from nengliu.quota where method = 'manual'")
+
+
 def test_what_was_known_then_is_what_was_stored_then(connect):
     earlier = NOW - timedelta(days=1)
     assessed(connect, date(2013, 6, 30), earlier)
