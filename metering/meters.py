@@ -28,6 +28,9 @@ _SCOPES = ("city", "district:", "sector:")
 #: Longest code, meter or gateway name that the registry takes, in characters.
 NAME_LENGTH = 64
 
+#: Years that meters may be installed and removed in: what every calendar behind the registry can hold.
+INSTALLED_YEARS = (1970, 2100)
+
 #: Items that are sums over all energy of a site; quotas may be set for them.
 TOTAL_ITEMS = ("tce", "tco2")
 
@@ -189,10 +192,15 @@ class Installation:
         naive = [_aware("installed_at", self.installed_at), _aware("removed_at", self.removed_at)]
         if any(naive):
             return naive
+        years = [_between("year of installed_at", self.installed_at.year, *INSTALLED_YEARS)]
         if self.removed_at is None:
-            return ["end_value needs a removed_at" if self.end_value is not None else None]
+            return [*years, "end_value needs a removed_at" if self.end_value is not None else None]
         early = self.removed_at < self.installed_at
-        return [f"removed_at {self.removed_at} is before installed_at {self.installed_at}" if early else None]
+        return [
+            *years,
+            _between("year of removed_at", self.removed_at.year, *INSTALLED_YEARS),
+            f"removed_at {self.removed_at} is before installed_at {self.installed_at}" if early else None,
+        ]
 
     def _value_problem(self, what: str, value: float | None) -> str | None:
         if value is None or (math.isfinite(value) and 0 <= value < 10.0**self.digits):
