@@ -23,16 +23,6 @@ Ints = npt.NDArray[np.int64]
 _FIRST_YEAR, _LAST_YEAR = 1999, 2101
 
 
-def floor_hour(moment_us: int) -> int:
-    """The last full hour at or before the moment."""
-    return moment_us // HOUR_US * HOUR_US
-
-
-def ceil_hour(moment_us: int) -> int:
-    """The first full hour at or after the moment."""
-    return -(-moment_us // HOUR_US) * HOUR_US
-
-
 @dataclass(frozen=True, slots=True)
 class LocalCalendar:
     """Local days from 1999 to 2100.

@@ -13,7 +13,7 @@ import psycopg
 
 from metering.calendar import LocalCalendar
 from metering.energy import HourEnergy, OpenEnergy, Windows, hourly_energy
-from metering.spans import END, HOUR_US, START, Span
+from metering.spans import END, Span
 from metering.steps import HISTORY_STEPS, RegisterReadings, needs_history
 from storage.slices import (
     NEAR_US,
@@ -165,10 +165,3 @@ def _with_history(
         from_first,
         readings.to_last,
     )
-
-
-def extent(hours: HourEnergy, windows: Sequence[Span]) -> Span:
-    """The least span that holds all finite ends of the windows and the hours."""
-    ends = [moment for window in windows for moment in window if moment not in (START, END)]
-    ends += [int(hours.hour_us.min()), int(hours.hour_us.max()) + HOUR_US] if len(hours.hour_us) else []
-    return (min(ends), max(ends)) if ends else (0, 0)
