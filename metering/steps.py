@@ -128,11 +128,11 @@ def is_rollover(
 def register_steps(registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int) -> Steps:
     """The good steps of every installed register.
 
-    start_value and end_value bound energy like readings; a reading at the very moment of a start_value gives
-    way to it. A register removed at or before `now_us` without an end_value is carried on from its last
-    reading to its removal at the mean rate of the steps before, estimated.
+    start_value and end_value bound energy like readings, an end_value once its removal has come; a reading at
+    the very moment of a start_value gives way to it. A register removed at or before `now_us` without an
+    end_value is carried on from its last reading to its removal at the mean rate of the steps before, estimated.
     """
-    found = _differences(registers, readings)
+    found = _differences(registers, readings, now_us)
     change = _with_rollovers(registers, found)
     factor = np.array([r.factor for r in registers], dtype=np.float64)
     interval_us = np.array([r.interval_s * 1e6 for r in registers], dtype=np.float64)
@@ -152,21 +152,25 @@ def needs_history(
     registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int
 ) -> list[int]:
     """Registers whose steps depend on up to HISTORY_STEPS readings before the ones given, and lack them."""
-    found = _differences(registers, readings)
+    found = _differences(registers, readings, now_us)
     wanting = set(found.register_ix[found.change < 0].tolist()) | set(_unread(registers, readings, now_us))
     return sorted(ix for ix in wanting if not readings.from_first[ix])
 
 
-def _differences(registers: Sequence[InstalledRegister], readings: RegisterReadings) -> _Differences:
-    register_ix, ts, value = _bounded(registers, readings)
+def _differences(
+    registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int
+) -> _Differences:
+    register_ix, ts, value = _bounded(registers, readings, now_us)
     order = np.lexsort((ts, register_ix))
     register_ix, ts, value = register_ix[order], ts[order], value[order]
     first = np.flatnonzero(register_ix[1:] == register_ix[:-1])
     return _Differences(register_ix[first], ts[first], ts[first + 1], value[first + 1] - value[first])
 
 
-def _bounded(registers: Sequence[InstalledRegister], readings: RegisterReadings) -> tuple[Ints, Ints, Floats]:
-    """Readings inside their installation, with start and end values as if they were readings."""
+def _bounded(
+    registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int
+) -> tuple[Ints, Ints, Floats]:
+    """Readings inside their installation, with start and end values that have come as if they were readings."""
     installed = np.array([r.installed_us for r in registers], dtype=np.int64)
     until = np.array([r.until_us for r in registers], dtype=np.int64)
     started = np.array([r.start_value is not None for r in registers], dtype=np.bool_)
@@ -179,7 +183,7 @@ def _bounded(registers: Sequence[InstalledRegister], readings: RegisterReadings)
     ] + [
         (n, r.until_us, r.end_value)
         for n, r in enumerate(registers)
-        if r.end_value is not None and readings.to_last[n] and r.installed_us < r.until_us < END
+        if r.end_value is not None and readings.to_last[n] and r.installed_us < r.until_us <= now_us
     ]
     return (
         np.concatenate([ix[inside], np.array([m[0] for m in more], dtype=np.int64)]),

@@ -114,7 +114,7 @@ class Deriver:
         return backlog
 
     def mark_due_removals(self) -> None:
-        """Mark installations without an end_value whose removal, recorded ahead, has come by now."""
+        """Mark installations whose removal, recorded ahead, has come by now."""
         connection = self._ready()
         with connection.transaction():
             row = connection.execute(query("derive_due_removals"), {"since": self._looked_at}).fetchone()

@@ -139,10 +139,11 @@ def test_without_an_end_value_the_last_stretch_is_estimated_and_marked(town):
     ]
 
 
-def test_a_removal_recorded_ahead_is_carried_to_when_it_has_come(town):
+@pytest.mark.parametrize("more", [{}, {"end_value": 120.0}])
+def test_a_removal_recorded_ahead_is_carried_to_when_it_has_come(town, more):
     """Nothing is written before it comes; then the worker takes it up by itself."""
     now = datetime.now(CST)
-    one_point(town, installed_at=now - 9 * HOUR, removed_at=now - timedelta(seconds=1))
+    one_point(town, installed_at=now - 9 * HOUR, removed_at=now - timedelta(seconds=1), **more)
     town.read("m", every(5, begin=now - 9 * HOUR))
     town.connection.execute("delete from nengliu.change")
     deriver = Deriver(lambda: psycopg.connect(town.url))
@@ -152,6 +153,16 @@ def test_a_removal_recorded_ahead_is_carried_to_when_it_has_come(town):
     assert deriver.run_all().changes == 0
     deriver.close()
     assert town.rows("select sum(consumption) from api.energy_hour where estimated > 0")[0][0] > 9.9
+
+
+def test_an_end_value_recorded_ahead_puts_no_energy_into_the_future(town):
+    now = datetime.now(CST)
+    one_point(town, installed_at=now - 9 * HOUR, removed_at=now + 9 * HOUR, end_value=120.0)
+    town.read("m", every(5, begin=now - 9 * HOUR))
+    derive(town)
+    assert town.rows("select sum(consumption), max(estimated) from api.energy_hour") == [
+        (pytest.approx(8.0), 0.0)
+    ]
 
 
 def test_a_replaced_meter_and_a_new_ct_add_up(town):

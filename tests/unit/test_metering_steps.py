@@ -91,6 +91,13 @@ def test_nothing_is_estimated_before_the_removal_has_come():
     assert len(steps_of(removed, {0: 0.0, 1: 10.0}, now=T0 + 9 * HOUR_US)) == 1
 
 
+def test_an_end_value_recorded_ahead_waits_for_the_removal():
+    removed = replace(REGISTER, removed_us=T0 + 10 * HOUR_US, end_value=100.0)
+    readings = {0: 0.0, 1: 10.0}
+    assert len(steps_of(removed, readings, now=T0 + 9 * HOUR_US)) == 1
+    assert steps_of(removed, readings, now=T0 + 10 * HOUR_US)[-1] == (1, 10, 180.0, True)
+
+
 def test_nothing_is_estimated_from_a_single_reading():
     assert steps_of(replace(REGISTER, removed_us=T0 + 10 * HOUR_US), {0: 0.0}) == []
 
