@@ -40,6 +40,7 @@ _READ_BYTES = 256 * 1024
 _READS = 4
 _PUBLISH = 0x30
 _PUBACK = 0x40
+_SESSION_TAKEN_OVER = 0x8E
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,16 @@ def split_packets(buffer: bytearray | bytes) -> tuple[list[tuple[int, bytes]], i
             packets.append((view[at], bytes(view[p : p + length])))
             at = p + length
     return packets, at
+
+
+def why_disconnected(reason: ReasonCode) -> str:
+    """What to say of a connection that the broker ended, and what to do where it is told."""
+    if reason.value == _SESSION_TAKEN_OVER:
+        return (
+            "disconnected: another client took the session over; give every bridge of a broker "
+            "its own NENGLIU_BRIDGE_ID"
+        )
+    return f"disconnected: {reason}"
 
 
 def read_publish(first: int, body: bytes) -> Incoming:
@@ -352,7 +363,7 @@ class MqttLink:
         reason: ReasonCode,
         ____: Properties | None,
     ) -> None:
-        self._state.lost = self._state.lost or f"disconnected: {reason}"
+        self._state.lost = self._state.lost or why_disconnected(reason)
 
     def _subscribed(
         self, _: paho.Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None

@@ -6,7 +6,10 @@ from deploy.settings import load_settings
 
 
 def collect() -> None:
-    """Run a bridge: MQTT to Kafka, and durable acknowledgements back. Stops at SIGTERM."""
+    """Run a bridge: MQTT to Kafka, and durable acknowledgements back. Stops at SIGTERM.
+
+    Several bridges of one broker share its messages; each needs its own NENGLIU_BRIDGE_ID, and keeps it.
+    """
     from deploy.services import collect as service
 
     service.main(load_settings())

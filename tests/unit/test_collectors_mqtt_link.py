@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from paho.mqtt._packet import decode_publish
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
 
-from collectors.mqtt_link import PRIVATE_NAMES, ProtocolError, read_publish, split_packets
+from collectors.mqtt_link import PRIVATE_NAMES, ProtocolError, read_publish, split_packets, why_disconnected
 from deploy.bench.load import _packet, publish_packet
 
 topics = st.text(st.characters(codec="utf-8", exclude_characters="\x00+#"), min_size=1, max_size=20)
@@ -84,3 +85,11 @@ def test_no_bytes_make_reading_raise_anything_but_its_own_error(first: int, body
 def test_a_length_of_five_bytes_is_a_protocol_error() -> None:
     with pytest.raises(ProtocolError):
         split_packets(b"\x30\xff\xff\xff\xff\x01")
+
+
+def test_two_bridges_of_one_id_are_told_what_to_set() -> None:
+    taken = ReasonCode(PacketTypes.DISCONNECT, identifier=0x8E)
+    assert "NENGLIU_BRIDGE_ID" in why_disconnected(taken)
+    assert why_disconnected(ReasonCode(PacketTypes.DISCONNECT, "Server shutting down")) == (
+        "disconnected: Server shutting down"
+    )
