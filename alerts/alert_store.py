@@ -19,7 +19,6 @@ from alerts.lifecycle import (
     Observation,
     State,
     Transition,
-    TransitionError,
     acknowledge,
     close,
     observe,
@@ -27,10 +26,15 @@ from alerts.lifecycle import (
 from alerts.parameters import Parameters
 from alerts.rules import RULES, judge
 from alerts.sql import query
+from metering.errors import InputFileError
 from storage.event_outbox import enqueue
 
 ALERT_EVENTS = "alert.events"
 ACTOR = "nengliu"
+
+
+class UnknownAlertError(InputFileError):
+    """An alert that is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +108,14 @@ def evaluate_alerts(
 def acknowledge_alert(
     conn: psycopg.Connection[Any], alert_id: int, actor: str, note: str | None, at: datetime
 ) -> Transition:
-    """A person takes notice of an alert. Raises TransitionError."""
+    """A person takes notice of an alert. Raises TransitionError, UnknownAlertError."""
     return _by_hand(conn, alert_id, actor, at, lambda state: acknowledge(state, note))
 
 
 def close_alert(
     conn: psycopg.Connection[Any], alert_id: int, actor: str, note: str | None, at: datetime
 ) -> Transition:
-    """A person closes an alert. Raises TransitionError."""
+    """A person closes an alert. Raises TransitionError, UnknownAlertError."""
     return _by_hand(conn, alert_id, actor, at, lambda state: close(state, note))
 
 
@@ -252,7 +256,9 @@ def _locked(conn: psycopg.Connection[Any], alert_id: int) -> dict[str, Any]:
     cursor = conn.execute(query("alert_for_update"), {"alert_id": alert_id})
     row = cursor.fetchone()
     if row is None or cursor.description is None:
-        raise TransitionError(f"there is no alert {alert_id}; `nengliu alerts list` shows those there are")
+        raise UnknownAlertError(
+            [f"there is no alert {alert_id}; `nengliu alerts list` shows those there are"]
+        )
     return {column.name: value for column, value in zip(cursor.description, row, strict=True)}
 
 

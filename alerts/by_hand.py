@@ -129,6 +129,8 @@ def refresh_limits_by_hand(
     conn: psycopg.Connection[Any], options: HandOptions, now: datetime
 ) -> LimitRefresh:
     """Compute limits after an import of quotas; the caller commits."""
+    # One writer of limits at a time; an assessor whose snapshot is older than ours begins again.
+    conn.execute("update nengliu.assessment_cursor set assessed_through = assessed_through")
     zone = local_zone(conn)
     if not options.by_event:
         return refresh_limits(conn, options.parameters.limits, zone, now, options.site_codes)

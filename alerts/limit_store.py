@@ -44,6 +44,7 @@ class Undetermined:
     year: int
     effective_from: date
     reason: str
+    reason_zh: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,9 @@ def _fetch(conn: psycopg.Connection[Any], name: str, keys: dict[str, Any]) -> li
 
 
 def _undetermined(quota: Any, limit: NoLimit) -> Undetermined:
-    return Undetermined(quota.site_code, quota.item_code, quota.year, quota.effective_from, limit.reason)
+    return Undetermined(
+        quota.site_code, quota.item_code, quota.year, quota.effective_from, limit.reason, limit.reason_zh
+    )
 
 
 def _base_year(rows: list[Any], ended: bool, known_at: datetime | None) -> BaseYear:

@@ -58,9 +58,10 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class NoLimit:
-    """Why there is no limit (yet)."""
+    """Why there is no limit (yet), in English and Chinese."""
 
     reason: str
+    reason_zh: str
 
 
 OWN_METHODS = frozenset({"base_year", "mean_years"})
@@ -78,7 +79,7 @@ def compute_limit(
     if terms.limit_value is not None:
         return Limit(terms.limit_value, {"given": True, "method": terms.method})
     if terms.method not in OWN_METHODS and terms.method != PEER_METHOD:
-        return NoLimit(_why_not(terms.method))
+        return _why_not(terms.method)
     own = own_mean(terms.base_years, uses, min_coverage)
     if isinstance(own, NoLimit):
         return own
@@ -95,7 +96,8 @@ def compute_limit(
     if terms.method == PEER_METHOD:
         if peers is None or not floor_area_m2:
             return NoLimit(
-                "own_or_peers needs the site's floor area and building type, and peers with base years"
+                "own_or_peers needs the site's floor area and building type, and peers with base years",
+                "own_or_peers 需要建筑面积、建筑类型和有基准年数据的同类建筑",
             )
         value = min(own, floor_area_m2 * peers.per_m2)
         basis["peers"] = {
@@ -110,18 +112,22 @@ def compute_limit(
 def own_mean(years: Sequence[int], uses: Mapping[int, BaseYear], min_coverage: float) -> float | NoLimit:
     """Mean use of the base years, where every one of them has ended and is covered well enough."""
     if not years:
-        return NoLimit("no base years are named")
+        return NoLimit("no base years are named", "没有写明基准年")
     for year in years:
         use = uses.get(year)
         if use is None:
-            return NoLimit(f"nothing is known of the base year {year}")
+            return NoLimit(f"nothing is known of the base year {year}", f"没有基准年 {year} 的数据")
         if not use.ended:
-            return NoLimit(f"the base year {year} has not ended")
+            return NoLimit(f"the base year {year} has not ended", f"基准年 {year} 尚未结束")
         if math.isnan(use.energy):
-            return NoLimit(f"no conversion factor covers all that was used in the base year {year}")
+            return NoLimit(
+                f"no conversion factor covers all that was used in the base year {year}",
+                f"基准年 {year} 的用能中有分项没有折算系数",
+            )
         if not use.coverage >= min_coverage:
             return NoLimit(
-                f"good readings cover {use.coverage:.1%} of the base year {year}; {min_coverage:.0%} is needed"
+                f"good readings cover {use.coverage:.1%} of the base year {year}; {min_coverage:.0%} is needed",
+                f"基准年 {year} 的有效读数只覆盖 {use.coverage:.1%}, 需要 {min_coverage:.0%}",
             )
     return sum(uses[y].energy for y in years) / len(years)
 
@@ -139,9 +145,13 @@ def moved(old: float, new: float, min_move: float) -> bool:
     return abs(new - old) > min_move * abs(old)
 
 
-def _why_not(method: str) -> str:
+def _why_not(method: str) -> NoLimit:
     if method == "norm":
-        return "method norm needs the table of norms, which this version does not have: give limit_value"
+        return NoLimit(
+            "method norm needs the table of norms, which this version does not have: give limit_value",
+            "方法 norm 需要定额表, 本版本没有: 请给出 limit_value",
+        )
     if method == "manual":
-        return "method manual needs limit_value"
-    return f"method {method} is not known; known: manual, base_year, mean_years, own_or_peers, norm"
+        return NoLimit("method manual needs limit_value", "方法 manual 需要 limit_value")
+    known = "manual, base_year, mean_years, own_or_peers, norm"
+    return NoLimit(f"method {method} is not known; known: {known}", f"未知的方法 {method}; 已知: {known}")

@@ -39,7 +39,10 @@ def list_(
 ) -> None:
     """List alerts, oldest first."""
     settings = load_settings()
-    found = _listed(settings, states=_states(state), site=site)
+    states = _states(state)
+    if site is not None and not _rows(settings, "site_known", {"site": site}):
+        raise typer.BadParameter(f"no site {site!r} in the registry")
+    found = _listed(settings, states=states, site=site)
     if as_json:
         _print_json(found)
         return

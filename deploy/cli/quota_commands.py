@@ -51,7 +51,7 @@ def import_(
         f"{refreshed.written} limits computed"
     )
     for u in refreshed.undetermined:
-        typer.echo(f"  {u.site_code} {u.item_code} {u.year}: {u.reason}")
+        typer.echo(f"  {u.site_code} {u.item_code} {u.year}: {u.reason_zh if zh else u.reason}")
 
 
 @quota.command()
@@ -180,7 +180,7 @@ def _quotas_of(connection: Any, site: str) -> dict[str, Any] | None:
         quotas = cursor.execute(query("quotas_of_site"), keys).fetchall()
         assessments = cursor.execute(query("newest_assessments_of_site"), keys).fetchall()
     reasons = {
-        (u.item_code, u.year, u.effective_from): u.reason
+        (u.item_code, u.year, u.effective_from): (u.reason, u.reason_zh)
         for u in explain_missing_limits(
             connection, shipped_parameters().limits, local_zone(connection), datetime.now(UTC), [site]
         )
@@ -188,7 +188,8 @@ def _quotas_of(connection: Any, site: str) -> dict[str, Any] | None:
     for q in quotas:
         current = [v for v in q["versions"] if v["superseded_at"] is None]
         q["limit_value"] = current[-1]["limit_value"] if current else None
-        q["reason"] = None if current else reasons.get((q["item_code"], q["year"], q["effective_from"]))
+        why = (None, None) if current else reasons.get((q["item_code"], q["year"], q["effective_from"]))
+        q["reason"], q["reason_zh"] = why or (None, None)
     return {"site_code": site, "name": known["name"], "quotas": quotas, "assessments": assessments}
 
 
@@ -206,7 +207,7 @@ def _show(found: dict[str, Any], zh: bool) -> None:
         (
             q["item_code"], str(q["year"]), str(q["effective_from"]), _number(q["limit_value"]), q["unit"], q["method"],
             ";".join(map(str, q["base_years"])), _number(q["reduction_percent"], 1), str(len(q["versions"])),
-            q["reason"] or q["source"],
+            q["reason_zh" if zh else "reason"] or q["source"],
         )
         for q in found["quotas"]
     ]  # fmt: skip

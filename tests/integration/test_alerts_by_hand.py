@@ -15,6 +15,7 @@ from alerts.by_hand import AsOfError, HandOptions, assess_as_known, assess_by_ha
 from alerts.lifecycle import TransitionError
 from alerts.parameters import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
+from metering.errors import InputFileError
 from storage.derivation import Deriver
 from storage.event_outbox import relay_events
 from storage.registry import import_quota_file, import_registry
@@ -149,6 +150,14 @@ def test_limits_of_several_dates_in_a_year_and_a_warning_that_comes_back(connect
         conn.execute("delete from nengliu.quota where method = 'manual'")
 
 
+def test_enforcement_needs_no_assessment_of_the_year_before(connect):
+    levels = {r["site_code"]: r["level"] for r in assessed(connect, date(2013, 12, 31)).rows}
+    assert levels["S1"] == "enforcement"
+    assert {a[0] for a in listed(connect) if a[1] == "S1/01/2013"} >= {"quota_severe", "quota_enforcement"}
+    levels = {r["site_code"]: r["level"] for r in assessed(connect, date(2012, 12, 31)).rows}
+    assert levels["S1"] == "severe"
+
+
 def test_what_was_known_then_is_what_was_stored_then(connect):
     earlier = NOW - timedelta(days=1)
     assessed(connect, date(2013, 6, 30), earlier)
@@ -259,7 +268,20 @@ def test_the_commands_speak_json_and_tables(connect, filled, servers, monkeypatc
         assert "S1" in result.stdout
     assert run(quota, ["show", "nowhere"]).exit_code == 2
     assert run(quota, ["assess", "--as-of", "soon"]).exit_code == 2
+    assert run(quota, ["assess", "--as-of", "2014-02-30"]).exit_code == 2
     assert run(alerts, ["list", "--state", "angry"]).exit_code == 2
+    assert run(alerts, ["list", "--site", "nowhere"]).exit_code == 2
+    assert run(alerts, ["show", "999999"]).exit_code == 2
+    for command, arguments, message in (
+        (alerts, ["ack", "999999", "--by", "Li"], "no alert 999999"),
+        (alerts, ["close", "999999", "--by", "Li"], "no alert 999999"),
+        (quota, ["assess", "--as-of", "2012-08-31", "--site", "nowhere"], "no site 'nowhere'"),
+        (quota, ["assess", "--as-of", "2999-01-01"], "has not come"),
+    ):
+        refused = run(command, arguments).exception
+        # What the command's entry turns into a message and exit code 2.
+        assert isinstance(refused, InputFileError)
+        assert message in str(refused)
     assert datetime.now(UTC) > NOW
 
 

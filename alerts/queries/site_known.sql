@@ -1,0 +1,1 @@
+select site_code from nengliu.site where site_code = %(site)s
