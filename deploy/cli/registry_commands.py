@@ -5,13 +5,14 @@ from __future__ import annotations
 import getpass
 import json
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from deploy.clients import connect_database
-from deploy.settings import Settings, load_settings
+from deploy.settings import Clock, Settings, load_settings
 from metering.errors import DependencyAwayError, InputFileError, NengliuError
 from storage import rejects as stored_rejects
 from storage.registry import Counts, check_registry, import_registry
@@ -43,9 +44,20 @@ def import_(
     settings = load_settings()
     with connect_database(settings, "pipeline") as connection:
         result = import_registry(connection, folder, getpass.getuser(), registry_codes(settings), note)
+        if result.counts["quota"].new or result.counts["quota"].changed:
+            _refresh_limits(connection, settings)
     _print_counts(result.counts, as_json, version=result.version)
     if not as_json:
         typer.echo("nothing changed" if result.version is None else f"registry version {result.version}")
+
+
+def _refresh_limits(connection: Any, settings: Settings) -> None:
+    """Give imported quotas their limits at once, as far as they can be known."""
+    from alerts.by_hand import HandOptions, refresh_limits_by_hand
+    from alerts.parameters import shipped_parameters
+
+    options = HandOptions(settings.clock is Clock.EVENT, settings.event_patience, shipped_parameters())
+    refresh_limits_by_hand(connection, options, datetime.now(UTC))
 
 
 @registry.command()
