@@ -11,6 +11,7 @@ import pytest
 
 from alerts.rolling import RollingAssessor, RollingOptions
 from storage.derivation import Deriver
+from storage.factors import load_factors
 from storage.registry import import_registry
 from storage.writer import Writer
 from tests.integration.conftest import fresh_database
@@ -27,6 +28,8 @@ def replayed(servers, template, folder, days_at_once, assess_every):
         def connect():
             return psycopg.connect(database.pipeline_url)
 
+        with psycopg.connect(database.owner_url) as conn:
+            load_factors(conn)
         with connect() as conn:
             import_registry(conn, folder, "test")
         writer, deriver = Writer(connect), Deriver(connect)
@@ -63,10 +66,11 @@ LIMITS = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Limits computed from base years, and one as given: known at once, whatever the speed."""
+    """Limits computed from base years, one of them in tonnes; and one as given: known at once, whatever the speed."""
     folder = registry(tmp_path_factory.mktemp("registry"))
     with (folder / "quotas.csv").open("a", encoding="utf-8") as file:
         file.write("S3,01,2014,9999999,manual,,,test,2014-01-15\n")
+        file.write("S3,tce,2012,,base_year,2011,3,test,2012-01-01\n")
     return folder
 
 
@@ -78,10 +82,22 @@ def at_once(servers, template, folder):
 
 
 def test_every_local_day_is_assessed_once_for_every_site(at_once):
-    days = [(r[0], r[3]) for r in at_once[ASSESSMENTS]]
+    days = [(r[0], r[3]) for r in at_once[ASSESSMENTS] if r[1] == "01"]
     # The last reading is of 23:20 of the last day: its end is not reached.
     assert len(days) == len(set(days)) == 3 * ((LAST - FIRST).days)
     assert {d for _, d in days} == {FIRST + timedelta(days=n) for n in range((LAST - FIRST).days)}
+
+
+def test_tonnes_are_assessed_every_day_as_the_electricity_that_they_are_made_of(at_once):
+    rows = {(r[1], r[3]): r for r in at_once[ASSESSMENTS] if r[0] == "S3"}
+    tonnes = {day: r for (item, day), r in rows.items() if item == "tce"}
+    assert len(tonnes) == (LAST - FIRST).days
+    for day, row in tonnes.items():
+        power = rows["01", day]
+        assert row[4] == pytest.approx(power[4] * 0.00029, abs=1e-5)
+        assert row[11] == power[11]
+        if day.year == 2012:
+            assert row[5] == pytest.approx(power[5] * 0.00029, abs=1e-5) if power[5] else row[5] is None
 
 
 def test_alerts_open_for_the_site_that_is_over_and_once(at_once):
