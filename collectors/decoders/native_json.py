@@ -283,8 +283,6 @@ def _reading_problem(reading: Any) -> str | None:
         return "values is empty"
     if not isinstance(fields.get("correction"), bool | None):
         return "correction is neither true nor false"
-    if isinstance(fields["ts"], str | OddNumber | list) and len(dumps(fields["ts"])) > 200:
-        return "ts is far too long"
     return None
 
 

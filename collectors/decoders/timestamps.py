@@ -34,8 +34,10 @@ _cache: dict[str, int | None] = {}
 
 def parse_text(text: str) -> int | None:
     """Microseconds since 1970 of an RFC 3339 date-time; None if it is none. Remembers the last few
-    thousand.
+    thousand, but nothing long.
     """
+    if len(text) > _LONGEST:
+        return None
     try:
         return _cache[text]
     except KeyError:
@@ -46,8 +48,6 @@ def parse_text(text: str) -> int | None:
 
 
 def _parse_text(text: str) -> int | None:
-    if len(text) > _LONGEST:
-        return None
     match = _SHAPE.match(text)
     if match is None:
         return None

@@ -172,3 +172,12 @@ def test_deep_nesting_is_malformed_or_a_bad_value_never_an_exception() -> None:
         )
         decoded = native_json.decode("g", payload, (), NOW_US)
         assert decoded.failure or [r.reason for r in decoded.rejected] == ["bad_value"]
+
+
+def test_a_time_of_any_length_is_a_bad_timestamp_and_is_not_remembered() -> None:
+    for ts in ("x" * 300, "2014-03-01T00:15:00." + "1" * 400_000 + "Z"):
+        reading = {"meter": "m", "ts": ts, "values": {"1.8.0": 1.0, "2.8.0": 2.0}}
+        payload = json.dumps({"v": 1, "readings": [reading]}).encode()
+        decoded = native_json.decode("gw", payload, (), NOW_US)
+        assert [r.reason for r in decoded.rejected] == ["bad_timestamp"] * 2
+        assert ts not in timestamps._cache
