@@ -214,7 +214,7 @@ def _wait_gone(pid: int | None) -> None:
 
 
 def _purge(state: StackState) -> None:
-    if not (state.folder / "ports.json").is_file() and any(p.name != "lock" for p in state.folder.iterdir()):
+    if not _is_a_stacks(state):
         raise StackError(
             f"{state.folder} (NENGLIU_STATE_DIR) does not look like a local stack's: nothing was removed"
         )
@@ -224,6 +224,14 @@ def _purge(state: StackState) -> None:
             f"{state.folder} (NENGLIU_STATE_DIR) holds the current or home folder: nothing was removed"
         )
     shutil.rmtree(state.folder)
+
+
+def _is_a_stacks(state: StackState) -> bool:
+    """Whether the folder is a stack's: it keeps ports, or holds no more than what a start makes before it has any."""
+    if (state.folder / "ports.json").is_file():
+        return True
+    found = {p.name for p in state.folder.iterdir()} - {"lock"}
+    return not found or found == {state.logs.name, state.run.name, "secrets"}
 
 
 @contextmanager

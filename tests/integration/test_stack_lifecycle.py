@@ -184,3 +184,13 @@ def test_purge_refuses_a_folder_that_is_no_stack(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="NENGLIU_STATE_DIR"):
         stack.down(Settings(state_dir=tmp_path, **ANY_PORT), SilentSteps(), purge=True)
     assert (tmp_path / "thesis.tex").exists()
+
+
+def test_purge_takes_away_what_a_refused_start_left(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = {**ANY_PORT, "mqtt_port": taken.getsockname()[1]}
+        settings = Settings(state_dir=tmp_path / "state", **ports)
+        with pytest.raises(StackError, match="NENGLIU_MQTT_PORT"):
+            stack.up(settings, SilentSteps(), servers_only=True)
+    stack.down(settings, SilentSteps(), purge=True)
+    assert not (tmp_path / "state").exists()
