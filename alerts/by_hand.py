@@ -14,6 +14,7 @@ from alerts.alert_store import evaluate_alerts
 from alerts.assess_set import AssessedSet, Scope, assess_days
 from alerts.assessment_store import assessment_rows, write_assessments
 from alerts.days import end_of_day
+from alerts.due import mark_moved_limits
 from alerts.event_clock import last_assessable, read_event_clock
 from alerts.frames import Series, load_series
 from alerts.limit_store import LimitRefresh, refresh_limits, refresh_limits_of_days
@@ -90,7 +91,7 @@ def assess_by_hand(
         refresh_limits_of_days(conn, options.parameters.limits, zone, day, now)
         time_of, revision = lambda d: end_of_day(d, zone).astimezone(UTC), None
     else:
-        refresh_limits(conn, options.parameters.limits, zone, now)
+        mark_moved_limits(conn, refresh_limits(conn, options.parameters.limits, zone, now).moved)
     sets = list(assess_days(conn, load_series(conn, options.site_codes), day, day, scope))
     written = sum(write_assessments(conn, found, now) for found in sets)
     transitions = evaluate_alerts(conn, sets, options.parameters, time_of, revision)
@@ -133,7 +134,9 @@ def refresh_limits_by_hand(
     conn.execute("update nengliu.assessment_cursor set assessed_through = assessed_through")
     zone = local_zone(conn)
     if not options.by_event:
-        return refresh_limits(conn, options.parameters.limits, zone, now, options.site_codes)
+        refreshed = refresh_limits(conn, options.parameters.limits, zone, now, options.site_codes)
+        mark_moved_limits(conn, refreshed.moved)
+        return refreshed
     state, _ = read_event_clock(conn, options.patience_s)
     through = state.assessed_through or date(1, 1, 1)
     return LimitRefresh(refresh_limits_of_days(conn, options.parameters.limits, zone, through, now), ())

@@ -42,6 +42,14 @@ def mark_all(conn: psycopg.Connection[Any], today: date) -> None:
     conn.execute("update nengliu.assessment_cursor set marked_on = %s", (today,))
 
 
+def mark_moved_limits(conn: psycopg.Connection[Any], moved: Iterable[tuple[str, str, int]]) -> None:
+    """Mark series by (site code, item, year) whose limit moved."""
+    rows = list(moved)
+    if rows:
+        sites, items, years = map(list, zip(*rows, strict=True))
+        conn.execute(query("mark_limit_due"), {"sites": sites, "items": items, "years": years})
+
+
 def take_marks(conn: psycopg.Connection[Any], at_most: int) -> list[Mark]:
     """Take marks that no other transaction holds, the oldest first; the caller commits."""
     return [Mark(*row) for row in conn.execute(query("take_due"), {"at_most": at_most})]

@@ -49,10 +49,12 @@ class Undetermined:
 
 @dataclass(frozen=True, slots=True)
 class LimitRefresh:
-    """What a refresh did: versions written, and the quotas that have no limit."""
+    """What a refresh did: versions written, the quotas that have no limit, and the (site code, item, year) whose limit
+    moved or fell away, so that what was assessed against it is stale."""
 
     written: int
     undetermined: tuple[Undetermined, ...]
+    moved: tuple[tuple[str, str, int], ...] = ()
 
 
 def refresh_limits(
@@ -65,19 +67,19 @@ def refresh_limits(
     """Compute every quota's limit as known at `now` (wall clock) and write a version where it moved."""
     today = now.astimezone(zone).date()
     book = _Book(conn, site_codes)
-    written, without = 0, []
+    written, without, stale = 0, [], []
     for quota in book.quotas:
         limit = book.limit(quota, parameters, lambda year: year < today.year, None)
         if isinstance(limit, NoLimit):
             without.append(_undetermined(quota, limit))
             if quota.quota_limit_id is not None:
                 _supersede(conn, quota.quota_limit_id, now)
-                _mark(conn, quota)
+                stale.append((quota.site_code, quota.item_code, quota.year))
         elif _is_new(quota, limit, parameters):
             _write(conn, quota, limit, now)
-            _mark(conn, quota)
+            stale.append((quota.site_code, quota.item_code, quota.year))
             written += 1
-    return LimitRefresh(written, tuple(without))
+    return LimitRefresh(written, tuple(without), tuple(stale))
 
 
 def explain_missing_limits(
@@ -254,12 +256,6 @@ def _write(conn: psycopg.Connection[Any], quota: Any, limit: Limit, at: datetime
     return quota._replace(
         quota_limit_id=row[0], current_value=limit.value, given=limit.basis["given"], recorded_at=at
     )
-
-
-def _mark(conn: psycopg.Connection[Any], quota: Any) -> None:
-    """Leave a mark: what was assessed against this limit is stale (due.py)."""
-    keys = {"site_id": quota.site_id, "item_code": quota.item_code, "year": quota.year}
-    conn.execute(query("mark_limit_due"), keys)
 
 
 def _supersede(conn: psycopg.Connection[Any], quota_limit_id: int, at: datetime) -> None:

@@ -23,7 +23,7 @@ from alerts.alert_store import evaluate_alerts
 from alerts.assess_set import ROWS_AT_ONCE, Scope, assess_days
 from alerts.assessment_store import write_assessments
 from alerts.days import end_of_day
-from alerts.due import day_has_ended, drop_marks, judged, mark_all, series_by_year, take_marks
+from alerts.due import Mark, day_has_ended, drop_marks, judged, mark_all, series_by_year, take_marks
 from alerts.event_clock import last_assessable, read_event_clock
 from alerts.frames import Series, first_energy_day, load_series
 from alerts.limit_store import refresh_limits, refresh_limits_of_days
@@ -137,35 +137,36 @@ class RollingAssessor:
 
     def _by_wall(self, conn: psycopg.Connection[Any]) -> RollingResult:
         started = time.monotonic()
-        total = RollingResult()
-        while True:
+        total, more = RollingResult(), True
+        while more:
             with conn.transaction():
-                result = self._marked_set(conn, started)
-            if result is None:
-                break
-            total = total.plus(result)
+                result, more = self._marked_set(conn, started)
+            total = total.plus(result) if result else total
         took = time.monotonic() - started
         if total.assessed:
             self._next = time.monotonic() + max(self._options.debounce_s, 10 * took)
         return total
 
-    def _marked_set(self, conn: psycopg.Connection[Any], run_started: float) -> RollingResult | None:
-        """Take marks and assess what they mean; None where none wait, or not yet."""
+    def _marked_set(
+        self, conn: psycopg.Connection[Any], run_started: float
+    ) -> tuple[RollingResult | None, bool]:
+        """Take marks and assess what they mean, if any wait and it is time; and whether more marks wait."""
         started, now, p = time.monotonic(), self._clock(), self._options.parameters
         zone = local_zone(conn)
         today = now.astimezone(zone).date()
         day_ended, waiting = day_has_ended(conn, today)
         if not (day_ended or (waiting and run_started >= self._next)) or not _lock_cursor(conn):
-            return None
+            return None, False
         if day_ended:
             mark_all(conn, today)
             self._next = run_started
         marks = take_marks(conn, MARKS_AT_ONCE)
-        # Limits rest on years that have ended and on the terms; where one moves, that leaves a mark as well.
+        more = len(marks) == MARKS_AT_ONCE
+        # Limits rest on years that have ended and on the terms; one that moves makes what was judged by it stale.
         sites = sorted({m.site_code for m in marks if m.terms or m.year < today.year})
         if sites:
-            refresh_limits(conn, p.limits, zone, now, sites)
-            marks += take_marks(conn, MARKS_AT_ONCE)
+            moved = refresh_limits(conn, p.limits, zone, now, sites).moved
+            marks += [Mark(*place, terms=False) for place in moved]
         series = load_series(conn, sorted({m.site_code for m in marks}))
         years = series_by_year(series, marks, today.year, p.forecast.years)
         scope = Scope(zone, p, by_event=False, now=now)
@@ -181,7 +182,7 @@ class RollingAssessor:
                 assess_and_alert(conn, years[today.year], first, today, scope, lambda _: now, now, revision)
             )
         _record(total, today, time.monotonic() - started)
-        return total
+        return total, more
 
 
 def assess_and_alert(

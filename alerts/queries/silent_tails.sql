@@ -11,22 +11,23 @@ cross join lateral (
     select coalesce(min(x.since) filter (where x.total), min(x.since)) as since
     from (
         select i.register = any (%(totals)s::text[]) as total,
-               case when %(hindsight)s::boolean and (
+               case when %(hindsight)s::boolean and (before.ts is not null or i.start_value is not null) and (
                         (i.end_value is not null and i.removed_at <= now())
                         or exists (select
                                    from nengliu.reading d
-                                   where d.series_id = (select e.series_id from nengliu.series e
-                                                        where e.meter = i.meter and e.register = i.register)
-                                     and d.ts > k.day_end and (i.removed_at is null or d.ts < i.removed_at)))
+                                   where d.series_id = e.series_id and d.ts > k.day_end
+                                     and (i.removed_at is null or d.ts < i.removed_at)))
                     then k.day_end
-                    else coalesce((select d.ts
-                         from nengliu.reading d
-                         where d.series_id = (select e.series_id from nengliu.series e
-                                              where e.meter = i.meter and e.register = i.register)
-                           and d.ts <= k.day_end and d.ts >= i.installed_at
-                         order by d.ts desc
-                         limit 1), i.installed_at) end as since
+                    else coalesce(before.ts, i.installed_at) end as since
         from nengliu.installation i
+        left join nengliu.series e using (meter, register)
+        left join lateral (
+            select d.ts
+            from nengliu.reading d
+            where d.series_id = e.series_id and d.ts <= k.day_end and d.ts >= i.installed_at
+            order by d.ts desc
+            limit 1
+        ) before on true
         where i.point_id = r.point_id
           and i.register = any (%(totals)s::text[] || %(tariffs)s::text[])
           and i.installed_at < k.day_end

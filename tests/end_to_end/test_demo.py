@@ -77,6 +77,16 @@ def test_two_buildings_pass_their_limit_and_are_alerted_before_they_do(at_full_s
     assert {level for (site, _), level in levels.items() if site.startswith("110105")} == {"normal"}
 
 
+def test_of_the_years_that_kept_their_limit_at_most_one_is_warned_of_and_not_to_the_end(at_full_speed):
+    stack, said = at_full_speed
+    kept = [f"{q['site_code']}/01/{q['year']}" for q in said["quotas"] if not q["limit_passed_on"]]
+    warned = [a for a in stack.rows(ALERTS) if a[4] in kept]
+    assert len(warned) <= 1
+    for _, rule, _, state, subject, _, _, resolved_at, _ in warned:
+        assert (rule, state) == ("quota_forecast_over", "resolved")
+        assert resolved_at < datetime(int(subject[-4:]), 12, 31, tzinfo=ZoneInfo("Asia/Shanghai"))
+
+
 def test_every_day_with_a_quota_is_assessed_once(at_full_speed):
     stack, _ = at_full_speed
     ((days, rows),) = stack.rows(
