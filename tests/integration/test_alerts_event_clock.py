@@ -121,9 +121,7 @@ def test_a_gateway_that_is_final_is_not_waited_for_and_the_last_midnight_counts(
     replay.send("G1", 48, 48, final=True)
     assert replay.assessed()[2:] == [("E1", 2, 480.0), ("E2", 2, 240.0)]
     replay.send("G2", 25, 60)
-    assert len(replay.assessed()) == 4, (
-        "late data of days that were assessed change no assessment"
-    )
+    assert len(replay.assessed()) == 4, "late data of days that were assessed change no assessment"
 
 
 def test_a_gateway_unheard_for_too_long_is_left_out_with_a_warning_and_back_when_it_speaks(replay):

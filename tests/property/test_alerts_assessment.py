@@ -28,7 +28,14 @@ def metered(energy, silence=NO_SILENCE, covered=None):
     seconds = np.broadcast_to(DAYS.seconds, energy.shape)
     nothing = np.zeros_like(energy)
     return EnergyDays(
-        DAYS, energy, seconds if covered is None else covered, seconds.copy(), nothing, nothing, silence, nothing > 0
+        DAYS,
+        energy,
+        seconds if covered is None else covered,
+        seconds.copy(),
+        nothing,
+        nothing,
+        silence,
+        nothing > 0,
     )
 
 
