@@ -33,13 +33,16 @@ from stream.codec import decode_ack
 from stream.errors import ProducerFailedError, RecordTooLargeError
 from stream.producer import Producer
 from stream.reader import read_topic
-from stream.topics import ACKS, READINGS, REJECTS, STATUS
+from stream.topics import ACKS, READINGS, REJECTS, STATUS, group_members
 
 log = structlog.get_logger(__name__)
 
 #: How long, and until how many, messages gather while Kafka is busy.
 _HOLD_S = 0.01
 _HOLD_MESSAGES = 500
+
+#: How long a bridge that leaves takes what the broker still has for it.
+_DRAIN_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class BridgeOptions:
     receive_maximum: int = 2000
     max_in_flight_bytes: int = 64 * 1024 * 1024
     max_ack_messages: int = 200
+    session_expiry_s: int = 86_400
 
 
 class Bridge:
@@ -77,10 +81,13 @@ class Bridge:
                 client_id=options.client_id,
                 subscriptions=(*shared, routes.status_filter),
                 receive_maximum=options.receive_maximum,
+                session_expiry_s=options.session_expiry_s,
             ),
             self._intake.take,
         )
         self._desk = AckDesk()
+        self._ack_group = f"{options.topic_prefix}nengliu-bridge-{options.share_group}"
+        self._reader = Thread(target=self._read_acks, name="acks", daemon=True)
         self._settled: deque[tuple[Producer, list[Entry], BaseException | None]] = deque()
         self._wake_up = WakeUp()
         self._producer: Producer | None = None
@@ -92,8 +99,7 @@ class Bridge:
 
     def run(self) -> None:
         """Bridge until `stop` is set, then finish what is in flight for a few seconds and leave."""
-        reader = Thread(target=self._read_acks, name="acks", daemon=True)
-        reader.start()
+        self._reader.start()
         try:
             self._run_sessions()
         finally:
@@ -101,7 +107,7 @@ class Bridge:
             self._desk.close()
             if self._producer is not None:
                 self._producer.close()
-            reader.join(timeout=10)
+            self._reader.join(timeout=10)
             self._wake_up.close()
 
     def _run_sessions(self) -> None:
@@ -221,14 +227,61 @@ class Bridge:
         return readable
 
     def _finish(self) -> None:
-        """Before leaving: let Kafka take what it was given, acknowledge that, say good-bye."""
+        """Before leaving: let Kafka take what it was given, acknowledge that, say good-bye.
+
+        Where other bridges go on, this one's session ends, or the broker would keep giving it its share of what is
+        published. The last one's session stays, so that nothing is lost until a bridge is back.
+        """
+        self._flush()
+        drained = self._others_go_on() and self._drain()
+        if self._link.lost is None:
+            self._link.disconnect(end_session=drained)
+        log.info("mqtt_left", session="ended" if drained else "kept")
+
+    def _flush(self) -> None:
+        """Hand everything received to Kafka and acknowledge what it takes within a few seconds."""
         self._forward()
         deadline = time.monotonic() + 5
         while self._inflight.pending and time.monotonic() < deadline:
             self._wait_for_kafka(0.2)
         self._settle()
         self._link.acknowledge(self._inflight.to_acknowledge())
-        self._link.disconnect()
+
+    def _others_go_on(self) -> bool:
+        """Whether other bridges read acknowledgements, as every bridge does until it stops.
+
+        Each leaves the group before it looks, so of several that stop at once the last finds nobody and keeps its
+        session. False where Kafka does not say.
+        """
+        self._desk.close()
+        self._reader.join(timeout=5)
+        if self._reader.is_alive():
+            return False
+        try:
+            return group_members(self._options.bootstrap, self._ack_group) > 0
+        except DependencyAwayError as e:
+            log.warning("kafka_away", error=str(e), action="the broker keeps our session")
+            return False
+
+    def _drain(self) -> bool:
+        """Unsubscribe, and take what the broker had for us; whether nothing is left.
+
+        It answers an UNSUBSCRIBE after what it sent before, so an answer without a PUBLISH since the request, while
+        none waits for its PUBACK, says that nothing is left.
+        """
+        deadline = time.monotonic() + _DRAIN_S
+        while self._link.lost is None and time.monotonic() < deadline:
+            taken, answered = self._intake.taken, self._link.unsubscribed
+            idle = not self._inflight.unanswered
+            self._link.unsubscribe()
+            while self._link.unsubscribed == answered and self._link.lost is None:
+                if time.monotonic() > deadline:
+                    return False
+                self._round()
+            self._flush()
+            if idle and self._intake.taken == taken and not self._inflight.unanswered:
+                return self._link.lost is None
+        return False
 
     def _wait_for_kafka(self, timeout_s: float) -> None:
         select.select([self._wake_up], [], [], timeout_s)
@@ -286,9 +339,9 @@ class Bridge:
         """Thread: from meter.acks to the desk."""
         o = self._options
         topic = o.topic_prefix + ACKS
-        group = f"{o.topic_prefix}nengliu-bridge-{o.share_group}"
+        client_id = f"{o.client_id}-acks"
         try:
-            read_topic(o.bootstrap, topic, group, f"{o.client_id}-acks", self._take_ack, self._stop)
+            read_topic(o.bootstrap, topic, self._ack_group, client_id, self._take_ack, self._stop)
         except BaseException as e:
             self._ack_failure = e  # raised again by the main thread, which ends the service
             self._wake_up.call()

@@ -69,9 +69,11 @@ class Intake:
         self._messages: Counter[str] = Counter()
         self._bytes = 0
         self._readings = 0
+        self.taken = 0
 
     def take(self, message: Incoming) -> None:
         """Decode a PUBLISH and put it with its gateway's, unless Kafka has it already."""
+        self.taken += 1
         digest = hash((message.topic, message.payload))
         size = len(message.payload)
         if message.mid:

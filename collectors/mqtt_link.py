@@ -55,7 +55,7 @@ class LinkOptions:
     subscriptions: tuple[str, ...]
     keepalive_s: int = 30
     receive_maximum: int = 2000
-    session_expiry_s: int = 14 * 86_400
+    session_expiry_s: int = 86_400
     connect_timeout_s: float = 5.0
 
 
@@ -74,6 +74,7 @@ class Incoming:
 @dataclass(slots=True)
 class _State:
     ready: bool = False
+    unsubscribed: int = 0
     session_present: bool = False
     refused: str | None = None
     lost: str | None = None
@@ -195,6 +196,7 @@ class MqttLink:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
+        client.on_unsubscribe = self._unsubscribed
         client.on_publish = self._acknowledged
         self._client = client
 
@@ -249,11 +251,25 @@ class MqttLink:
         self._state.lost = self._state.lost or why
         self._client._sock_close()  # no public way to end a connection without DISCONNECT
 
-    def disconnect(self) -> None:
-        """Say good-bye; the session stays at the broker."""
-        if self._client.socket() is not None:
-            self._client.disconnect()
-            self._client.loop_write()
+    def disconnect(self, end_session: bool = False) -> None:
+        """Say good-bye; the session stays at the broker, unless it is to end."""
+        if self._client.socket() is None:
+            return
+        properties = None
+        if end_session:
+            properties = _properties(PacketTypes.DISCONNECT)
+            properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
+        self._client.loop_write()
+
+    def unsubscribe(self) -> None:
+        """Ask the broker to send nothing new. What it sends before its answer was for us; see `unsubscribed`."""
+        self._client.unsubscribe(list(self._options.subscriptions))
+
+    @property
+    def unsubscribed(self) -> int:
+        """How often the broker has answered `unsubscribe` on this connection."""
+        return self._state.unsubscribed
 
     # ------------------------------------------------------------ reading and writing
 
@@ -372,6 +388,11 @@ class MqttLink:
             if reason.is_failure:
                 self._state.denied.append(f"{topic}: {reason}")
         self._state.ready = not self._state.denied
+
+    def _unsubscribed(
+        self, _: paho.Client, __: object, ___: int, ____: list[ReasonCode], _____: Properties | None
+    ) -> None:
+        self._state.unsubscribed += 1
 
     def _acknowledged(
         self, _: paho.Client, __: object, ___: int, reason: ReasonCode, ____: Properties | None

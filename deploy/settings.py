@@ -94,6 +94,13 @@ class Settings(BaseSettings):
         pattern=r"^[A-Za-z0-9._-]{1,40}$",
         description="tells the bridges of one broker apart; the broker keeps each one's session by it",
     )
+    bridge_session_expiry: int = Field(
+        86_400,
+        ge=60,
+        le=4_294_967_294,
+        description="s for which the broker keeps messages for a bridge that died; at its end they are lost "
+        "where they carry no seq",
+    )
     mqtt_filters: dict[str, str] = Field(
         default_factory=dict,
         description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",

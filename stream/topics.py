@@ -128,6 +128,19 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
         admin.close()
 
 
+def group_members(bootstrap: str, group: str) -> int:
+    """How many consumers are members of a group now. Raises DependencyAwayError."""
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
+        try:
+            described = admin.describe_groups([group])[group]
+        finally:
+            admin.close()
+    except (KafkaError, OSError, ValueError) as e:
+        raise kafka_away(bootstrap, e) from e
+    return len(described["members"])
+
+
 @dataclass(frozen=True, slots=True)
 class TopicIdentity:
     """What a topic's offsets belong to: a re-created topic, or one of another cluster, has another

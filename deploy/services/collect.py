@@ -32,6 +32,7 @@ def bridge_options(settings: Settings) -> BridgeOptions:
         bootstrap=kafka_bootstrap(settings),
         topic_prefix=settings.kafka_topic_prefix,
         share_group=scope,
+        session_expiry_s=settings.bridge_session_expiry,
     )
 
 
