@@ -101,6 +101,12 @@ class Settings(BaseSettings):
         description="s for which the broker keeps messages for a bridge that died; at its end they are lost "
         "where they carry no seq",
     )
+    writer_session_timeout: int = Field(
+        10,
+        ge=6,
+        le=300,
+        description="s after which a writer that is not heard loses its partitions, and its open transaction",
+    )
     mqtt_filters: dict[str, str] = Field(
         default_factory=dict,
         description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",

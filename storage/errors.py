@@ -15,6 +15,9 @@ from metering.errors import DependencyAwayError
 #: Two transactions were in each other's way; the same one again will do.
 TRY_AGAIN = (errors.DeadlockDetected, errors.SerializationFailure, errors.LockNotAvailable)
 
+#: What else than psycopg's OperationalError means "not now": we slept in a transaction; a stand-by took over.
+_NOT_NOW = (errors.IdleInTransactionSessionTimeout, errors.ReadOnlySqlTransaction)
+
 
 class DatabaseAwayError(DependencyAwayError):
     """The database cannot be reached, is shutting down, or is out of room. Nothing is lost: try again
@@ -29,7 +32,7 @@ def away_as_typed() -> Iterator[None]:
         yield
     except TRY_AGAIN:
         raise
-    except (psycopg.OperationalError, psycopg.InterfaceError) as e:
+    except (psycopg.OperationalError, psycopg.InterfaceError, *_NOT_NOW) as e:
         raise DatabaseAwayError(
             f"the database cannot take anything now: {str(e).strip()}; is it up (nengliu status), "
             "does NENGLIU_DATABASE_URL point at it?"

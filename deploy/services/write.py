@@ -28,14 +28,30 @@ def main(settings: Settings) -> None:
     if settings.writer_metrics_port:
         start_http_server(settings.writer_metrics_port, addr=settings.host)
 
-    def connect() -> psycopg.Connection[Any]:
-        return connect_database(settings, "pipeline")
-
-    writer = Writer(connect)
-    options = ConsumerOptions(kafka_bootstrap(settings), settings.kafka_topic_prefix)
+    writer = Writer(lambda: _connect(settings))
+    options = ConsumerOptions(
+        kafka_bootstrap(settings),
+        settings.kafka_topic_prefix,
+        session_timeout_ms=settings.writer_session_timeout * 1000,
+    )
     log.info("writer_started", topic_prefix=settings.kafka_topic_prefix)
     try:
         run_writer_loop(options, writer, stop)
     finally:
         writer.close()
     log.info("writer_stopped")
+
+
+def _connect(settings: Settings) -> psycopg.Connection[Any]:
+    """A connection whose open transaction ends about when Kafka gives our partitions away: a writer that is paused
+    in one would else hold up its successor by the rows that it has locked.
+
+    The server calls a paused COPY a running statement, so those end too, though later: a slow database is no pause.
+    """
+    connection = connect_database(settings, "pipeline", autocommit=True)
+    connection.execute(
+        "select set_config('idle_in_transaction_session_timeout', %s, false),"
+        " set_config('statement_timeout', %s, false)",
+        [f"{settings.writer_session_timeout}s", f"{3 * settings.writer_session_timeout}s"],
+    )
+    return connection

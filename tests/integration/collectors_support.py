@@ -50,6 +50,7 @@ class Running:
             "NENGLIU_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
             "NENGLIU_BRIDGE_ID": bridge_id,
             f"NENGLIU_{kind}_METRICS_PORT": str(self.port),
+            "NENGLIU_WRITER_SESSION_TIMEOUT": str(settings.writer_session_timeout),
             "PYTHONPATH": str(ROOT),
         }
         if database is not None:
