@@ -1,8 +1,9 @@
 """Golden payloads: what each decoder makes of given bytes. A new case is a new folder and needs no code.
 
-tests/golden/<decoder>/<case>/: input.* (the payload), settings.json (gateway, received_at,
-user_properties), expected.json (readings, rejected with reason and payload, outbox, seq, and failure: the
-reason if nothing could be decoded).
+tests/golden/<decoder>/<case>/: input.* (the payload; input.hex: bytes as hexadecimal digits, # begins a
+comment), settings.json (gateway, received_at, user_properties), expected.json (readings, rejected with reason
+and payload, outbox, seq, and failure: the reason if nothing could be decoded). Beside input.hex the payload of
+a reject is in hexadecimal digits, too.
 """
 
 from __future__ import annotations
@@ -31,14 +32,24 @@ def iso(us: int) -> str:
     return (EPOCH + timedelta(microseconds=us)).isoformat().replace("+00:00", "Z")
 
 
-def described(decoded: Decoded) -> dict[str, Any]:
+def payload_of(folder: Path) -> bytes:
+    [file] = folder.glob("input.*")
+    if file.suffix != ".hex":
+        return file.read_bytes()
+    return bytes.fromhex(" ".join(line.partition("#")[0] for line in file.read_text().splitlines()))
+
+
+def described(decoded: Decoded, binary: bool) -> dict[str, Any]:
     readings = [
         {"meter": m, "register": r, "ts": iso(t), "value": v} | ({"correction": True} if c else {})
         for m, r, t, v, c in native_json.pieces(decoded)
     ]
     out: dict[str, Any] = {
         "readings": readings,
-        "rejected": [{"reason": r.reason, "payload": r.payload.decode()} for r in decoded.rejected],
+        "rejected": [
+            {"reason": r.reason, "payload": r.payload.hex(" ") if binary else r.payload.decode()}
+            for r in decoded.rejected
+        ],
         "outbox": decoded.outbox,
         "seq": decoded.seq,
     }
@@ -52,14 +63,14 @@ def described(decoded: Decoded) -> dict[str, Any]:
 @pytest.mark.parametrize("folder", CASES, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_payload_is_decoded_as_agreed(folder: Path) -> None:
     given = json.loads((folder / "settings.json").read_text())
-    [payload] = folder.glob("input.*")
     decoded = DECODERS[folder.parent.name](
         given["gateway"],
-        payload.read_bytes(),
+        payload_of(folder),
         tuple((k, v) for k, v in given["user_properties"]),
         microseconds(given["received_at"]),
     )
-    assert described(decoded) == json.loads((folder / "expected.json").read_text())
+    binary = (folder / "input.hex").exists()
+    assert described(decoded, binary) == json.loads((folder / "expected.json").read_text())
     for r in decoded.rejected:
         assert r.detail
 

@@ -1,0 +1,91 @@
+"""Raw frames of meter buses through the real bridge and writer: stored, acknowledged, and what is broken named."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from deploy.clients import connect_database
+from deploy.gateways import add_gateways, remove_gateways
+from deploy.settings import Settings
+from storage.registry import import_registry
+
+from .collectors_support import Gateway, endpoint_of, running, wait_until
+
+pytestmark = pytest.mark.integration
+
+#: Meter 120100000000 shows 1234.56 kWh.
+ANSWER = bytes.fromhex("68 00 00 00 00 01 12 68 91 08 33 33 34 33 89 67 45 33 B1 16")
+BROKEN = ANSWER[:-2] + b"\xb2\x16"
+
+SITES = (
+    "site_code,name,kind,sector,building_type,district_code,floor_area_m2\n"
+    "S1,site,building,buildings,A,110108,1000\n"
+)
+POINTS = "point_code,site_code,item_code,name,parent_point_code,rated_per_hour\nP-E,S1,01,electricity,,\n"
+INSTALLATIONS = (
+    "meter,point_code,register,gateway,protocol,unit,digits,decimals,ratio,installed_at,removed_at,start_value,end_value\n"
+    "120100000000,P-E,1.8.0,{gateway},dlt645,kWh,6,2,1,2010-01-01T00:00:00+08:00,,,\n"
+)
+
+
+@pytest.fixture
+def gateway(settings: Settings) -> Iterator[Gateway]:
+    endpoint = endpoint_of(settings)
+    [credential] = add_gateways(endpoint, [f"gw-{secrets.token_hex(4)}"])
+    made = Gateway(endpoint, credential.gateway, credential.password)
+    yield made
+    made.close()
+    remove_gateways(endpoint, [credential.gateway])
+
+
+def register(settings: Settings, folder: Path, gateway: str) -> None:
+    """Meters that the registry knows behind `gateway`."""
+    (folder / "sites.csv").write_text(SITES)
+    (folder / "points.csv").write_text(POINTS)
+    (folder / "installations.csv").write_text(INSTALLATIONS.format(gateway=gateway))
+    with connect_database(settings, "pipeline") as connection:
+        import_registry(connection, folder, "test")
+
+
+def send(gateway: Gateway, leaf: str, payload: bytes, **properties: str) -> None:
+    """Publish frames with user properties."""
+    given = Properties(PacketTypes.PUBLISH)
+    for name, value in properties.items():
+        given.UserProperty = (name, value)
+    mid = gateway.publish(f"nl/v1/{gateway.name}/{leaf}", payload, given)
+    assert gateway.answered([mid]) == ["Success"]
+
+
+def rows(settings: Settings, query: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    with connect_database(settings, "owner") as connection, connection.cursor() as cursor:
+        return cursor.execute(query, arguments).fetchall()
+
+
+def test_frames_are_stored_at_their_time_and_acknowledged_and_broken_ones_are_named(
+    settings: Settings, gateway: Gateway, tmp_path: Path
+) -> None:
+    register(settings, tmp_path, gateway.name)
+    with running(settings, "collect"), running(settings, "write"):
+        ts = "2014-03-01T00:15:00+08:00"
+        send(gateway, "dlt645", b"\xfe\xfe" + ANSWER + BROKEN, seq="1", outbox="o", ts=ts)
+        send(gateway, "dlt645", b"\xfe" + BROKEN, seq="2", outbox="o", ts=ts)
+        send(gateway, "dlt645", ANSWER, seq="3", outbox="o", ts="yesterday")
+        expected = ({1}, {2: "bad_checksum", 3: "bad_timestamp"})
+        wait_until(lambda: gateway.acknowledged() == expected, "the acknowledgements")
+    readings = rows(settings, "select point_code, meter, register, ts, value from api.reading order by meter")
+    assert readings == [("P-E", "120100000000", "1.8.0", datetime(2014, 2, 28, 16, 15, tzinfo=UTC), 1234.56)]
+    rejects = "select seq, source_topic, reason, payload from nengliu.reject where gateway = %s order by seq"
+    topic = f"nl/v1/{gateway.name}/dlt645"
+    assert rows(settings, rejects, gateway.name) == [
+        (1, topic, "bad_checksum", BROKEN),
+        (2, topic, "bad_checksum", b"\xfe" + BROKEN),
+        (3, topic, "bad_timestamp", ANSWER),
+    ]
