@@ -37,6 +37,7 @@ from storage.writer_books import (
 )
 from storage.writer_readings import ReadingTable
 from storage.writer_rejects import rows_of_messages, rows_of_records, write_rejects
+from storage.writer_sequences import write_sequences
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +139,7 @@ class Writer:
             account.repeated += not is_new
             account.first_reason = account.first_reason or row.reason
             reasons[row.reason] += is_new
-        write_ledger(cursor, accounts, days)
+        write_ledger(cursor, accounts, days, write_sequences(cursor, accounts, days))
         write_gateways(cursor, accounts)
         write_statuses(cursor, intake.statuses)
         return _result(accounts, +reasons), len(accounts)

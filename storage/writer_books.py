@@ -75,18 +75,38 @@ class LocalDays:
         return self._days[hour]
 
 
-def write_ledger(cursor: psycopg.Cursor[Any], accounts: Sequence[Account], days: LocalDays) -> None:
-    """Add the accounts to the ledger."""
-    totals: dict[tuple[date, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+#: (gateway, outbox), as the tables have them.
+Outbox = tuple[str, str | None]
+
+
+def outbox_of(gateway: str, outbox: str | None) -> Outbox:
+    """A gateway's outbox as the tables have it."""
+    return key_text(gateway), None if outbox is None else key_text(outbox)
+
+
+def write_ledger(
+    cursor: psycopg.Cursor[Any],
+    accounts: Sequence[Account],
+    days: LocalDays,
+    seen: Mapping[tuple[date, Outbox], int],
+) -> None:
+    """Add the accounts to the ledger, and how many sequence numbers were `seen` for the first time."""
+    totals: dict[tuple[date, str, str | None], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for a in accounts:
-        total = totals[days.day(a.received_us), key_text(a.gateway)]
+        total = totals[days.day(a.received_us), a.gateway, a.outbox]
         for i, count in enumerate((a.stored, a.repeated, a.conflicting, a.rejected)):
             total[i] += count
-    rows = [(day, gateway, *total) for (day, gateway), total in totals.items() if any(total)]
-    names = ("day", "gateway", "stored", "repeated", "conflicting", "rejected")
-    if rows:
+    rows: dict[tuple[date, Outbox], list[int]] = {key: [0, 0, 0, 0, count] for key, count in seen.items()}
+    for (day, gateway, outbox), total in totals.items():
+        if any(total):
+            row = rows.setdefault((day, outbox_of(gateway, outbox)), [0, 0, 0, 0, 0])
+            for i, count in enumerate(total):
+                row[i] += count
+    names = ("day", "gateway", "outbox", "stored", "repeated", "conflicting", "rejected", "seen")
+    flat = [(day, *outbox, *row) for (day, outbox), row in rows.items()]
+    if flat:
         cursor.execute(
-            query("writer_ledger"), dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+            query("writer_ledger"), dict(zip(names, map(list, zip(*flat, strict=True)), strict=True))
         )
 
 

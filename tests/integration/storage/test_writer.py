@@ -35,6 +35,8 @@ def _empty(pipeline, registry):
         "reading_version",
         "reject",
         "ingest_ledger",
+        "outbox_gap",
+        "outbox",
         "gateway",
         "change",
         "stream_offset",

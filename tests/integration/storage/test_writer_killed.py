@@ -43,7 +43,7 @@ def wait_for(condition, seconds=60):
 
 
 def test_kill_9_in_mid_transaction_loses_and_doubles_nothing(database, pipeline, feed):
-    feed.send("gw1", ("m1", "1.8.0", 1_388_600_000_000_000, 1.0, False))
+    feed.send("gw1", ("m1", "1.8.0", 1_388_600_000_000_000, 1.0, False), seq=0, outbox="o")
     root = Path(__file__).parents[3]
     blocked = "select 1 from pg_stat_activity where application_name = 'victim' and wait_event_type = 'Lock'"
     with psycopg.connect(database.superuser_url, autocommit=True) as watcher:
