@@ -39,6 +39,7 @@ COMMANDS: dict[str, Source] = {
     "demo": Source("demo_commands", "demo", "Replay four real buildings and show their quota alerts."),
     "registry": Source("registry_commands", "registry", "Import, export and check the registry."),
     "rejects": Source("registry_commands", "rejects", "List and show what could not be used."),
+    "reconcile": Source("reconcile_commands", "reconcile", "Prove what came in, and name what is missing."),
     "gateway": Source("gateway_commands", "gateway", "Add and remove gateways."),
     "collect": Source("service_commands", "collect", "Run a bridge: MQTT to Kafka."),
     "write": Source("service_commands", "write", "Run a writer: Kafka to the database."),

@@ -1,0 +1,8 @@
+-- Local days that are not closed: never found whole, changed since, or with a gap.
+select d.day
+from (select day, sum(received) as received, sum(rejected) as rejected, sum(seen) as seen
+      from nengliu.ingest_ledger group by day) d
+left join nengliu.ledger_closing c
+    on c.day = d.day and c.received = d.received and c.rejected = d.rejected and c.seen = d.seen
+where c.day is null or exists (select from nengliu.outbox_gap g where g.noticed_on = d.day)
+order by d.day
