@@ -83,6 +83,12 @@ class Writer:
         keys = {p: (p.cluster_id, p.topic_id, p.partition) for p in partitions}
         return {p: stored[key] for p, key in keys.items() if key in stored}
 
+    def topic_ids(self) -> dict[str, str]:
+        """Topic -> the id under which its offsets were stored last. Raises DatabaseAwayError."""
+        with self._reached() as cursor:
+            cursor.execute("select topic, topic_id from nengliu.stream_offset order by updated_at")
+            return dict(cursor.fetchall())
+
     def write(self, intake: Intake) -> IntakeResult:
         """Take in everything or nothing. A reading counts once, however often and by whomever it is handed
         in.

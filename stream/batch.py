@@ -42,6 +42,14 @@ class Batch:
     def __len__(self) -> int:
         return self._length
 
+    def jumps(self, found: Mapping[TopicPartition, list[Any]]) -> bool:
+        """Whether records do not follow what was taken last: perhaps the topic is another one by now."""
+        return any(
+            records[0].offset != self.following.get(tp, self._positions[tp])
+            for tp, records in found.items()
+            if tp in self._positions and records
+        )
+
     def add(self, found: Mapping[TopicPartition, list[Any]]) -> None:
         """Take the records of one poll. A partition whose position is not known yet is left out."""
         for tp, records in found.items():
@@ -50,15 +58,8 @@ class Batch:
 
     def _add_partition(self, tp: TopicPartition, records: list[Any]) -> None:
         expected = self.following.get(tp, self._positions[tp])
-        if records[0].offset > expected > 0:
-            metrics.SKIPPED.labels(tp.topic).inc(records[0].offset - expected)
-            log.error(
-                "offsets_gone",
-                topic=tp.topic,
-                partition=tp.partition,
-                wanted=expected,
-                found=records[0].offset,
-            )
+        if expected and records[0].offset != expected:
+            _tell_jump(tp, expected, records[0].offset)
         for record in records:
             self._add_record(tp, record)
         self.following[tp] = records[-1].offset + 1
@@ -92,6 +93,25 @@ class Batch:
                 Advance(self._partitions[tp], self._positions[tp], following)
                 for tp, following in self.following.items()
             ),
+        )
+
+
+def _tell_jump(tp: TopicPartition, wanted: int, found: int) -> None:
+    """Kafka could not go on where we stand, and gave its oldest records: say what that means.
+
+    Later ones: retention was faster than we, what lay between is gone. Earlier ones: the log ended before our offset,
+    so it was shortened; from its beginning nothing that it holds is missed, and repeats are harmless.
+    """
+    place = {"topic": tp.topic, "partition": tp.partition, "wanted": wanted, "found": found}
+    if found > wanted:
+        metrics.SKIPPED.labels(tp.topic).inc(found - wanted)
+        log.error(
+            "offsets_gone", **place, meaning="retention passed the stored offset; what lay between is gone"
+        )
+    else:
+        metrics.SHORTENED.labels(tp.topic).inc()
+        log.error(
+            "log_shortened", **place, meaning="Kafka lost records that it had; taking all that it has again"
         )
 
 

@@ -10,7 +10,7 @@ A writer that finds that another one was further (OwnershipLostError) leaves the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,12 +35,19 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+#: How old the topics' ids may be by which a topic that was made anew is recognised in the middle of work.
+_METADATA_AGE_MS = 5_000
+
 
 class Sink(Protocol):
     """Where records go: rows, ledger and offsets in one transaction."""
 
     def positions(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The stored next offset of each partition; one that is missing starts at 0."""
+        ...
+
+    def topic_ids(self) -> dict[str, str]:
+        """Topic -> the id under which its offsets were stored last."""
         ...
 
     def write(self, intake: Intake) -> IntakeResult:
@@ -87,6 +94,7 @@ class WriterLoop:
         self._consumer: KafkaConsumer
         self._partitions: dict[TopicPartition, Partition] = {}
         self._positions: dict[TopicPartition, int] = {}
+        self._known_ids: dict[str, str] = {}
         self._seek_wanted = False
         self._epoch = 0
 
@@ -137,6 +145,7 @@ class WriterLoop:
                 max_partition_fetch_bytes=max(MAX_RECORD_BYTES // 2, 1024 * 1024),
                 fetch_max_bytes=2 * o.max_bytes,
                 fetch_max_wait_ms=100,
+                metadata_max_age_ms=_METADATA_AGE_MS,
                 reconnect_backoff_max_ms=1_000,
                 bootstrap_timeout_ms=10_000,
                 metrics_enabled=False,
@@ -191,6 +200,9 @@ class WriterLoop:
         stored = self._while_away(lambda: self._sink.positions(list(partitions.values())), epoch)
         if stored is None or self._epoch != epoch:
             return
+        if not self._known_ids:
+            self._known_ids = self._while_away(self._sink.topic_ids, epoch) or {}
+        self._tell_recreated(partitions)
         self._partitions = partitions
         for tp, partition in partitions.items():
             self._positions[tp] = stored.get(partition, 0)
@@ -198,6 +210,35 @@ class WriterLoop:
         self._consumer.resume(*assignment)
         metrics.READY.set(1)
         self._seek_wanted = False
+
+    def _tell_recreated(self, partitions: Mapping[TopicPartition, Partition]) -> None:
+        """Say which topics are others than those that this writer, or one before it, read."""
+        for topic, topic_id in {p.topic: p.topic_id for p in partitions.values()}.items():
+            known = self._known_ids.setdefault(topic, topic_id)
+            if known != topic_id:
+                self._known_ids[topic] = topic_id
+                metrics.RECREATED.labels(topic).inc()
+                log.error(
+                    "topic_recreated",
+                    topic=topic,
+                    was=known,
+                    now=topic_id,
+                    meaning="what the old one still held is gone; reading the new one from its beginning",
+                )
+
+    def _is_another_topic(self, check: bool) -> bool:
+        """Whether a topic of ours was made anew, so that its offsets mean other records.
+
+        The consumer's metadata tell within seconds; `check`: ask Kafka now, as records do not follow each other.
+        """
+        ids = {p.topic: p.topic_id for p in self._partitions.values()}
+        if check:
+            return any(
+                topic_id != ids[topic]
+                for topic, topic_id in topic_identity(self._options.bootstrap, ids).topic_ids.items()
+            )
+        found = {topic: self._consumer._cluster.topic_id(topic) for topic in ids}
+        return any(now is not None and str(now) != ids[topic] for topic, now in found.items())
 
     # ------------------------------------------------------------ batches
 
@@ -228,6 +269,10 @@ class WriterLoop:
         deadline = time.monotonic() + o.max_wait_s
         while True:
             if self._epoch != epoch:
+                return None
+            if found and self._is_another_topic(check=batch.jumps(found)):
+                self._epoch += 1
+                self._seek_wanted = True
                 return None
             batch.add(found)
             left = deadline - time.monotonic()

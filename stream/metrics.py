@@ -22,6 +22,16 @@ SKIPPED = Counter(
     "Offsets that Kafka no longer had when they were wanted",
     ["topic"],
 )
+SHORTENED = Counter(
+    "nengliu_stream_log_shortened_total",
+    "Times that a partition's log ended before the stored offset: Kafka lost what it had acknowledged",
+    ["topic"],
+)
+RECREATED = Counter(
+    "nengliu_stream_topic_recreated_total",
+    "Times that a topic was found to be another one by its id",
+    ["topic"],
+)
 LAG = Gauge("nengliu_stream_lag_records", "Records behind the end of the partition", ["topic", "partition"])
 BATCH_SECONDS = Histogram(
     "nengliu_stream_batch_seconds",

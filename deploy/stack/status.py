@@ -19,6 +19,7 @@ from deploy.stack.figures import FIGURES, describe, read_samples
 from deploy.stack.kafka import Kafka, require_listener
 from deploy.stack.mosquitto import Mosquitto
 from deploy.stack.mqtt_probe import publish_once
+from deploy.stack.notices import notices
 from deploy.stack.postgres import Postgres
 from deploy.stack.prometheus import Prometheus
 from deploy.stack.services import SERVICES, Service
@@ -76,7 +77,8 @@ def read_status(settings: Settings) -> Status:
     services = [Service(name) for name in SERVICES]
     with ThreadPoolExecutor(len(servers) + len(services)) as pool:
         lines = list(pool.map(lambda s: _line(site, s, processes.get(s.name)), [*servers, *services]))
-    warnings = _warnings(settings, Steps(settings.language))
+    steps = Steps(settings.language)
+    warnings = [*_warnings(settings, steps), *_notices(lines[len(servers) :], steps)]
     return Status(_read_url(settings), lines[: len(servers)], lines[len(servers) :], warnings)
 
 
@@ -144,6 +146,16 @@ def print_status(found: Status, steps: Steps) -> None:
     console.print(table)
     for warning in found.warnings:
         console.print(f"! {warning}", markup=False)
+
+
+def _notices(services: Sequence[Line], steps: Steps) -> list[str]:
+    """What the services say of themselves."""
+    return [
+        text
+        for line in services
+        if line.pid and line.address
+        for text in notices(line.name, read_samples(line.address), steps)
+    ]
 
 
 def _warnings(settings: Settings, steps: Steps) -> list[str]:

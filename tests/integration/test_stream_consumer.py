@@ -8,16 +8,19 @@ import secrets
 import subprocess
 import sys
 import threading
+from collections import Counter as Counts
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from prometheus_client import Counter
 
 from deploy.clients import kafka_bootstrap
 from metering.errors import DependencyAwayError
 from metering.records import AckRecord, Intake, IntakeResult, OwnershipLostError, Partition, StatusRecord
-from stream import codec
+from stream import codec, metrics
 from stream.consumer import ConsumerOptions, run_writer_loop
 from stream.producer import Producer
 from stream.topics import ACKS, STATUS, delete_topics, ensure_topics, topic_identity
@@ -42,6 +45,10 @@ class MemorySink:
     def positions(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         with self.lock:
             return {p: self.offsets[p] for p in partitions if p in self.offsets}
+
+    def topic_ids(self) -> dict[str, str]:
+        with self.lock:
+            return {p.topic: p.topic_id for p in self.offsets}
 
     def write(self, intake: Intake) -> IntakeResult:
         with self.lock:
@@ -199,6 +206,78 @@ def test_acknowledgements_follow_the_commit(servers: Servers, prefix: str, produ
             break
     consumer.close()
     assert got == set(range(50))
+
+
+def counted(counter: Counter, prefix: str) -> float:
+    return float(counter.labels(prefix + STATUS)._value.get())
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_topic_made_anew_is_read_from_its_beginning_even_where_it_is_longer_by_then(
+    servers: Servers, prefix: str, running: bool
+) -> None:
+    sink = MemorySink()
+    bootstrap = kafka_bootstrap(servers.settings)
+    topics = (prefix + STATUS, prefix + ACKS)
+    with ExitStack() as stack:
+        stack.enter_context(looping(servers, prefix, sink))
+        first = Producer(bootstrap, "test", topics)
+        publish(first, prefix, range(40))
+        first.close()
+        wait_until(lambda: len(sink.statuses) >= 40, "the records of the first topic")
+        if not running:
+            stack.close()
+        delete_topics(bootstrap, prefix)
+        wait_until(lambda: ensure_topics(bootstrap, prefix, 4, 1), "the topics to be made again")
+        second = Producer(bootstrap, "test", topics)
+        publish(second, prefix, range(40, 400))
+        second.close()
+        if not running:
+            stack.enter_context(looping(servers, prefix, sink))
+        wait_until(lambda: len(sink.statuses) >= 400, "the records of the second topic")
+    assert_all_once_in_order(sink, 400)
+    by_topic = Counts[str]()
+    for partition, offset in sink.offsets.items():
+        by_topic[partition.topic_id] += offset
+    assert sorted(by_topic.values()) == [40, 360]
+    assert counted(metrics.RECREATED, prefix) == 1
+
+
+def test_retention_that_passed_the_stored_offset_is_told_and_the_rest_taken(
+    servers: Servers, prefix: str, producer: Producer
+) -> None:
+    sink = MemorySink()
+    publish(producer, prefix, range(100))
+    with looping(servers, prefix, sink):
+        wait_until(lambda: len(sink.statuses) >= 100, "the first records")
+    publish(producer, prefix, range(100, 300))
+    purged = {TopicPartition(p.topic, p.partition): offset + 10 for p, offset in sink.offsets.items()}
+    admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap(servers.settings))
+    admin.delete_records(purged)
+    admin.close()
+    gone = 10 * len(purged)
+    with looping(servers, prefix, sink):
+        wait_until(lambda: len(sink.statuses) >= 300 - gone, "what is left")
+    assert len(sink.statuses) == len({s.received_us for s in sink.statuses}) == 300 - gone
+    assert sum(sink.offsets.values()) == 300
+    assert counted(metrics.SKIPPED, prefix) == gone
+
+
+def test_a_log_that_ends_before_the_stored_offset_is_told_and_taken_again(
+    servers: Servers, prefix: str, producer: Producer
+) -> None:
+    sink = MemorySink()
+    publish(producer, prefix, range(100))
+    with looping(servers, prefix, sink):
+        wait_until(lambda: len(sink.statuses) >= 100, "the records")
+    sink.statuses.clear()
+    sink.offsets = {p: offset + 1000 for p, offset in sink.offsets.items()}
+    with looping(servers, prefix, sink):
+        publish(producer, prefix, range(100, 120))
+        wait_until(lambda: len(sink.statuses) >= 120, "all that Kafka has, again")
+    assert_all_once_in_order(sink, 120)
+    assert sum(sink.offsets.values()) == 120
+    assert counted(metrics.SHORTENED, prefix) == len(sink.offsets)
 
 
 def test_a_topic_made_anew_has_another_identity(servers: Servers, prefix: str) -> None:
