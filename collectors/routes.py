@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collectors.decoders import dlt645, native_json
+from collectors.decoders import cjt188, dlt645, native_json
 from collectors.decoders.base import MAX_NAME, Decoder
 from metering.errors import SettingError
 
 #: Decoders by the name that settings use.
-DECODERS: dict[str, Decoder] = {"native_json": native_json.decode, "dlt645": dlt645.decode}
+DECODERS: dict[str, Decoder] = {
+    "native_json": native_json.decode,
+    "dlt645": dlt645.decode,
+    "cjt188": cjt188.decode,
+}
 
 NATIVE_FILTERS: dict[str, str] = {
     "nl/v1/{gateway}/readings": "native_json",
     "nl/v1/{gateway}/dlt645": "dlt645",
+    "nl/v1/{gateway}/cjt188": "cjt188",
 }
 STATUS_FILTER = "nl/v1/{gateway}/status"
 

@@ -23,16 +23,25 @@ pytestmark = pytest.mark.integration
 
 #: Meter 120100000000 shows 1234.56 kWh.
 ANSWER = bytes.fromhex("68 00 00 00 00 01 12 68 91 08 33 33 34 33 89 67 45 33 B1 16")
+#: Water meter 78330011223344 shows 1234.56 m3.
+WATER = bytes.fromhex(
+    "68 10 44 33 22 11 00 33 78 81 16 1F 90 00 56 34 12 00 2C 00 00 00 00 2C 30 16 00 01 03 14 20 00 00 85 16"
+)
 BROKEN = ANSWER[:-2] + b"\xb2\x16"
 
 SITES = (
     "site_code,name,kind,sector,building_type,district_code,floor_area_m2\n"
     "S1,site,building,buildings,A,110108,1000\n"
 )
-POINTS = "point_code,site_code,item_code,name,parent_point_code,rated_per_hour\nP-E,S1,01,electricity,,\n"
+POINTS = (
+    "point_code,site_code,item_code,name,parent_point_code,rated_per_hour\n"
+    "P-E,S1,01,electricity,,\n"
+    "P-W,S1,02,water,,\n"
+)
 INSTALLATIONS = (
     "meter,point_code,register,gateway,protocol,unit,digits,decimals,ratio,installed_at,removed_at,start_value,end_value\n"
     "120100000000,P-E,1.8.0,{gateway},dlt645,kWh,6,2,1,2010-01-01T00:00:00+08:00,,,\n"
+    "78330011223344,P-W,8:1.0.0,{gateway},cjt188,m3,6,2,1,2010-01-01T00:00:00+08:00,,,\n"
 )
 
 
@@ -78,14 +87,20 @@ def test_frames_are_stored_at_their_time_and_acknowledged_and_broken_ones_are_na
         send(gateway, "dlt645", b"\xfe\xfe" + ANSWER + BROKEN, seq="1", outbox="o", ts=ts)
         send(gateway, "dlt645", b"\xfe" + BROKEN, seq="2", outbox="o", ts=ts)
         send(gateway, "dlt645", ANSWER, seq="3", outbox="o", ts="yesterday")
-        expected = ({1}, {2: "bad_checksum", 3: "bad_timestamp"})
+        send(gateway, "cjt188", WATER + b"\x00", seq="4", outbox="o", ts=ts)
+        expected = ({1, 4}, {2: "bad_checksum", 3: "bad_timestamp"})
         wait_until(lambda: gateway.acknowledged() == expected, "the acknowledgements")
-    readings = rows(settings, "select point_code, meter, register, ts, value from api.reading order by meter")
-    assert readings == [("P-E", "120100000000", "1.8.0", datetime(2014, 2, 28, 16, 15, tzinfo=UTC), 1234.56)]
-    rejects = "select seq, source_topic, reason, payload from nengliu.reject where gateway = %s order by seq"
+    at = datetime(2014, 2, 28, 16, 15, tzinfo=UTC)
+    query = "select point_code, meter, register, ts, value from api.reading order by meter"
+    assert rows(settings, query) == [
+        ("P-E", "120100000000", "1.8.0", at, 1234.56),
+        ("P-W", "78330011223344", "8:1.0.0", at, 1234.56),
+    ]
+    query = "select seq, source_topic, reason, payload from nengliu.reject where gateway = %s order by seq"
     topic = f"nl/v1/{gateway.name}/dlt645"
-    assert rows(settings, rejects, gateway.name) == [
+    assert rows(settings, query, gateway.name) == [
         (1, topic, "bad_checksum", BROKEN),
         (2, topic, "bad_checksum", b"\xfe" + BROKEN),
         (3, topic, "bad_timestamp", ANSWER),
+        (4, f"nl/v1/{gateway.name}/cjt188", "junk", b"\x00"),
     ]

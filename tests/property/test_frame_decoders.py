@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.decoders import dlt645
+from collectors.decoders import cjt188, dlt645
 from collectors.decoders.base import Decoded, Decoder
 from collectors.decoders.frames import Shape, stretches
 from collectors.routes import DECODERS
 
 NOW_US = 1_700_000_000_000_000
 GOLDEN = Path(__file__).parent.parent / "golden"
-SHAPES: dict[str, Shape] = {"dlt645": dlt645.SHAPE}
+SHAPES: dict[str, Shape] = {"cjt188": cjt188.SHAPE, "dlt645": dlt645.SHAPE}
 FORMATS = sorted(SHAPES)
 
 
@@ -67,7 +67,26 @@ def dlt645_frames(draw: st.DrawFn) -> tuple[bytes, tuple[str, str, float]]:
     return frame, (f"{meter:012}", register, shown)
 
 
-FRAMES = {"dlt645": dlt645_frames()}
+@st.composite
+def cjt188_frames(draw: st.DrawFn) -> tuple[bytes, tuple[str, str, float]]:
+    """An answer to 901F and what it says."""
+    meter, total, other = (draw(st.integers(0, 10**n - 1)) for n in (14, 8, 8))
+    clock, status = bytes.fromhex("00 15 00 01 03 14 20"), draw(st.binary(min_size=2, max_size=2))
+    kind = draw(st.sampled_from([0x10, 0x11, 0x12, 0x13, 0x20, 0x21, 0x30]))
+    data = draw(st.sampled_from([b"\x1f\x90", b"\x90\x1f"])) + draw(st.binary(min_size=1, max_size=1))
+    if kind in (0x20, 0x21):
+        register = "6:1.0.0" if kind == 0x20 else "5:1.0.0"
+        unit = draw(st.sampled_from([b"\x05", b"\x08", b"\x0e", b"\x11"]))
+        data += bcd(other, 4) + unit + bcd(total, 4) + unit + bcd(0, 4) + b"\x17" + bcd(0, 4) + b"\x35"
+        data += bcd(other, 4) + b"\x2c" + bcd(4512, 3) + bcd(3801, 3) + bcd(9, 3) + clock + status
+    else:
+        register = "7:3.0.0" if kind == 0x30 else "8:1.0.0"
+        data += bcd(total, 4) + b"\x2c" + bcd(other, 4) + b"\x2c" + clock + status
+    frame = closed(bytes([0x68, kind]) + bcd(meter, 7) + b"\x81" + bytes([len(data)]) + data)
+    return frame, (f"{meter:014}", register, float(f"{total}e-2"))
+
+
+FRAMES = {"cjt188": cjt188_frames(), "dlt645": dlt645_frames()}
 wake_ups = st.integers(0, 4).map(lambda n: b"\xfe" * n)
 
 
