@@ -17,6 +17,11 @@ MAX_SEQS = 5_000
 MAX_WAITING = 100_000
 
 
+def is_topic_level(name: str) -> bool:
+    """Whether a name can be a level of a topic that is published on (MQTT 5.0, 4.7)."""
+    return 0 < len(name) <= 1000 and not set(name) & set("+#/\x00")
+
+
 @dataclass(slots=True)
 class _Waiting:
     stored: list[int] = field(default_factory=list)

@@ -21,16 +21,17 @@ from threading import Event, Thread
 import structlog
 
 from collectors import metrics
-from collectors.acks import AckDesk, ack_payload
+from collectors.acks import AckDesk, ack_payload, is_topic_level
 from collectors.inflight import Entry, Fate, InFlight
 from collectors.intake import Intake, Outgoing
 from collectors.mqtt_link import LinkOptions, MqttLink
 from collectors.routes import Routes, ack_topic
 from collectors.wakeup import WakeUp
 from metering.errors import DependencyAwayError, SettingError
+from metering.records import RejectRecord
 from stream.backoff import Backoff
-from stream.codec import decode_ack
-from stream.errors import ProducerFailedError, RecordTooLargeError
+from stream.codec import decode_ack, encode_reject
+from stream.errors import CodecError, ProducerFailedError, RecordTooLargeError
 from stream.producer import Producer
 from stream.reader import read_topic
 from stream.topics import ACKS, READINGS, REJECTS, STATUS, group_members
@@ -89,6 +90,7 @@ class Bridge:
         self._ack_group = f"{options.topic_prefix}nengliu-bridge-{options.share_group}"
         self._reader = Thread(target=self._read_acks, name="acks", daemon=True)
         self._settled: deque[tuple[Producer, list[Entry], BaseException | None]] = deque()
+        self._poison: deque[RejectRecord] = deque()
         self._wake_up = WakeUp()
         self._producer: Producer | None = None
         self._ack_failure: BaseException | None = None
@@ -184,7 +186,7 @@ class Bridge:
         """Wait for something to happen, and deal with it: receive, hand to Kafka, acknowledge."""
         if self._wait(_HOLD_S if self._intake.waiting else 0.5):
             self._link.read()
-        if self._intake.waiting and self._time_to_send():
+        if self._poison or (self._intake.waiting and self._time_to_send()):
             self._forward()
         self._settle()
         self._link.acknowledge(self._inflight.to_acknowledge())
@@ -293,6 +295,10 @@ class Bridge:
 
     def _forward(self) -> None:
         """Send what was just received; raises ProducerFailedError."""
+        while self._poison:
+            record = self._poison.popleft()
+            rejects = self._options.topic_prefix + REJECTS
+            self._send(Outgoing(rejects, record.gateway, encode_reject(record), []))
         for out in self._intake.outgoing():
             self._send(out)
         metrics.IN_FLIGHT.set(self._inflight.pending)
@@ -341,14 +347,25 @@ class Bridge:
         topic = o.topic_prefix + ACKS
         client_id = f"{o.client_id}-acks"
         try:
-            read_topic(o.bootstrap, topic, self._ack_group, client_id, self._take_ack, self._stop)
+            read_topic(
+                o.bootstrap,
+                topic,
+                self._ack_group,
+                client_id,
+                self._take_ack,
+                self._poison.append,
+                self._stop,
+            )
         except BaseException as e:
             self._ack_failure = e  # raised again by the main thread, which ends the service
             self._wake_up.call()
             raise
 
     def _take_ack(self, value: bytes) -> None:
-        self._desk.put(decode_ack(value))
+        ack = decode_ack(value)
+        if not is_topic_level(ack.gateway):
+            raise CodecError(f"no topic of a gateway can be made of {ack.gateway[:80]!r}")
+        self._desk.put(ack)
         self._wake_up.call()
 
     def _publish_acks(self) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import structlog
 from kafka import TopicPartition
 
-from metering.errors import RejectReason
 from metering.records import Advance, Intake, Partition, ReadingBatch, RejectRecord, StatusRecord
 from stream import codec, metrics
 from stream.errors import CodecError
+from stream.poison import poison_reject
 from stream.topics import READINGS, REJECTS
 
 log = structlog.get_logger(__name__)
@@ -77,11 +77,7 @@ class Batch:
             else:
                 self._statuses.append(codec.decode_status(value))
         except CodecError as e:
-            metrics.POISON.labels(tp.topic).inc()
-            log.error(
-                "poison_record", topic=tp.topic, partition=tp.partition, offset=record.offset, error=str(e)
-            )
-            self._rejects.append(_poison(tp, record, value, str(e)))
+            self._rejects.append(poison_reject(record, e))
 
     def intake(self) -> Intake:
         """What one transaction of the sink takes."""
@@ -113,16 +109,3 @@ def _tell_jump(tp: TopicPartition, wanted: int, found: int) -> None:
         log.error(
             "log_shortened", **place, meaning="Kafka lost records that it had; taking all that it has again"
         )
-
-
-def _poison(tp: TopicPartition, record: Any, value: bytes, detail: str) -> RejectRecord:
-    """A record that cannot be decoded goes to the dead letters with its bytes; the rest goes on."""
-    key = (record.key or b"").decode("utf-8", "replace").replace("\x00", "\N{REPLACEMENT CHARACTER}")
-    return RejectRecord(
-        reason=RejectReason.MALFORMED,
-        detail=f"offset {record.offset} of {tp.topic}/{tp.partition}: {detail}"[:500],
-        gateway=key,
-        topic=f"kafka:{tp.topic}",
-        received_us=record.timestamp * 1000,
-        payload=value,
-    )

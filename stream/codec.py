@@ -33,6 +33,9 @@ COMPRESS_FROM = 256 * 1024
 #: No record of ours expands beyond this; a larger one is refused rather than unpacked.
 MAX_EXPANDED = 128 * 1024 * 1024
 
+#: 1900 to the end of 9998, in microseconds: times that every calendar and database on the way can hold.
+FIRST_US, LAST_US = -2_208_988_800_000_000, 253_370_764_799_999_999
+
 T = TypeVar("T")
 
 _I4 = np.dtype("<i4")
@@ -106,6 +109,13 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _instant(value: Any) -> int:
+    us = _whole(value)
+    if not FIRST_US <= us <= LAST_US:
+        raise ValueError("a time that no calendar has")
+    return us
+
+
 def _bytes(value: Any) -> bytes:
     if not isinstance(value, bytes):
         raise TypeError(f"bytes expected, got {type(value).__name__}")
@@ -145,22 +155,25 @@ def _rejected_in(value: Any) -> tuple[RejectedValue, ...]:
 
 def _header_out(m: MessageHeader) -> list[Any]:
     rejected = _rejected_out(m.rejected) if m.rejected else []
-    return [m.gateway, m.topic, m.received_us, m.count, m.outbox, m.seq, m.sent_us, rejected]
+    header = [m.gateway, m.topic, m.received_us, m.count, m.outbox, m.seq, m.sent_us, rejected]
+    return [*header, [list(p) for p in m.user_properties]] if m.user_properties else header
 
 
 def _header_in(value: Any) -> MessageHeader:
-    gateway, topic, received_us, count, outbox, seq, sent_us, rejected = value
+    gateway, topic, received_us, count, outbox, seq, sent_us, rejected, *more = value
+    (properties,) = more or ([],)
     if _whole(count) < 0:
         raise ValueError("negative count")
     return MessageHeader(
         gateway=_text(gateway),
         topic=_text(topic),
-        received_us=_whole(received_us),
+        received_us=_instant(received_us),
         count=count,
         outbox=_maybe(_text, outbox),
         seq=_maybe(_whole, seq),
-        sent_us=_maybe(_whole, sent_us),
+        sent_us=_maybe(_instant, sent_us),
         rejected=_rejected_in(rejected),
+        user_properties=tuple((_text(k), _text(v)) for k, v in properties),
     )
 
 
@@ -196,6 +209,9 @@ def _readings_in(body: dict[str, Any]) -> ReadingBatch:
     value = _column(body, "val", _F8, np.float64, n)
     if not np.isfinite(value).all():
         raise ValueError("a value is not finite")
+    ts_us = _column(body, "ts", _I8, np.int64, n)
+    if n and (int(ts_us.min()) < FIRST_US or int(ts_us.max()) > LAST_US):
+        raise ValueError("a time that no calendar has")
     corrections = np.frombuffer(_bytes(body["corr"]), np.uint8) if "corr" in body else np.zeros(n, np.uint8)
     if len(corrections) != n:
         raise ValueError("column corr has another length")
@@ -205,7 +221,7 @@ def _readings_in(body: dict[str, Any]) -> ReadingBatch:
         registers=registers,
         meter_ix=meter_ix,
         register_ix=register_ix,
-        ts_us=_column(body, "ts", _I8, np.int64, n),
+        ts_us=ts_us,
         value=value,
         correction=corrections != 0,
     )
@@ -243,7 +259,7 @@ def _reject_in(body: dict[str, Any]) -> RejectRecord:
         detail=_text(body["detail"]),
         gateway=_text(body["gateway"]),
         topic=_text(body["topic"]),
-        received_us=_whole(body["received_us"]),
+        received_us=_instant(body["received_us"]),
         payload=_bytes(body["payload"]),
         outbox=_maybe(_text, body["outbox"]),
         seq=_maybe(_whole, body["seq"]),
@@ -305,11 +321,11 @@ def _status_in(body: dict[str, Any]) -> StatusRecord:
         raise TypeError("meters or final has a wrong type")
     return StatusRecord(
         gateway=_text(body["gateway"]),
-        received_us=_whole(body["received_us"]),
+        received_us=_instant(body["received_us"]),
         state=_text(body["state"]),
         clock_offset_s=None if offset is None else float(offset),
         outbox_depth=_maybe(_whole, body["outbox_depth"]),
-        outbox_oldest_us=_maybe(_whole, body["outbox_oldest_us"]),
+        outbox_oldest_us=_maybe(_instant, body["outbox_oldest_us"]),
         meters=meters,
         final=final,
     )

@@ -10,24 +10,31 @@ import structlog
 from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
+from metering.records import RejectRecord
 from stream.backoff import Backoff
 from stream.errors import CodecError
-from stream.metrics import POISON
+from stream.poison import poison_reject
 
 log = structlog.get_logger(__name__)
 
 
 def read_topic(
-    bootstrap: str, topic: str, group: str, client_id: str, take: Callable[[bytes], None], stop: Event
+    bootstrap: str,
+    topic: str,
+    group: str,
+    client_id: str,
+    take: Callable[[bytes], None],
+    refuse: Callable[[RejectRecord], None],
+    stop: Event,
 ) -> None:
     """Hand every record's value to `take` until `stop` is set; offsets are committed to Kafka now and then.
 
-    Kafka away: waited for. A value that `take` cannot decode (CodecError) is counted and left out.
+    Kafka away: waited for. A value that `take` cannot decode (CodecError) is counted and goes to `refuse`.
     """
     backoff = Backoff()
     while not stop.is_set():
         try:
-            _session(bootstrap, topic, group, client_id, take, stop, backoff)
+            _session(bootstrap, topic, group, client_id, take, refuse, stop, backoff)
         except (KafkaError, OSError) as e:
             log.warning(
                 "kafka_away", topic=topic, error=f"{type(e).__name__}: {e}", failures=backoff.failures
@@ -41,6 +48,7 @@ def _session(
     group: str,
     client_id: str,
     take: Callable[[bytes], None],
+    refuse: Callable[[RejectRecord], None],
     stop: Event,
     backoff: Backoff,
 ) -> None:
@@ -68,8 +76,7 @@ def _session(
                     try:
                         take(record.value or b"")
                     except CodecError as e:
-                        POISON.labels(topic).inc()
-                        log.error("poison_record", topic=topic, offset=record.offset, error=str(e))
+                        refuse(poison_reject(record, e))
     finally:
         with suppress(KafkaError):
             consumer.close(timeout_ms=3_000)

@@ -13,6 +13,7 @@ from stream import codec
 from stream.errors import CodecError, UnknownVersionError
 
 int64 = st.integers(-(2**63), 2**63 - 1)
+instant = st.integers(codec.FIRST_US, codec.LAST_US)
 text = st.text(st.characters(codec="utf-8"), max_size=8)
 maybe_seq = st.one_of(st.none(), st.integers(0, 2**63 - 1))
 rejected_values = st.builds(RejectedValue, text, text, st.binary(max_size=20))
@@ -26,11 +27,11 @@ def batches(draw: st.DrawFn) -> ReadingBatch:
         MessageHeader(
             gateway=draw(text),
             topic=draw(text),
-            received_us=draw(int64),
+            received_us=draw(instant),
             count=count,
             outbox=draw(st.one_of(st.none(), text)),
             seq=draw(maybe_seq),
-            sent_us=draw(st.one_of(st.none(), int64)),
+            sent_us=draw(st.one_of(st.none(), instant)),
             rejected=tuple(draw(st.lists(rejected_values, max_size=2))),
         )
         for count in counts
@@ -44,7 +45,7 @@ def batches(draw: st.DrawFn) -> ReadingBatch:
         registers=registers,
         meter_ix=np.array(column(st.integers(0, len(meters) - 1)), np.int32),
         register_ix=np.array(column(st.integers(0, len(registers) - 1)), np.int32),
-        ts_us=np.array(column(int64), np.int64),
+        ts_us=np.array(column(instant), np.int64),
         value=np.array(column(st.floats(allow_nan=False, allow_infinity=False)), np.float64),
         correction=np.array(column(st.booleans()), np.bool_),
     )
@@ -67,7 +68,7 @@ rejects = st.builds(
     detail=text,
     gateway=text,
     topic=text,
-    received_us=int64,
+    received_us=instant,
     payload=st.binary(max_size=50),
     outbox=st.one_of(st.none(), text),
     seq=maybe_seq,
@@ -84,11 +85,11 @@ acks = st.builds(
 statuses = st.builds(
     StatusRecord,
     gateway=text,
-    received_us=int64,
+    received_us=instant,
     state=st.sampled_from(["online", "offline"]),
     clock_offset_s=st.one_of(st.none(), st.floats(allow_nan=False)),
     outbox_depth=st.one_of(st.none(), int64),
-    outbox_oldest_us=st.one_of(st.none(), int64),
+    outbox_oldest_us=st.one_of(st.none(), instant),
     meters=st.one_of(st.none(), st.dictionaries(text, st.integers(0, 9), max_size=2)),
     final=st.booleans(),
 )

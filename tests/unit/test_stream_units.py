@@ -43,7 +43,9 @@ def test_topics_of_a_running_system_are_not_deleted() -> None:
 
 
 def record(offset: int, value: bytes, key: bytes = b"gw") -> SimpleNamespace:
-    return SimpleNamespace(offset=offset, value=value, key=key, timestamp=1_700_000_000_000)
+    return SimpleNamespace(
+        topic="p.meter.status", partition=0, offset=offset, value=value, key=key, timestamp=1_700_000_000_000
+    )
 
 
 def test_a_poison_record_goes_to_the_dead_letters_and_the_rest_goes_on() -> None:
