@@ -26,6 +26,7 @@ from collectors.inflight import Entry, Fate, InFlight
 from collectors.intake import Intake, Outgoing
 from collectors.mqtt_link import LinkOptions, MqttLink
 from collectors.routes import Routes, ack_topic
+from collectors.throttle import Limits
 from collectors.wakeup import WakeUp
 from metering.errors import DependencyAwayError, SettingError
 from metering.records import RejectRecord
@@ -62,6 +63,7 @@ class BridgeOptions:
     max_in_flight_bytes: int = 64 * 1024 * 1024
     max_ack_messages: int = 200
     session_expiry_s: int = 86_400
+    limits: Limits | None = None
 
 
 class Bridge:
@@ -71,7 +73,7 @@ class Bridge:
         self._options = options
         self._stop = stop
         self._inflight = InFlight()
-        self._intake = Intake(routes, self._inflight, options.topic_prefix)
+        self._intake = Intake(routes, self._inflight, options.topic_prefix, options.limits)
         shared = [f"$share/{options.share_group}/{f}" for f in routes.reading_filters]
         self._link = MqttLink(
             LinkOptions(

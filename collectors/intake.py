@@ -16,6 +16,7 @@ from collectors.inflight import Entry, Fate, InFlight
 from collectors.mqtt_link import Incoming
 from collectors.routes import Route, Routes
 from collectors.status import decode_status
+from collectors.throttle import Limits, Throttle, left_to_the_outbox, rate_limited
 from metering.errors import RejectReason
 from metering.records import MessageHeader, RejectRecord
 from stream.codec import encode_readings, encode_reject, encode_status
@@ -58,9 +59,12 @@ class Outgoing:
 class Intake:
     """Takes PUBLISHes one by one (`take`) and gives the records of all that came since (`outgoing`)."""
 
-    def __init__(self, routes: Routes, inflight: InFlight, topic_prefix: str) -> None:
+    def __init__(
+        self, routes: Routes, inflight: InFlight, topic_prefix: str, limits: Limits | None = None
+    ) -> None:
         self._routes = routes
         self._inflight = inflight
+        self._throttle = Throttle(limits) if limits is not None and limits != Limits() else None
         self._readings_topic = topic_prefix + READINGS
         self._rejects_topic = topic_prefix + REJECTS
         self._status_topic = topic_prefix + STATUS
@@ -113,6 +117,12 @@ class Intake:
     def _take_readings(self, w: Waiting, route: Route, decoder: Decoder) -> None:
         decoded = decoder(route.gateway, w.message.payload, w.message.user_properties, w.received_us)
         w.outbox, w.seq = decoded.outbox, decoded.seq
+        if self._is_over_limit(w, decoded):
+            if decoded.seq is not None:
+                left_to_the_outbox()
+                self._inflight.settled([w.entry], Fate.STORED)
+                return
+            decoded = rate_limited(decoded)
         if not len(decoded):
             self._reject(w, _reject_record(w, decoded))
             return
@@ -141,6 +151,12 @@ class Intake:
         group.add(header, decoded, size, w)
         if group.size >= GROUP_BYTES or len(group) >= GROUP_MESSAGES:
             self._close_group(w.gateway)
+
+    def _is_over_limit(self, w: Waiting, decoded: Decoded) -> bool:
+        """Whether its gateway may not send this message now. What holds no reading is rejected for that anyway."""
+        if self._throttle is None or not len(decoded):
+            return False
+        return not self._throttle.admits(w.gateway, len(decoded), time.monotonic())
 
     def _close_group(self, gateway: str) -> None:
         group = self._groups.pop(gateway)

@@ -14,6 +14,10 @@ REDELIVERED = Counter(
     "nengliu_bridge_redelivered_total",
     "Messages sent again by the broker that Kafka had, or was getting, already",
 )
+THROTTLED = Counter(
+    "nengliu_bridge_throttled_total",
+    "Messages with seq over their gateway's limit: neither stored nor acknowledged, left to their outbox",
+)
 DROPPED = Counter(
     "nengliu_bridge_dropped_total", "Messages that cannot be named by a gateway: no route, bad topic"
 )

@@ -101,6 +101,12 @@ class Settings(BaseSettings):
         description="s for which the broker keeps messages for a bridge that died; at its end they are lost "
         "where they carry no seq",
     )
+    gateway_messages_per_s: float = Field(
+        0.0, ge=0, description="hard limit of each gateway at each bridge, messages/s; 0: none"
+    )
+    gateway_readings_per_s: float = Field(
+        0.0, ge=0, description="the same in readings/s, a value (meter, register, ts) each; 0: none"
+    )
     writer_session_timeout: int = Field(
         10,
         ge=6,
@@ -110,6 +116,11 @@ class Settings(BaseSettings):
     mqtt_filters: dict[str, str] = Field(
         default_factory=dict,
         description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",
+    )
+    decoder_files: tuple[Path, ...] = Field(
+        (),
+        description="TOML files that declare formats of vendors' JSON or EMQ Neuron; a file's name is its decoder's; "
+        "in the environment as JSON",
     )
     more_kinds: tuple[str, ...] = Field(
         (), description="further kinds of sites that a registry may use; in the environment as JSON"

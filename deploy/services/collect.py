@@ -9,7 +9,9 @@ import structlog
 from prometheus_client import start_http_server
 
 from collectors.bridge import Bridge, BridgeOptions
+from collectors.decoders.declared_formats import load_formats
 from collectors.routes import Routes
+from collectors.throttle import Limits
 from deploy.clients import kafka_bootstrap, mqtt_connection
 from deploy.logging import configure_logging
 from deploy.settings import Settings
@@ -33,6 +35,7 @@ def bridge_options(settings: Settings) -> BridgeOptions:
         topic_prefix=settings.kafka_topic_prefix,
         share_group=scope,
         session_expiry_s=settings.bridge_session_expiry,
+        limits=Limits(settings.gateway_messages_per_s, settings.gateway_readings_per_s),
     )
 
 
@@ -44,7 +47,9 @@ def main(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     if settings.bridge_metrics_port:
         start_http_server(settings.bridge_metrics_port, addr=settings.host)
-    bridge = Bridge(bridge_options(settings), Routes(settings.mqtt_filters), stop)
+    bridge = Bridge(
+        bridge_options(settings), Routes(settings.mqtt_filters, load_formats(settings.decoder_files)), stop
+    )
     log.info("bridge_started", bridge_id=settings.bridge_id)
     bridge.run()
     log.info("bridge_stopped")

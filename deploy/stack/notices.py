@@ -30,6 +30,12 @@ NOTICES: dict[str, tuple[Notice, ...]] = {
             "the bridge reads nothing more: too much in flight until Kafka takes it",
         ),
         Notice(
+            "nengliu_bridge_throttled_total",
+            "{n} 条消息超过了网关限速, 留给网关重发 (NENGLIU_GATEWAY_MESSAGES_PER_S, NENGLIU_GATEWAY_READINGS_PER_S)",
+            "{n} messages were over their gateway's limit and left to it to send again "
+            "(NENGLIU_GATEWAY_MESSAGES_PER_S, NENGLIU_GATEWAY_READINGS_PER_S)",
+        ),
+        Notice(
             "nengliu_stream_poison_records_total",
             "采集桥略过了 {n} 条无法解码的确认记录 ({of})",
             "the bridge left out {n} acknowledgements that cannot be decoded ({of})",

@@ -40,7 +40,7 @@ def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 30.0)
 class Running:
     """A service of ours as a process."""
 
-    def __init__(self, settings: Settings, command: str, bridge_id: str) -> None:
+    def __init__(self, settings: Settings, command: str, bridge_id: str, **environment: str) -> None:
         self.port = _free_port(settings.host)
         kind = {"collect": "BRIDGE", "write": "WRITER"}[command]
         database = settings.database_url
@@ -50,8 +50,11 @@ class Running:
             "NENGLIU_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
             "NENGLIU_BRIDGE_ID": bridge_id,
             f"NENGLIU_{kind}_METRICS_PORT": str(self.port),
+            "NENGLIU_GATEWAY_MESSAGES_PER_S": str(settings.gateway_messages_per_s),
+            "NENGLIU_GATEWAY_READINGS_PER_S": str(settings.gateway_readings_per_s),
             "NENGLIU_WRITER_SESSION_TIMEOUT": str(settings.writer_session_timeout),
             "PYTHONPATH": str(ROOT),
+            **environment,
         }
         if database is not None:
             self._environment["NENGLIU_DATABASE_URL"] = database.get_secret_value()
@@ -90,9 +93,9 @@ class Running:
 
 
 @contextmanager
-def running(settings: Settings, command: str, bridge_id: str = "1") -> Iterator[Running]:
-    """`nengliu collect` or `nengliu write`, ready; stopped afterwards."""
-    service = Running(settings, command, f"{settings.kafka_topic_prefix}{bridge_id}")
+def running(settings: Settings, command: str, bridge_id: str = "1", **environment: str) -> Iterator[Running]:
+    """`nengliu collect` or `nengliu write`, ready, with further settings; stopped afterwards."""
+    service = Running(settings, command, f"{settings.kafka_topic_prefix}{bridge_id}", **environment)
     try:
         yield service
     finally:
