@@ -31,7 +31,10 @@ class RejectedValue:
 
 @dataclass(frozen=True, slots=True)
 class MessageHeader:
-    """One MQTT message inside a batch. `count` readings of the batch's columns are its own, in order."""
+    """One MQTT message inside a batch. `count` readings of the batch's columns are its own, in order.
+
+    user_properties: kept only where something was rejected, to decode that again.
+    """
 
     gateway: str
     topic: str
@@ -41,6 +44,7 @@ class MessageHeader:
     seq: int | None = None
     sent_us: int | None = None
     rejected: tuple[RejectedValue, ...] = ()
+    user_properties: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

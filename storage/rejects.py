@@ -14,11 +14,15 @@ from storage.sql import query
 
 @dataclass(frozen=True, slots=True)
 class RejectCount:
-    """Rejected values of one gateway and reason; newest_id, last_detail: of the one received last."""
+    """Rejected values of one reason, gateway and meter (None: the bytes do not say); waiting: of them, those that
+    were not put in again; newest_id, last_detail: of the one received last.
+    """
 
-    gateway: str
     reason: str
+    gateway: str
+    meter: str | None
     count: int
+    waiting: int
     first_at: datetime
     last_at: datetime
     newest_id: int
@@ -42,12 +46,19 @@ class Reject:
     detail: str
     payload: bytes
     requeued_at: datetime | None
+    meter: str | None
 
 
-def count_rejects(connection: psycopg.Connection[Any], gateway: str | None = None) -> list[RejectCount]:
-    """Counts by gateway and reason, most first."""
+def count_rejects(
+    connection: psycopg.Connection[Any],
+    reason: str | None = None,
+    gateway: str | None = None,
+    meter: str | None = None,
+) -> list[RejectCount]:
+    """Counts by reason, gateway and meter, most first."""
+    wanted = {"reason": reason, "gateway": gateway, "meter": meter}
     with connection.cursor(row_factory=class_row(RejectCount)) as cursor:
-        return cursor.execute(query("rejects_count"), {"gateway": gateway}).fetchall()
+        return cursor.execute(query("rejects_count"), wanted).fetchall()
 
 
 def find_reject(connection: psycopg.Connection[Any], reject_id: int) -> Reject | None:

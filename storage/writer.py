@@ -11,7 +11,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import psycopg
@@ -36,10 +36,12 @@ from storage.writer_books import (
     write_statuses,
 )
 from storage.writer_readings import ReadingTable
-from storage.writer_rejects import rows_of_messages, rows_of_records, write_rejects
+from storage.writer_rejects import RejectRow, rows_of_messages, rows_of_records, write_rejects
 from storage.writer_sequences import write_sequences
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,17 @@ class WriterOptions:
 
     attempts: int = 10
     run_gap_us: int = 86_400_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of an intake's values: an account a message, then one a record of rejects; the values that are
+    rejected, each with the number of its account; days: the ledger's.
+    """
+
+    accounts: list[Account]
+    rejects: list[RejectRow]
+    days: LocalDays
 
 
 class Writer:
@@ -97,35 +110,62 @@ class Writer:
         may have been committed or not: the offsets tell, when the same intake is handed in again).
         """
         started = time.monotonic()
-        for attempt in range(1, self._options.attempts + 1):
+        result, messages = self.run(lambda cursor: self._transact(cursor, intake))
+        _count(result, messages, time.monotonic() - started)
+        return result
+
+    def run(self, work: Callable[[psycopg.Cursor[Any]], T], undone: bool = False) -> T:
+        """Do `work` in one transaction, again where it deadlocks; undone: and roll it back after all.
+
+        Raises what `work` raises, and DatabaseAwayError.
+        """
+        attempt = 1
+        while True:
             try:
-                result, messages = self._attempt(intake)
+                return self._attempt(work, undone)
             except TRY_AGAIN as e:
                 if attempt == self._options.attempts:
                     raise DatabaseAwayError(f"{attempt} attempts deadlocked, last: {e}") from e
                 metrics.RETRIES.inc()
                 log.info("transaction_again", attempt=attempt, error=str(e).strip())
-            else:
-                break
-        _count(result, messages, time.monotonic() - started)
-        return result
+                attempt += 1
 
     # ------------------------------------------------------------ one transaction
 
-    def _attempt(self, intake: Intake) -> tuple[IntakeResult, int]:
+    def _attempt(self, work: Callable[[psycopg.Cursor[Any]], T], undone: bool) -> T:
+        done = False
         with self._reached() as cursor:
             try:
-                with cursor.connection.transaction():
-                    return self._transact(cursor, intake)
-            except BaseException:
-                # What the maps learnt in the transaction (series) is gone with it.
-                self._maps = None
-                raise
+                with cursor.connection.transaction(force_rollback=undone):
+                    result = work(cursor)
+                done = not undone
+                return result
+            finally:
+                if not done:  # What the maps learnt in the transaction (series) is gone with it.
+                    self._maps = None
 
     def _transact(self, cursor: psycopg.Cursor[Any], intake: Intake) -> tuple[IntakeResult, int]:
-        maps, days = self._registry(cursor)
         for advance in intake.advances:
             _advance(cursor, advance)
+        taken = self.take(cursor, intake)
+        accounts, rows = taken.accounts, taken.rejects
+        reasons: Tally[str] = Tally()
+        for row, is_new in zip(rows, write_rejects(cursor, rows), strict=True):
+            account = accounts[row.owner]
+            account.rejected += is_new
+            account.repeated += not is_new
+            account.first_reason = account.first_reason or row.reason
+            reasons[row.reason] += is_new
+        write_ledger(cursor, accounts, taken.days, write_sequences(cursor, accounts, taken.days))
+        write_gateways(cursor, accounts)
+        write_statuses(cursor, intake.statuses)
+        return _result(accounts, +reasons), len(accounts)
+
+    def take(self, cursor: psycopg.Cursor[Any], intake: Intake) -> Taken:
+        """Write the readings of an intake and mark what they change, in the cursor's transaction (see `run`). The
+        books and the rejects are the caller's to write.
+        """
+        maps, days = self._registry(cursor)
         columns = merge(intake.readings, maps)
         accounts = open_accounts(columns.messages, intake.rejects)
         accepted = np.flatnonzero(columns.refused == 0)
@@ -138,17 +178,7 @@ class Writer:
         _mark(cursor, maps, columns, identities, self._options.run_gap_us)
         _book_readings(accounts, columns, identities)
         rows = [*rows_of_messages(columns), *rows_of_records(intake.rejects, len(columns.messages))]
-        reasons: Tally[str] = Tally()
-        for row, is_new in zip(rows, write_rejects(cursor, rows), strict=True):
-            account = accounts[row.owner]
-            account.rejected += is_new
-            account.repeated += not is_new
-            account.first_reason = account.first_reason or row.reason
-            reasons[row.reason] += is_new
-        write_ledger(cursor, accounts, days, write_sequences(cursor, accounts, days))
-        write_gateways(cursor, accounts)
-        write_statuses(cursor, intake.statuses)
-        return _result(accounts, +reasons), len(accounts)
+        return Taken(accounts, rows, days)
 
     def _registry(self, cursor: psycopg.Cursor[Any]) -> tuple[RegistryMaps, LocalDays]:
         """The registry as of this transaction: an import waits for us with its commit, so none is

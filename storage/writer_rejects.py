@@ -18,6 +18,10 @@ from storage.intake_columns import REFUSALS, Columns
 from storage.sql import query
 from storage.texts import int8_or_none, key_text, storable, time_or_none
 
+_ONE_READING = b'{"v":1,"readings":['
+#: Longer rejected values are not searched for their meter.
+_LONGEST_READ = 4096
+
 
 @dataclass(frozen=True, slots=True)
 class RejectRow:
@@ -35,6 +39,7 @@ class RejectRow:
     detail: str
     payload: bytes
     user_properties: tuple[tuple[str, str], ...] = ()
+    meter: str | None = None
 
     @property
     def identity(self) -> tuple[object, ...] | None:
@@ -56,6 +61,8 @@ def rows_of_messages(columns: Columns) -> Iterator[RejectRow]:
                 value.reason,
                 value.detail,
                 value.payload,
+                message.user_properties,
+                meter_of(value.payload),
             )
     for at in np.flatnonzero(columns.refused).tolist():
         yield _refused_row(columns, at)
@@ -79,6 +86,7 @@ def _refused_row(columns: Columns, at: int) -> RejectRow:
         reading_message(
             meter, register, int(columns.ts_us[at]), float(columns.value[at]), bool(columns.correction[at])
         ),
+        meter=meter,
     )
 
 
@@ -109,6 +117,18 @@ def reading_message(meter: str, register: str, ts_us: int, value: float, correct
     )
 
 
+def meter_of(payload: bytes) -> str | None:
+    """Whose the reading of a rejected value is, where its bytes are a short v1 message of one reading."""
+    if not payload.startswith(_ONE_READING) or len(payload) > _LONGEST_READ:
+        return None
+    try:
+        (reading,) = json.loads(payload)["readings"]
+        meter = reading["meter"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return meter if isinstance(meter, str) else None
+
+
 def rows_of_records(records: Sequence[RejectRecord], first_owner: int) -> Iterator[RejectRow]:
     """Messages of which nothing was usable: a row for each value that they name, or one for the whole."""
     for owner, record in enumerate(records, start=first_owner):
@@ -125,6 +145,7 @@ def rows_of_records(records: Sequence[RejectRecord], first_owner: int) -> Iterat
                 detail,
                 payload,
                 record.user_properties,
+                meter_of(payload) if values else None,
             )
 
 
@@ -134,9 +155,15 @@ def write_rejects(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow]) -> lis
     for at in _known(cursor, rows):
         new[at] = False
     kept = [row for row, is_new in zip(rows, new, strict=True) if is_new]
-    if kept:
-        cursor.execute(query("writer_reject"), _parameters(kept))
+    insert_rejects(cursor, kept)
     return new
+
+
+def insert_rejects(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow]) -> None:
+    """Insert the rows, whatever is there."""
+    if rows:
+        meters = [None if r.meter is None else key_text(r.meter) for r in rows]
+        cursor.execute(query("writer_reject"), _parameters(rows) | {"meter": meters})
 
 
 def _first_of_its_kind(rows: Sequence[RejectRow]) -> list[bool]:

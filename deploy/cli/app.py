@@ -38,7 +38,7 @@ COMMANDS: dict[str, Source] = {
     "settings": Source("stack_commands", "settings", "Show the settings in force and where they come from."),
     "demo": Source("demo_commands", "demo", "Replay four real buildings and show their quota alerts."),
     "registry": Source("registry_commands", "registry", "Import, export and check the registry."),
-    "rejects": Source("registry_commands", "rejects", "List and show what could not be used."),
+    "rejects": Source("reject_commands", "rejects", "List, show and put in again what could not be used."),
     "reconcile": Source("reconcile_commands", "reconcile", "Prove what came in, and name what is missing."),
     "gateway": Source("gateway_commands", "gateway", "Add and remove gateways."),
     "collect": Source("service_commands", "collect", "Run a bridge: MQTT to Kafka."),

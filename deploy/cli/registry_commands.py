@@ -1,4 +1,4 @@
-"""`nengliu registry` and `nengliu rejects`: what is measured where, and what could not be used."""
+"""`nengliu registry`: what is measured where."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ import typer
 
 from deploy.clients import connect_database
 from deploy.settings import Clock, Settings, load_settings
-from metering.errors import DependencyAwayError, InputFileError, NengliuError
-from storage import rejects as stored_rejects
+from metering.errors import DependencyAwayError, InputFileError
 from storage.registry import Counts, check_registry, import_registry
 from storage.registry_codes import RegistryCodes
 from storage.registry_export import export_registry
 
 registry = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
-rejects = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the registry's CSV files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -28,7 +26,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def registry_codes(settings: Settings) -> RegistryCodes:
     """The codes that a registry may use, with those that the settings add."""
-    return RegistryCodes({"kind": settings.more_kinds, "sector": settings.more_sectors})
+    protocols = tuple(file.stem for file in settings.decoder_files)
+    return RegistryCodes(
+        {"kind": settings.more_kinds, "sector": settings.more_sectors, "protocol": protocols}
+    )
 
 
 @registry.command("import")
@@ -100,40 +101,3 @@ def _print_counts(counts: dict[str, Counts], as_json: bool, **more: Any) -> None
         return
     for kind, c in counts.items():
         typer.echo(f"{kind:<14}{c.new:>8} new{c.changed:>8} changed{c.same:>8} as they were")
-
-
-@rejects.command("list")
-def list_(
-    gateway: Annotated[str | None, typer.Option(help="Only this gateway's.")] = None, as_json: AsJson = False
-) -> None:
-    """Count rejected values by gateway and reason."""
-    with connect_database(load_settings(), "pipeline") as connection:
-        groups = stored_rejects.count_rejects(connection, gateway)
-    if as_json:
-        typer.echo(json.dumps([asdict(g) for g in groups], default=str))
-        return
-    for g in groups:
-        newest = f"newest #{g.newest_id} at {g.last_at.isoformat(timespec='seconds')}"
-        typer.echo(f"{g.gateway}\t{g.reason}\t{g.count}\t{newest}\t{g.last_detail}")
-
-
-@rejects.command()
-def show(
-    reject_id: Annotated[int, typer.Argument(help="Number of the reject, as `rejects list` shows it.")],
-    as_json: AsJson = False,
-) -> None:
-    """Show one rejected value with its bytes."""
-    with connect_database(load_settings(), "pipeline") as connection:
-        found = stored_rejects.find_reject(connection, reject_id)
-    if found is None:
-        raise NengliuError(f"there is no reject {reject_id}; `nengliu rejects list` shows their numbers")
-    cells = asdict(found)
-    payload = cells.pop("payload")
-    text = stored_rejects.readable(payload)
-    if as_json:
-        typer.echo(json.dumps({**cells, "payload": text, "payload_hex": payload.hex()}, default=str))
-        return
-    for name, cell in cells.items():
-        if cell is not None:
-            typer.echo(f"{name}: {cell}")
-    typer.echo(f"payload ({len(payload)} bytes): {payload.hex(' ') if text is None else text}")

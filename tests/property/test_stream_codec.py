@@ -33,6 +33,7 @@ def batches(draw: st.DrawFn) -> ReadingBatch:
             seq=draw(maybe_seq),
             sent_us=draw(st.one_of(st.none(), instant)),
             rejected=tuple(draw(st.lists(rejected_values, max_size=2))),
+            user_properties=tuple(draw(st.lists(st.tuples(text, text), max_size=2))),
         )
         for count in counts
     )

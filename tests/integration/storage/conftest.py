@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -137,3 +140,22 @@ def new_feed(database, registry):
 def feed(new_feed) -> Feed:
     """One writer with a partition of its own."""
     return new_feed()
+
+
+@pytest.fixture
+def nengliu(database, tmp_path):
+    """Runs a command on the module's database."""
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("NENGLIU_")},
+        "NENGLIU_STATE_DIR": str(tmp_path / "none"),
+        "NENGLIU_DATABASE_URL": database.pipeline_url,
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+
+    def run(*arguments, **more):
+        command = [sys.executable, "-m", "deploy.cli.app", *map(str, arguments)]
+        return subprocess.run(
+            command, env={**environment, **more}, cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
+
+    return run

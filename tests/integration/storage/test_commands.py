@@ -3,35 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.integration
-
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture
-def nengliu(database, tmp_path):
-    """Runs a command on the module's database."""
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith("NENGLIU_")},
-        "NENGLIU_STATE_DIR": str(tmp_path / "none"),
-        "NENGLIU_DATABASE_URL": database.pipeline_url,
-        "PYTHONPATH": str(ROOT),
-    }
-
-    def run(*arguments, **more):
-        command = [sys.executable, "-m", "deploy.cli.app", *map(str, arguments)]
-        return subprocess.run(
-            command, env={**environment, **more}, cwd=tmp_path, capture_output=True, text=True, timeout=60
-        )
-
-    return run
 
 
 def test_import_export_check_and_their_exit_codes(nengliu, registry_folder, tmp_path):

@@ -12,7 +12,6 @@ from hypothesis import settings as hypothesis_settings
 
 from storage.reconcile import named, reconcile
 
-from .test_commands import nengliu  # noqa: F401
 from .test_sequences import DAY_US, JANUARY_US, RECEIVED_US, VALUE, empty
 from .test_writer_model import intakes
 
@@ -99,7 +98,7 @@ def test_whatever_comes_the_ledger_agrees_with_the_rows(pipeline, new_feed, give
     assert {p.kind for p in reconcile(pipeline).problems} <= {"missing"}
 
 
-def test_the_command_names_what_is_missing_and_its_exit_code_says_so(nengliu, pipeline, feed):  # noqa: F811
+def test_the_command_names_what_is_missing_and_its_exit_code_says_so(nengliu, pipeline, feed):
     feed.send("gw1", VALUE, seq=1, outbox="o")
     feed.send("gw1", VALUE, seq=3, outbox="o")
     wanting = nengliu("reconcile", "--json")

@@ -1,0 +1,1 @@
+update nengliu.reject set requeued_at = clock_timestamp() where reject_id = any(%(ids)s)

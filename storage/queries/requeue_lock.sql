@@ -1,0 +1,6 @@
+select reject_id, received_at, gateway, outbox, seq, source_topic, user_properties, reason, detail, payload,
+       requeued_at, meter
+from nengliu.reject
+where reject_id = any(%(ids)s) and requeued_at is null
+order by reject_id
+for update
