@@ -28,4 +28,5 @@ step "format (ruff)" ruff format -q --check .
 step "types (mypy)" mypy --no-error-summary
 # shellcheck disable=SC2086 # two words or none
 step "rooms (import-linter)" lint-imports ${imports_cache:-} >/dev/null
-step "tests (pytest)" pytest -q "$@"
+# Two at a time, each with servers of its own: much of their time is waiting for servers to start and stop.
+step "tests (pytest)" pytest -q -n 2 --dist loadfile "$@"
