@@ -138,8 +138,10 @@ class Intake:
             seq=decoded.seq,
             sent_us=decoded.sent_us,
             rejected=tuple(decoded.rejected),
+            user_properties=w.message.user_properties if decoded.rejected else (),
         )
         size = len(w.message.payload) + decoded.rejected_bytes
+        size += sum(len(name) + len(value) for name, value in header.user_properties)
         group = self._groups.get(w.gateway)
         if (
             group is not None and group.size + size > 2 * GROUP_BYTES

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from collectors.inflight import Fate, InFlight
 from collectors.intake import GROUP_MESSAGES, Intake
@@ -104,6 +105,21 @@ def swollen(values: int) -> bytes:
     meter = "\N{CJK UNIFIED IDEOGRAPH-7535}" * 128
     reading = f'{{"meter":"{meter}","ts":1393603200,"values":{{"1.8.0":5,{bad}}}}}'
     return f'{{"v":1,"outbox":"o","seq":7,"readings":[{reading}]}}'.encode()
+
+
+def test_user_properties_travel_with_what_is_to_be_decoded_again() -> None:
+    intake, _ = fresh()
+    whole = message("a", 1, 1)
+    body = {
+        "v": 1,
+        "readings": [{"meter": "m", "ts": 1393603200, "values": {"1.8.0": 1, "16.7.0": None}}],
+    }
+    part = message("a", 2, 2, payload=json.dumps(body).encode())
+    properties = (("ts", "2014-03-01T00:00:00+08:00"),)
+    for m in (whole, part):
+        intake.take(replace(m, user_properties=properties))
+    (record,) = intake.outgoing()
+    assert [m.user_properties for m in codec.decode_readings(record.value).messages] == [(), properties]
 
 
 def test_a_message_that_swells_beyond_bounds_is_rejected_whole_and_its_outbox_told() -> None:
