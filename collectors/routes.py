@@ -89,14 +89,21 @@ class Route:
 class Routes:
     """The table of filters, most specific first as given."""
 
-    def __init__(self, extra: Mapping[str, str] | None = None) -> None:
-        """`extra`: further topic filter -> decoder name. Raises SettingError naming the wrong entry."""
+    def __init__(
+        self, extra: Mapping[str, str] | None = None, declared: Mapping[str, Decoder] | None = None
+    ) -> None:
+        """`extra`: further topic filter -> decoder name; `declared`: further decoders by name. Raises SettingError
+        naming the wrong entry.
+        """
+        if taken := sorted(DECODERS.keys() & (declared or {}).keys()):
+            raise SettingError(f"a declared format cannot be named {taken[0]!r}: that is one of our own")
+        decoders = {**DECODERS, **(declared or {})}
         self._table: list[tuple[Filter, str, Decoder]] = []
         for text, name in {**NATIVE_FILTERS, **(extra or {})}.items():
-            if name not in DECODERS:
-                known = ", ".join(sorted(DECODERS))
+            if name not in decoders:
+                known = ", ".join(sorted(decoders))
                 raise SettingError(f"topic filter {text!r} names the decoder {name!r}; there are: {known}")
-            self._table.append((Filter(text), name, DECODERS[name]))
+            self._table.append((Filter(text), name, decoders[name]))
         self._status = Filter(STATUS_FILTER)
         self._cache: dict[str, Route | None] = {}
 

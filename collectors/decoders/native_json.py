@@ -241,17 +241,17 @@ def _read_one(reading: Any, received_us: int, out: Decoded) -> None:
     """
     problem = _reading_problem(reading)
     if problem:
-        out.reject(_rejected(RejectReason.MALFORMED, problem, reading))
+        out.reject(rejected_reading(RejectReason.MALFORMED, problem, reading))
         return
     fields, _ = _fields(reading)
     meter, ts = fields["meter"], fields["ts"]
     ts_us = timestamps.parse(ts.text if isinstance(ts, OddNumber) else ts)
     time_problem = _time_problem(ts, ts_us, received_us)
     for register, value in fields["values"]:
-        problem_of = time_problem or _value_problem(register, value)
+        problem_of = time_problem or value_problem(register, value)
         if problem_of:
             reason, detail = problem_of
-            out.reject(_rejected(reason, detail, _narrowed(reading, register, value)))
+            out.reject(rejected_reading(reason, detail, _narrowed(reading, register, value)))
             if out.rejected_bytes > MAX_REJECTED_BYTES:
                 return
             continue
@@ -299,7 +299,7 @@ def _time_problem(ts: Any, ts_us: int | None, received_us: int) -> tuple[str, st
     return None
 
 
-def _value_problem(register: str, value: Any) -> tuple[str, str] | None:
+def value_problem(register: str, value: Any) -> tuple[str, str] | None:
     cumulative = _CUMULATIVE.get(register)
     if cumulative is None:
         return (
@@ -326,7 +326,7 @@ def _narrowed(reading: Pairs, register: str, value: Any) -> Pairs:
     return Pairs((k, one if k == "values" else v) for k, v in reading if k in kept)
 
 
-def _rejected(reason: str, detail: str, reading: Any) -> RejectedValue:
+def rejected_reading(reason: str, detail: str, reading: Any) -> RejectedValue:
     """A rejected value with a v1 message of just that reading, without outbox and seq."""
     payload = f'{{"v":1,"readings":[{dumps(reading)}]}}'.encode()
     return RejectedValue(str(reason), printable(detail), payload)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -45,10 +46,15 @@ INSTALLATIONS = (
 )
 
 
+#: A vendor's topic and format; the file's name is the decoder's.
+FILTERS = {"acme/{gateway}/up": "acme"}
+ACME = 'kind = "json"\nmeter = "id"\n[registers]\nflow = { register = "8:1.0.0", scale = 0.001 }\n'
+
+
 @pytest.fixture
 def gateway(settings: Settings) -> Iterator[Gateway]:
     endpoint = endpoint_of(settings)
-    [credential] = add_gateways(endpoint, [f"gw-{secrets.token_hex(4)}"])
+    [credential] = add_gateways(endpoint, [f"gw-{secrets.token_hex(4)}"], FILTERS)
     made = Gateway(endpoint, credential.gateway, credential.password)
     yield made
     made.close()
@@ -65,11 +71,16 @@ def register(settings: Settings, folder: Path, gateway: str) -> None:
 
 
 def send(gateway: Gateway, leaf: str, payload: bytes, **properties: str) -> None:
-    """Publish frames with user properties."""
+    """Publish on one of the gateway's own topics, with user properties."""
+    publish(gateway, f"nl/v1/{gateway.name}/{leaf}", payload, **properties)
+
+
+def publish(gateway: Gateway, topic: str, payload: bytes, **properties: str) -> None:
+    """Publish with user properties; the broker takes it."""
     given = Properties(PacketTypes.PUBLISH)
     for name, value in properties.items():
         given.UserProperty = (name, value)
-    mid = gateway.publish(f"nl/v1/{gateway.name}/{leaf}", payload, given)
+    mid = gateway.publish(topic, payload, given)
     assert gateway.answered([mid]) == ["Success"]
 
 
@@ -104,3 +115,24 @@ def test_frames_are_stored_at_their_time_and_acknowledged_and_broken_ones_are_na
         (3, topic, "bad_timestamp", ANSWER),
         (4, f"nl/v1/{gateway.name}/cjt188", "junk", b"\x00"),
     ]
+
+
+def test_a_vendor_s_format_is_a_file_and_a_filter(
+    settings: Settings, gateway: Gateway, tmp_path: Path
+) -> None:
+    (tmp_path / "registry").mkdir()
+    register(settings, tmp_path / "registry", gateway.name)
+    (tmp_path / "acme.toml").write_text(ACME)
+    declared = {
+        "NENGLIU_MQTT_FILTERS": json.dumps(FILTERS),
+        "NENGLIU_DECODER_FILES": json.dumps([str(tmp_path / "acme.toml")]),
+    }
+    ts = "2014-03-02T00:15:00+08:00"
+    with running(settings, "collect", **declared), running(settings, "write"):
+        topic = f"acme/{gateway.name}/up"
+        publish(gateway, topic, b'{"id":"78330011223344","flow":1234567}', seq="1", outbox="o", ts=ts)
+        publish(gateway, topic, b'{"id":"78330011223344","flaw":1}', seq="2", outbox="o", ts=ts)
+        expected = ({1}, {2: "unknown_register"})
+        wait_until(lambda: gateway.acknowledged() == expected, "the acknowledgements")
+    query = "select meter, register, value from api.reading where ts = %s"
+    assert rows(settings, query, ts) == [("78330011223344", "8:1.0.0", 1234.567)]

@@ -3,7 +3,8 @@
 tests/golden/<decoder>/<case>/: input.* (the payload; input.hex: bytes as hexadecimal digits, # begins a
 comment), settings.json (gateway, received_at, user_properties), expected.json (readings, rejected with reason
 and payload, outbox, seq, and failure: the reason if nothing could be decoded). Beside input.hex the payload of
-a reject is in hexadecimal digits, too.
+a reject is in hexadecimal digits, too. tests/golden/<any name>/format.toml declares a vendor's format for the
+cases beside it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import Any
 import pytest
 
 from collectors.decoders import native_json
-from collectors.decoders.base import Decoded
+from collectors.decoders.base import Decoded, Decoder
+from collectors.decoders.declared_formats import load_format
 from collectors.routes import DECODERS
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -37,6 +39,11 @@ def payload_of(folder: Path) -> bytes:
     if file.suffix != ".hex":
         return file.read_bytes()
     return bytes.fromhex(" ".join(line.partition("#")[0] for line in file.read_text().splitlines()))
+
+
+def decoder_of(folder: Path) -> Decoder:
+    declared = folder.parent / "format.toml"
+    return load_format(declared).decode if declared.exists() else DECODERS[folder.parent.name]
 
 
 def described(decoded: Decoded, binary: bool) -> dict[str, Any]:
@@ -63,7 +70,7 @@ def described(decoded: Decoded, binary: bool) -> dict[str, Any]:
 @pytest.mark.parametrize("folder", CASES, ids=lambda p: f"{p.parent.name}/{p.name}")
 def test_payload_is_decoded_as_agreed(folder: Path) -> None:
     given = json.loads((folder / "settings.json").read_text())
-    decoded = DECODERS[folder.parent.name](
+    decoded = decoder_of(folder)(
         given["gateway"],
         payload_of(folder),
         tuple((k, v) for k, v in given["user_properties"]),
@@ -76,4 +83,5 @@ def test_payload_is_decoded_as_agreed(folder: Path) -> None:
 
 
 def test_every_decoder_has_golden_payloads() -> None:
-    assert {p.parent.name for p in CASES} == set(DECODERS)
+    folders = {p.parent for p in CASES}
+    assert {f.name for f in folders if not (f / "format.toml").exists()} == set(DECODERS)

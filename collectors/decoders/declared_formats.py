@@ -1,0 +1,130 @@
+"""Formats that TOML files declare: kind "json" (see declared_json.py) and kind "neuron", for EMQ Neuron.
+
+    kind = "neuron"
+    ignore = ["heartbeat"]
+    [nodes."meters-1"]           # the name of a node in Neuron, then its tags
+    EPtp = { meter = "110108000123", register = "1.8.0", scale = 0.01 }
+
+Neuron sends {"timestamp": milliseconds, "node": …, "group": …, "values": {tag: value}, "errors": {tag: code}}.
+A format's name is its file's, without .toml.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from collectors.decoders.base import Decoder, name_problem
+from collectors.decoders.declared_json import Layout, Target
+from collectors.decoders.declared_times import time_format
+from metering.errors import SettingError
+from metering.registers import register_table
+
+
+class _Register(msgspec.Struct, forbid_unknown_fields=True):
+    register: str
+    scale: Any = 1
+
+
+class _Tag(msgspec.Struct, forbid_unknown_fields=True):
+    meter: str
+    register: str
+    scale: Any = 1
+
+
+class _Time(msgspec.Struct, forbid_unknown_fields=True):
+    path: str
+    format: str
+    zone: str | None = None
+
+
+class _Json(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="json"):
+    registers: dict[str, _Register]
+    readings: str = ""
+    meter: str | None = None
+    meter_is: str | None = None
+    values: str = ""
+    time: _Time | None = None
+    ignore: list[str] = []
+
+    def layout(self) -> Layout:
+        """Raises ValueError."""
+        if (self.meter is None) == (self.meter_is is None):
+            raise ValueError("give meter, a path, or meter_is, a meter")
+        if self.meter_is is not None and (problem := name_problem(self.meter_is, "meter_is")):
+            raise ValueError(problem)
+        return Layout(
+            tables={"": {name: _target(name, r.register, r.scale) for name, r in self.registers.items()}},
+            readings=_path(self.readings),
+            meter=None if self.meter is None else _path(self.meter),
+            meter_is=self.meter_is,
+            values=_path(self.values),
+            time=None if self.time is None else _path(self.time.path),
+            time_format=None if self.time is None else time_format(self.time.format, self.time.zone),
+            ignore=frozenset(self.ignore),
+        )
+
+
+class _Neuron(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="neuron"):
+    nodes: dict[str, dict[str, _Tag]]
+    ignore: list[str] = []
+
+    def layout(self) -> Layout:
+        """Raises ValueError."""
+        return Layout(
+            tables={
+                node: {name: _target(name, t.register, t.scale, t.meter) for name, t in tags.items()}
+                for node, tags in self.nodes.items()
+            },
+            values=("values",),
+            time=("timestamp",),
+            time_format=time_format("epoch_ms", None),
+            node=("node",),
+            errors=("errors",),
+            ignore=frozenset(self.ignore),
+        )
+
+
+def _path(text: str) -> tuple[str, ...]:
+    return tuple(text.split(".")) if text else ()
+
+
+def _target(name: str, register: str, scale: Any, meter: str | None = None) -> Target:
+    if register not in register_table():
+        raise ValueError(f"{name}: register {register!r} is not in the table of registers")
+    if isinstance(scale, bool) or not isinstance(scale, int | Decimal):
+        raise ValueError(f"{name}: scale {scale!r} is not a number")
+    number = Decimal(scale)
+    if not number.is_finite() or not Decimal("1e-12") <= abs(number) <= Decimal("1e12"):
+        raise ValueError(f"{name}: scale {scale} is not between 1e-12 and 1e12")
+    if meter is not None and (problem := name_problem(meter, f"meter of {name}")):
+        raise ValueError(problem)
+    return Target(register, number, meter)
+
+
+def load_format(file: Path) -> Layout:
+    """The format that a file declares. Raises SettingError naming file and fault."""
+    try:
+        declared = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
+        return msgspec.convert(declared, _Json | _Neuron).layout()
+    except OSError as e:
+        raise SettingError(
+            f"decoder file {file} cannot be read: {e.strerror}; see NENGLIU_DECODER_FILES"
+        ) from e
+    except (ValueError, msgspec.ValidationError) as e:
+        raise SettingError(f"decoder file {file}: {e}") from e
+
+
+def load_formats(paths: Iterable[Path]) -> dict[str, Decoder]:
+    """Decoders by name: their files' names. Raises SettingError."""
+    formats: dict[str, Decoder] = {}
+    for file in paths:
+        if file.stem in formats:
+            raise SettingError(f"decoder file {file}: another file declares a format {file.stem!r}, too")
+        formats[file.stem] = load_format(file).decode
+    return formats
