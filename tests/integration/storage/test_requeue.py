@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -183,6 +184,25 @@ def test_bytes_of_another_format_go_to_the_decoder_of_their_topic_and_those_of_n
     feed.write(rejects=[RejectRecord("malformed", "x", "gw1", "nl/v1/gw1/readings", RECEIVED_US, b"\xff")])
     result = again()
     assert (result.found, result.undecodable, result.unchanged) == (4, 3, 1)
+    assert whole(pipeline)
+
+
+def test_frames_go_to_the_decoder_of_their_topic_with_the_time_that_came_with_them(
+    pipeline, feed, again, register
+):
+    frames = Path(__file__).parents[2] / "golden" / "dlt645" / "answer_total" / "input.hex"
+    payload = bytes.fromhex(frames.read_text().splitlines()[-1])
+    register("120100000000")
+    properties = (("seq", "4"), ("outbox", "o"), ("ts", "2014-02-03T04:05:06+08:00"))
+    record = RejectRecord(
+        "malformed", "a bug", "gw1", "nl/v1/gw1/dlt645", RECEIVED_US, payload, user_properties=properties
+    )
+    feed.write(rejects=[record])
+    assert again().stored == 1
+    assert rows(pipeline, "select meter, ts = '2014-02-03T04:05:06+08:00' from api.reading") == [
+        ("120100000000", True)
+    ]
+    assert rows(pipeline, "select outbox, low, high from nengliu.outbox") == [("o", 4, 4)]
     assert whole(pipeline)
 
 
