@@ -105,20 +105,31 @@ def _values(meter: str, data_id: str, item: Item, data: bytes) -> Answer:
     """Each value of the data, or why it is none. Raises UnusableError with the first reason if all are none."""
     answer = Answer(meter, [], [])
     extra = data[len(item.registers) * item.size :]
+    bad: list[tuple[str, bytes]] = []
     for register, at in zip(item.registers, range(0, len(data), item.size), strict=False):
         own = data[at : at + item.size]
         value = _number(own.translate(_PLAIN), item)
         if value is None:
-            detail = f"{register} of meter {meter} is {own.translate(_PLAIN)[::-1].hex()}, not decimal digits"
-            answer.refused.append((RejectReason.BAD_BCD, detail, own))
-        else:
-            answer.values.append((register, value))
+            bad.append((register, own))
+            continue
+        answer.values.append((register, value))
+        _refuse(answer, bad)
+    _refuse(answer, bad)
     if extra:
         detail = f"data id {data_id} of meter {meter} has more values than the table has registers"
         answer.refused.append((RejectReason.UNKNOWN_REGISTER, detail, extra))
     if not answer.values:
         raise UnusableError(*answer.refused[0][:2])
     return answer
+
+
+def _refuse(answer: Answer, bad: list[tuple[str, bytes]]) -> None:
+    """Values that lie side by side and are none: one stretch, one reject."""
+    if bad:
+        shown = ", ".join(f"{register} is {own.translate(_PLAIN)[::-1].hex()}" for register, own in bad)
+        detail = f"meter {answer.meter}: {shown}, not decimal digits"
+        answer.refused.append((RejectReason.BAD_BCD, detail, b"".join(own for _, own in bad)))
+        bad.clear()
 
 
 def _number(data: bytes, item: Item) -> float | None:

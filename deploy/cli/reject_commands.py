@@ -90,6 +90,7 @@ def requeue(
 
     Each goes in once, at its first receipt. What is rejected again stays, with its new reason.
     """
+    from collectors.decoders.declared_formats import load_formats
     from collectors.routes import Routes
     from deploy.requeue import RejectDecoder
     from storage.requeue import Wanted
@@ -107,9 +108,10 @@ def requeue(
         _moment(until, zone, "--until"),
         tuple(ids) if ids else None,
     )
+    routes = Routes(settings.mqtt_filters, load_formats(settings.decoder_files))
     writer = Writer(lambda: connect_database(settings, "pipeline"))
     try:
-        result = put_in_again(writer, wanted, RejectDecoder(Routes(settings.mqtt_filters)), dry_run)
+        result = put_in_again(writer, wanted, RejectDecoder(routes), dry_run)
     finally:
         writer.close()
     if as_json:
