@@ -14,8 +14,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import class_row
 
+from storage.errors import TRY_AGAIN
 from storage.sequences import Run
 from storage.sql import query
+
+_ATTEMPTS = 5
 
 
 @dataclass(slots=True)
@@ -79,6 +82,15 @@ def reconcile(
     `connection` is idle. All is read as of one moment, so that writers at work disturb nothing. with_rows: also
     count the rows of readings and rejects, which reads those tables once; without, no day is closed.
     """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _reconcile(connection, day, with_rows)
+        except TRY_AGAIN:  # another one closed the same day at the same moment
+            continue
+    return _reconcile(connection, day, with_rows)
+
+
+def _reconcile(connection: psycopg.Connection[Any], day: date | None, with_rows: bool) -> Reconciliation:
     with connection.transaction():
         connection.execute("set transaction isolation level repeatable read")
         days = [d for (d,) in connection.execute(query("reconcile_open_days"))] if day is None else [day]

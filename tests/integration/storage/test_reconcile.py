@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import psycopg
@@ -13,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from storage.reconcile import named, reconcile
 
 from .test_sequences import DAY_US, JANUARY_US, RECEIVED_US, VALUE, empty
+from .test_writer_killed import wait_for
 from .test_writer_model import intakes
 
 pytestmark = pytest.mark.integration
@@ -121,6 +123,23 @@ def test_figures_are_of_one_moment_while_a_writer_goes_on(database, pipeline, fe
         other.execute("update nengliu.ingest_ledger set seen = seen + 5")
         assert not reconcile(pipeline).problems
         other.rollback()
+
+
+def test_two_who_reconcile_at_once_both_come_to_an_end(database, pipeline, feed):
+    feed.send("gw1", VALUE, seq=1, outbox="o")
+    reconcile(pipeline)
+    blocked = "select 1 from pg_stat_activity where application_name = 'second' and wait_event_type = 'Lock'"
+    with (
+        psycopg.connect(database.superuser_url, autocommit=True) as watcher,
+        psycopg.connect(database.pipeline_url) as first,
+        psycopg.connect(database.pipeline_url, autocommit=True, application_name="second") as second,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        first.execute("update nengliu.ledger_closing set closed_at = now()")
+        result = pool.submit(reconcile, second, MARCH_1)
+        wait_for(lambda: watcher.execute(blocked).fetchone())
+        first.commit()
+        assert result.result(timeout=60).closed == (MARCH_1,)
 
 
 def test_ranges_are_named_shortly():
