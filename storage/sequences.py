@@ -36,18 +36,20 @@ class Seen:
 
 def runs_of_numbers(numbers: Iterable[int]) -> list[Run]:
     """Neighbouring numbers put together: disjoint, sorted, not touching."""
+    distinct = set(numbers)
+    if not distinct:
+        return []
+    low, last = min(distinct), max(distinct)
+    if last - low + 1 == len(distinct):  # the usual case
+        return [(low, last)]
     runs: list[Run] = []
-    low = high = None
-    for number in sorted(set(numbers)):
-        if high is not None and low is not None:
-            if number == high + 1:
-                high = number
-                continue
+    high = low
+    for number in sorted(distinct):
+        if number > high + 1:
             runs.append((low, high))
-        low = high = number
-    if low is not None and high is not None:
-        runs.append((low, high))
-    return runs
+            low = number
+        high = number
+    return [*runs, (low, high)]
 
 
 def take(seen: Seen, runs: Sequence[Run], day: date) -> tuple[Seen, int]:

@@ -18,7 +18,7 @@ from metering.records import AckRecord, MessageHeader, RejectRecord, StatusRecor
 from storage.sql import query
 from storage.texts import finite_or_none, int8_or_none, key_text, storable, time_or_none
 
-_HOUR_US = 3_600_000_000
+HOUR_US = 3_600_000_000
 _S = 1_000_000
 
 #: Messages whose clock offset is remembered for each gateway.
@@ -69,9 +69,9 @@ class LocalDays:
 
     def day(self, us: int) -> date:
         """The local date of `us`."""
-        hour = us // _HOUR_US
+        hour = us // HOUR_US
         if hour not in self._days:
-            self._days[hour] = from_us(hour * _HOUR_US).astimezone(self._zone).date()
+            self._days[hour] = from_us(hour * HOUR_US).astimezone(self._zone).date()
         return self._days[hour]
 
 

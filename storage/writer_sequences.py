@@ -14,7 +14,7 @@ import psycopg
 from storage.sequences import Gap, Run, Seen, runs_of_numbers, take
 from storage.sql import query
 from storage.texts import int8_or_none
-from storage.writer_books import Account, LocalDays, Outbox, outbox_of
+from storage.writer_books import HOUR_US, Account, LocalDays, Outbox, outbox_of
 
 #: Runs of sequence numbers by local day, in order of the days.
 Arrivals = Mapping[date, list[Run]]
@@ -46,17 +46,24 @@ def write_sequences(
 
 
 def _arrivals(accounts: Sequence[Account], days: LocalDays) -> dict[Outbox, Arrivals]:
-    numbers: dict[tuple[str, str | None, date], list[int]] = defaultdict(list)
-    for a in accounts:
-        if a.seq is not None and int8_or_none(a.seq) is not None:
-            numbers[a.gateway, a.outbox, days.day(a.received_us)].append(a.seq)
+    numbers: dict[tuple[str, str | None, int], list[int]] = defaultdict(list)
+    for a in accounts:  # every message comes through here
+        if a.seq is not None:
+            numbers[a.gateway, a.outbox, a.received_us // HOUR_US].append(a.seq)
     stored_as: dict[tuple[date, Outbox], list[int]] = defaultdict(list)
-    for (gateway, outbox, day), arrived in numbers.items():
-        stored_as[day, outbox_of(gateway, outbox)] += arrived
+    for (gateway, outbox, hour), arrived in numbers.items():
+        booked = [n for n in arrived if int8_or_none(n) is not None] if _is_beyond(arrived) else arrived
+        if booked:
+            stored_as[days.day(hour * HOUR_US), outbox_of(gateway, outbox)] += booked
     found: dict[Outbox, dict[date, list[Run]]] = defaultdict(dict)
     for (day, key), arrived in sorted(stored_as.items(), key=lambda item: item[0][0]):
         found[key][day] = runs_of_numbers(arrived)
     return dict(found)
+
+
+def _is_beyond(numbers: list[int]) -> bool:
+    """Whether one of them does not fit the tables."""
+    return int8_or_none(min(numbers)) is None or int8_or_none(max(numbers)) is None
 
 
 def _extend(
