@@ -37,6 +37,8 @@ T = TypeVar("T")
 
 #: How old the topics' ids may be by which a topic that was made anew is recognised in the middle of work.
 _METADATA_AGE_MS = 5_000
+#: How long we may not have polled and still trust that: who polls is told of a deletion by Kafka.
+_HELD_UP_S = 0.5
 
 
 class Sink(Protocol):
@@ -97,6 +99,7 @@ class WriterLoop:
         self._known_ids: dict[str, str] = {}
         self._seek_wanted = False
         self._epoch = 0
+        self._polled_at = 0.0
 
     # ------------------------------------------------------------ life
 
@@ -229,7 +232,8 @@ class WriterLoop:
     def _is_another_topic(self, check: bool) -> bool:
         """Whether a topic of ours was made anew, so that its offsets mean other records.
 
-        The consumer's metadata tell within seconds; `check`: ask Kafka now, as records do not follow each other.
+        The consumer's metadata tell within seconds; `check`: ask Kafka now, as records do not follow each other or we
+        have not listened for a while.
         """
         ids = {p.topic: p.topic_id for p in self._partitions.values()}
         if check:
@@ -265,20 +269,24 @@ class WriterLoop:
         o = self._options
         epoch = self._epoch
         batch = Batch(o.topic_prefix, self._positions, self._partitions)
+        held_up = time.monotonic() - self._polled_at > _HELD_UP_S
         found = self._consumer.poll(timeout_ms=500, max_records=o.max_records)
+        self._polled_at = time.monotonic()
         deadline = time.monotonic() + o.max_wait_s
         while True:
             if self._epoch != epoch:
                 return None
-            if found and self._is_another_topic(check=batch.jumps(found)):
+            if found and self._is_another_topic(check=held_up or batch.jumps(found)):
                 self._epoch += 1
                 self._seek_wanted = True
                 return None
+            held_up = False
             batch.add(found)
             left = deadline - time.monotonic()
             if not len(batch) or left <= 0 or len(batch) >= o.max_records or batch.size >= o.max_bytes:
                 return batch
             found = self._consumer.poll(timeout_ms=int(left * 1000), max_records=o.max_records - len(batch))
+            self._polled_at = time.monotonic()
 
     def _committed(self, batch: Batch, seconds: float) -> None:
         self._positions.update(batch.following)

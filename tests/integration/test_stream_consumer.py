@@ -40,6 +40,7 @@ class MemorySink:
         self.statuses: list[StatusRecord] = []
         self.rejects: list[str] = []
         self.batches = 0
+        self.asked = 0
         self.failures: list[Exception] = []
 
     def positions(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -51,6 +52,7 @@ class MemorySink:
             return {p.topic: p.topic_id for p in self.offsets}
 
     def write(self, intake: Intake) -> IntakeResult:
+        self.asked += 1
         with self.lock:
             if self.failures:
                 raise self.failures.pop(0)
@@ -240,6 +242,30 @@ def test_a_topic_made_anew_is_read_from_its_beginning_even_where_it_is_longer_by
     for partition, offset in sink.offsets.items():
         by_topic[partition.topic_id] += offset
     assert sorted(by_topic.values()) == [40, 360]
+    assert counted(metrics.RECREATED, prefix) == 1
+
+
+def test_a_topic_made_anew_while_a_batch_was_held_up_is_recognised(servers: Servers, prefix: str) -> None:
+    """Nothing tells the consumer: it would go on in the middle of the new topic."""
+    sink = MemorySink()
+    bootstrap = kafka_bootstrap(servers.settings)
+    topics = (prefix + STATUS, prefix + ACKS)
+    with looping(servers, prefix, sink):
+        first = Producer(bootstrap, "test", topics)
+        publish(first, prefix, range(40))
+        wait_until(lambda: len(sink.statuses) >= 40, "the records of the first topic")
+        with sink.lock:
+            asked = sink.asked
+            publish(first, prefix, range(40, 41))
+            first.close()
+            wait_until(lambda: sink.asked > asked, "the batch to be held up")
+            delete_topics(bootstrap, prefix)
+            wait_until(lambda: ensure_topics(bootstrap, prefix, 4, 1), "the topics to be made again")
+            second = Producer(bootstrap, "test", topics)
+            publish(second, prefix, range(41, 400))
+            second.close()
+        wait_until(lambda: len(sink.statuses) >= 400, "the records of the second topic")
+    assert_all_once_in_order(sink, 400)
     assert counted(metrics.RECREATED, prefix) == 1
 
 
