@@ -64,20 +64,16 @@ def _parse_text(text: str) -> int | None:
 
 
 def parse_number(number: int | float) -> int | None:
-    """Microseconds since 1970 of epoch seconds, or of milliseconds if over 1e11; None if not finite."""
-    try:
-        if not math.isfinite(number):
-            return None
-    except OverflowError:  # an integer beyond a float: far out of range, and said so
-        return 2**62
-    if number > MILLISECONDS_FROM:
-        return _clamp(number * 1000 if isinstance(number, int) else round(number * 1e3))
-    return _clamp(number * 1_000_000 if isinstance(number, int) else round(number * 1e6))
+    """Microseconds since 1970 of epoch seconds, or of milliseconds if over 1e11; None if not finite.
 
-
-def _clamp(us: int) -> int:
-    """Keep to 64 bits; anything near the edge is out of range anyway."""
-    return max(-(2**62), min(2**62, us))
+    Kept to 64 bits: anything near the edge is out of range anyway.
+    """
+    if isinstance(number, float) and not math.isfinite(number):
+        return None
+    unit_us = 1_000 if number > MILLISECONDS_FROM else 1_000_000
+    if abs(number) >= 2**62 // unit_us:
+        return 2**62 if number > 0 else -(2**62)
+    return round(number * unit_us)
 
 
 def parse(value: object) -> int | None:
