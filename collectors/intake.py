@@ -115,7 +115,7 @@ class Intake:
             self._ready.append(Outgoing(self._status_topic, w.gateway, encode_status(status), [w]))
 
     def _take_readings(self, w: Waiting, route: Route, decoder: Decoder) -> None:
-        decoded = decoder(route.gateway, w.message.payload, w.message.user_properties, w.received_us)
+        decoded = _decode(decoder, route, w)
         w.outbox, w.seq = decoded.outbox, decoded.seq
         if self._is_over_limit(w, decoded):
             if decoded.seq is not None:
@@ -217,6 +217,20 @@ class Intake:
             )
             metrics.REJECTS.labels(record.reason).inc()
             yield Outgoing(self._rejects_topic, w.gateway, encode_reject(record), [w])
+
+
+def _decode(decoder: Decoder, route: Route, w: Waiting) -> Decoded:
+    """What the message holds. No decoder raises; should one all the same, the message is kept as a reject.
+
+    Otherwise the bridge would stop at the same message each time the broker sends it again.
+    """
+    try:
+        return decoder(route.gateway, w.message.payload, w.message.user_properties, w.received_us)
+    except Exception as e:  # noqa: BLE001
+        log.exception("decoder_fault", decoder=route.name, gateway=w.gateway)
+        return Decoded(
+            failure=(RejectReason.DECODER_FAULT, f"decoder {route.name}: {type(e).__name__}: {e}"[:500])
+        )
 
 
 def _reject_record(w: Waiting, decoded: Decoded) -> RejectRecord:

@@ -48,3 +48,4 @@ class RejectReason(StrEnum):
     ERROR_ANSWER = "error_answer"
     NOT_AN_ANSWER = "not_an_answer"
     JUNK = "junk"
+    DECODER_FAULT = "decoder_fault"

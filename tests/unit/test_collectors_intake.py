@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+from collectors import routes
 from collectors.inflight import Fate, InFlight
 from collectors.intake import GROUP_MESSAGES, Intake
 from collectors.mqtt_link import Incoming
@@ -139,3 +140,21 @@ def test_a_large_message_does_not_share_a_record_with_its_neighbours() -> None:
     batches = [codec.decode_readings(r.value) for r in intake.outgoing()]
     assert [[m.seq for m in b.messages] for b in batches] == [[1], [7], [3]]
     assert [len(m.rejected) for b in batches for m in b.messages] == [0, 3_000, 0]
+
+
+def test_a_fault_of_a_decoder_costs_its_message_only(monkeypatch) -> None:
+    """No input stops the bridge: the message goes to the dead letters whole, its neighbours go on."""
+
+    def faulty(gateway, payload, user_properties, received_us):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setitem(routes.DECODERS, "faulty", faulty)
+    window = InFlight()
+    intake = Intake(Routes({"vendor/{gateway}/x": "faulty"}), window, "p.")
+    intake.take(replace(message("a", 1, 1), topic="vendor/a/x"))
+    intake.take(message("a", 2, 2))
+    records = {r.topic: r for r in intake.outgoing()}
+    reject = codec.decode_reject(records["p.meter.rejects"].value)
+    assert reject.reason == "decoder_fault"
+    assert reject.payload == message("a", 1, 1).payload
+    assert len(codec.decode_readings(records["p.meter.readings"].value)) == 1
