@@ -226,7 +226,7 @@ def _decode(decoder: Decoder, route: Route, w: Waiting) -> Decoded:
     """
     try:
         return decoder(route.gateway, w.message.payload, w.message.user_properties, w.received_us)
-    except Exception as e:  # noqa: BLE001
+    except Exception as e:
         log.exception("decoder_fault", decoder=route.name, gateway=w.gateway)
         return Decoded(
             failure=(RejectReason.DECODER_FAULT, f"decoder {route.name}: {type(e).__name__}: {e}"[:500])
