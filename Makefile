@@ -3,7 +3,7 @@
 .PHONY: help demo test lint lock up down status clean
 IN := @sh deploy/bootstrap.sh --
 IN_DEV := @sh deploy/bootstrap.sh --dev --
-COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url
+COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 
 help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
