@@ -35,7 +35,7 @@ from stream.codec import decode_ack, encode_reject
 from stream.errors import CodecError, ProducerFailedError, RecordTooLargeError
 from stream.producer import Producer
 from stream.reader import read_topic
-from stream.topics import ACKS, READINGS, REJECTS, STATUS, group_members
+from stream.topics import ACKS, READINGS, REJECTS, STATUS, settled_group_members
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,8 @@ _HOLD_MESSAGES = 500
 
 #: How long a bridge that leaves takes what the broker still has for it.
 _DRAIN_S = 15.0
+#: How long a bridge that leaves waits to learn who goes on: longer than a killed one's session in the group.
+_SETTLE_S = 13.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,14 +257,14 @@ class Bridge:
         """Whether other bridges read acknowledgements, as every bridge does until it stops.
 
         Each leaves the group before it looks, so of several that stop at once the last finds nobody and keeps its
-        session. False where Kafka does not say.
+        session; one that was killed a moment ago does not count. False where Kafka does not say.
         """
         self._desk.close()
         self._reader.join(timeout=5)
         if self._reader.is_alive():
             return False
         try:
-            return group_members(self._options.bootstrap, self._ack_group) > 0
+            return bool(settled_group_members(self._options.bootstrap, self._ack_group, _SETTLE_S))
         except DependencyAwayError as e:
             log.warning("kafka_away", error=str(e), action="the broker keeps our session")
             return False

@@ -15,6 +15,7 @@ Why these settings:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -34,6 +35,8 @@ ALERT_EVENTS = "alert.events"
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 _DAY_MS = 86_400_000
+#: States of a consumer group in which its members are those that live.
+_AT_REST = ("Stable", "Empty", "Dead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +131,25 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
         admin.close()
 
 
-def group_members(bootstrap: str, group: str) -> int:
-    """How many consumers are members of a group now. Raises DependencyAwayError."""
+def settled_group_members(bootstrap: str, group: str, patience_s: float) -> int | None:
+    """How many living consumers a group has; None if Kafka does not come to know within `patience_s`.
+
+    After a member has left, Kafka asks the others to join again, and one that was killed stays a member until its
+    session is over: only a group at rest tells. Raises DependencyAwayError.
+    """
+    deadline = time.monotonic() + patience_s
     try:
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
         try:
-            described = admin.describe_groups([group])[group]
+            while (found := admin.describe_groups([group])[group])["group_state"] not in _AT_REST:
+                if time.monotonic() > deadline:
+                    return None
+                time.sleep(0.2)
         finally:
             admin.close()
     except (KafkaError, OSError, ValueError) as e:
         raise kafka_away(bootstrap, e) from e
-    return len(described["members"])
+    return len(found["members"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,3 +71,14 @@ def test_of_bridges_that_stop_at_once_one_keeps_its_session(
         second.start()
         wait_until(lambda: len(values(settings, gateway)) >= 50, "the messages that waited at the broker")
     assert values(settings, gateway) == [float(n) for n in range(50)]
+
+
+def test_a_bridge_that_was_killed_a_moment_ago_does_not_count_as_going_on(
+    settings: Settings, first: Running, gateway: Gateway
+) -> None:
+    """Kafka holds the killed one for a member until its session is over; the last bridge keeps its session."""
+    first.process.kill()
+    first.process.wait()
+    first.start()
+    assert first.stop() == 0
+    assert gateway.answered(publish(gateway, range(50))) == ["Success"] * 50
