@@ -21,7 +21,7 @@ from storage.writer import Writer
 from stream import codec
 from stream.acks import AckPublisher
 from stream.consumer import ConsumerOptions, run_writer_loop
-from stream.topics import READINGS, group_members
+from stream.topics import READINGS, settled_group_members
 
 from .collectors_support import Gateway, Outbox, endpoint_of, records, running, wait_until
 from .test_collectors_bridge import reading, rows, write_registry
@@ -103,7 +103,8 @@ def test_two_bridges_share_messages_and_acknowledgements_and_do_none_twice(
     group = f"{settings.kafka_topic_prefix}nengliu-bridge-{bridge_options(settings).share_group}"
     with running(settings, "collect", "a") as a, running(settings, "collect", "b") as b, writing(settings):
         wait_until(
-            lambda: group_members(kafka_bootstrap(settings), group) == 2, "both to read acknowledgements"
+            lambda: settled_group_members(kafka_bootstrap(settings), group, 5.0) == 2,
+            "both to read acknowledgements",
         )
         for n in range(1, 401):
             gateway.send({"v": 1, "outbox": "p", "seq": n, "readings": [reading(gateway.name, START + n, n)]})
