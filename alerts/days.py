@@ -95,10 +95,12 @@ class DayGrid:
 def same_day_years_before(dates: npt.NDArray[np.datetime64], years: int) -> npt.NDArray[np.datetime64]:
     """The same month and day `years` earlier; 29 February becomes 28 February where there is none."""
     months = dates.astype("datetime64[M]")
-    target = months - 12 * years
+    target = months - np.timedelta64(12 * years, "M")
     day_of_month = (dates - months.astype("datetime64[D]")).astype(np.int64)
-    length = ((target + 1).astype("datetime64[D]") - target.astype("datetime64[D]")).astype(np.int64)
-    return np.asarray(target.astype("datetime64[D]") + np.minimum(day_of_month, length - 1))
+    following = (target + np.timedelta64(1, "M")).astype("datetime64[D]")
+    length = (following - target.astype("datetime64[D]")).astype(np.int64)
+    into = np.minimum(day_of_month, length - 1).astype("timedelta64[D]")
+    return np.asarray(target.astype("datetime64[D]") + into)
 
 
 def as_date(value: np.datetime64) -> date:
