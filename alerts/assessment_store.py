@@ -57,7 +57,7 @@ def assessment_rows(found: AssessedSet) -> list[tuple[Any, ...]]:
                 numbers[1][n],
                 numbers[2][n],
                 numbers[3][n],
-                as_date(new_year + exhaustion) if exhaustion >= 0 else None,
+                as_date(new_year + np.timedelta64(exhaustion, "D")) if exhaustion >= 0 else None,
                 LEVELS[a.level[r]],
                 numbers[4][n],
                 a.method[r],
