@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -54,11 +53,7 @@ class TimeFormat:
 def _epoch(value: object, us: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if abs(value) > 2**62 / us:
-        return 2**62
-    return round(value * us)
+    return timestamps.from_epoch(value, us)
 
 
 def time_format(name: str, zone: str | None) -> TimeFormat:

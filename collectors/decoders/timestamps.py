@@ -64,13 +64,17 @@ def _parse_text(text: str) -> int | None:
 
 
 def parse_number(number: int | float) -> int | None:
-    """Microseconds since 1970 of epoch seconds, or of milliseconds if over 1e11; None if not finite.
+    """Microseconds since 1970 of epoch seconds, or of milliseconds if over 1e11; None if not finite."""
+    return from_epoch(number, 1_000 if number > MILLISECONDS_FROM else 1_000_000)
+
+
+def from_epoch(number: int | float, unit_us: int) -> int | None:
+    """Microseconds since 1970 of a count of units of `unit_us` microseconds; None if not finite.
 
     Kept to 64 bits: anything near the edge is out of range anyway.
     """
     if isinstance(number, float) and not math.isfinite(number):
         return None
-    unit_us = 1_000 if number > MILLISECONDS_FROM else 1_000_000
     if abs(number) >= 2**62 // unit_us:
         return 2**62 if number > 0 else -(2**62)
     return round(number * unit_us)
