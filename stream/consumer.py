@@ -37,8 +37,9 @@ T = TypeVar("T")
 
 #: How old the topics' ids may be by which a topic that was made anew is recognised in the middle of work.
 _METADATA_AGE_MS = 5_000
-#: How long we may not have polled and still trust that: who polls is told of a deletion by Kafka.
-_HELD_UP_S = 0.5
+#: How long we may not have polled and still trust that: who polls is told of a deletion by Kafka. A topic made anew
+#: faster than that is recognised by its id within _METADATA_AGE_MS: some of it is then taken twice, none is missed.
+HELD_UP_S = 0.5
 
 
 class Sink(Protocol):
@@ -100,6 +101,8 @@ class WriterLoop:
         self._seek_wanted = False
         self._epoch = 0
         self._polled_at = 0.0
+        self._held_up = True  # until records have come and their topics were looked at
+        self._rebalancing_since: float | None = None
 
     # ------------------------------------------------------------ life
 
@@ -153,12 +156,14 @@ class WriterLoop:
                 bootstrap_timeout_ms=10_000,
                 metrics_enabled=False,
             )
+            self._rebalancing_since = time.monotonic()
             consumer.subscribe(self._topics, listener=_Listener(self))
         except (KafkaError, OSError) as e:
             raise kafka_away(o.bootstrap, e) from e
         return consumer
 
     def _forget(self) -> None:
+        self._rebalancing_since = None
         self._partitions.clear()
         self._positions.clear()
         self._seek_wanted = False
@@ -172,6 +177,7 @@ class WriterLoop:
         """Partitions are no longer ours; an open batch is worthless."""
         metrics.REBALANCES.inc()
         self._epoch += 1
+        self._rebalancing_since = time.monotonic()
         for tp in partitions:
             self._positions.pop(tp, None)
         self._seek_wanted = True
@@ -181,10 +187,23 @@ class WriterLoop:
         """Partitions are ours: hold them until their position is known."""
         metrics.REBALANCES.inc()
         self._epoch += 1
+        self._rebalancing_since = None
         if partitions:
             self._consumer.pause(*partitions)
         self._seek_wanted = True
         log.info("partitions_assigned", partitions=_names(partitions))
+
+    def _check_rebalance(self) -> None:
+        """Join again where partitions were taken and none given within two sessions; raises DependencyAwayError.
+
+        kafka-python may wait without end for a rebalance that is over for Kafka, if topics vanish in its midst.
+        """
+        patience_s = 2 * self._options.session_timeout_ms / 1000
+        since = self._rebalancing_since
+        if since is not None and time.monotonic() - since > patience_s:
+            raise DependencyAwayError(
+                f"no end of the group's rebalance after {patience_s:g} s; joining again"
+            )
 
     def _seek_all(self) -> None:
         """Put every assigned partition to its stored position and let it flow."""
@@ -249,6 +268,7 @@ class WriterLoop:
     def _consume(self, acks: AckPublisher, backoff: Backoff) -> None:
         while not self._stop.is_set():
             acks.check()
+            self._check_rebalance()
             if self._seek_wanted:
                 self._seek_all()
             batch = self._collect()
@@ -269,18 +289,19 @@ class WriterLoop:
         o = self._options
         epoch = self._epoch
         batch = Batch(o.topic_prefix, self._positions, self._partitions)
-        held_up = time.monotonic() - self._polled_at > _HELD_UP_S
+        self._held_up |= time.monotonic() - self._polled_at > HELD_UP_S
         found = self._consumer.poll(timeout_ms=500, max_records=o.max_records)
         self._polled_at = time.monotonic()
         deadline = time.monotonic() + o.max_wait_s
         while True:
             if self._epoch != epoch:
                 return None
-            if found and self._is_another_topic(check=held_up or batch.jumps(found)):
-                self._epoch += 1
-                self._seek_wanted = True
-                return None
-            held_up = False
+            if found:
+                if self._is_another_topic(check=self._held_up or batch.jumps(found)):
+                    self._epoch += 1
+                    self._seek_wanted = True
+                    return None
+                self._held_up = False
             batch.add(found)
             left = deadline - time.monotonic()
             if not len(batch) or left <= 0 or len(batch) >= o.max_records or batch.size >= o.max_bytes:

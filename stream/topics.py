@@ -17,10 +17,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kafka.admin import KafkaAdminClient
-from kafka.errors import BrokerResponseError, KafkaError, RetriableError, TopicAlreadyExistsError
+from kafka.errors import (
+    BrokerResponseError,
+    KafkaError,
+    KafkaTimeoutError,
+    RetriableError,
+    TopicAlreadyExistsError,
+)
 
 from metering.errors import DependencyAwayError, SettingError
 
@@ -35,6 +42,9 @@ ALERT_EVENTS = "alert.events"
 MAX_RECORD_BYTES = 4 * 1024 * 1024
 
 _DAY_MS = 86_400_000
+#: How long new topics may take until they can be used, and how long one look waits for it.
+_CREATE_S = 30.0
+_LISTED_MS = 3_000
 #: States of a consumer group in which its members are those that live.
 _AT_REST = ("Stable", "Empty", "Dead")
 
@@ -84,21 +94,16 @@ def ensure_topics(bootstrap: str, prefix: str, partitions: int, replication: int
         admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
     except (KafkaError, OSError, ValueError) as e:
         raise kafka_away(bootstrap, e) from e
-    try:
-        there = {t["name"] for t in admin.describe_topics()}
-        wanted = {
-            prefix + spec.name: {
-                "num_partitions": partitions,
-                "replication_factor": replication,
-                "configs": spec.configs(replication),
-            }
-            for spec in TOPICS
-            if prefix + spec.name not in there
+    wanted = {
+        prefix + spec.name: {
+            "num_partitions": partitions,
+            "replication_factor": replication,
+            "configs": spec.configs(replication),
         }
-        if wanted:
-            _create(admin, wanted)
-        admin.wait_for_topics([prefix + spec.name for spec in TOPICS], timeout_ms=30_000)
-        return sorted(wanted)
+        for spec in TOPICS
+    }
+    try:
+        return sorted(_until_all_there(admin, wanted))
     except KafkaError as e:
         if isinstance(e, BrokerResponseError) and not isinstance(e, RetriableError):
             raise SettingError(
@@ -109,13 +114,33 @@ def ensure_topics(bootstrap: str, prefix: str, partitions: int, replication: int
         admin.close()
 
 
-def _create(admin: KafkaAdminClient, wanted: dict[str, dict[str, object]]) -> None:
-    """Create topics one by one: another service may be creating the same ones at this moment."""
-    for name, options in wanted.items():
+def _until_all_there(admin: KafkaAdminClient, wanted: dict[str, dict[str, object]]) -> set[str]:
+    """Create what is missing of `wanted`, and wait until all of it can be used; the names of those created.
+
+    A broker lists a topic for a moment after its deletion, so one that was there a moment ago may have to be made.
+    """
+    created: set[str] = set()
+    deadline = time.monotonic() + _CREATE_S
+    while True:
+        there = {t["name"] for t in admin.describe_topics()}
+        created |= _create(admin, {name: o for name, o in wanted.items() if name not in there})
         try:
+            admin.wait_for_topics(list(wanted), timeout_ms=_LISTED_MS)
+        except KafkaTimeoutError:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return created
+
+
+def _create(admin: KafkaAdminClient, wanted: dict[str, dict[str, object]]) -> set[str]:
+    """Create topics one by one, as another service may be creating the same ones; the names of those created."""
+    created = set()
+    for name, options in wanted.items():
+        with suppress(TopicAlreadyExistsError):
             admin.create_topics({name: options})
-        except TopicAlreadyExistsError:
-            continue
+            created.add(name)
+    return created
 
 
 def delete_topics(bootstrap: str, prefix: str) -> None:

@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter as Counts
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -21,7 +22,7 @@ from deploy.clients import kafka_bootstrap
 from metering.errors import DependencyAwayError
 from metering.records import AckRecord, Intake, IntakeResult, OwnershipLostError, Partition, StatusRecord
 from stream import codec, metrics
-from stream.consumer import ConsumerOptions, run_writer_loop
+from stream.consumer import HELD_UP_S, ConsumerOptions, run_writer_loop
 from stream.producer import Producer
 from stream.topics import ACKS, STATUS, delete_topics, ensure_topics, topic_identity
 
@@ -259,11 +260,13 @@ def test_a_topic_made_anew_while_a_batch_was_held_up_is_recognised(servers: Serv
             publish(first, prefix, range(40, 41))
             first.close()
             wait_until(lambda: sink.asked > asked, "the batch to be held up")
+            held_until = time.monotonic() + 2 * HELD_UP_S
             delete_topics(bootstrap, prefix)
             wait_until(lambda: ensure_topics(bootstrap, prefix, 4, 1), "the topics to be made again")
             second = Producer(bootstrap, "test", topics)
             publish(second, prefix, range(41, 400))
             second.close()
+            wait_until(lambda: time.monotonic() > held_until, "longer than who polls is told by Kafka")
         wait_until(lambda: len(sink.statuses) >= 400, "the records of the second topic")
     assert_all_once_in_order(sink, 400)
     assert counted(metrics.RECREATED, prefix) == 1
