@@ -71,12 +71,13 @@ class BridgeOptions:
 class Bridge:
     """Runs until stopped. Raises what nobody foresaw; a supervisor starts it again and nothing is lost."""
 
+    _gauges = metrics.SHARED
+
     def __init__(self, options: BridgeOptions, routes: Routes, stop: Event) -> None:
         self._options = options
         self._stop = stop
         self._inflight = InFlight()
-        self._intake = Intake(routes, self._inflight, options.topic_prefix, options.limits)
-        shared = [f"$share/{options.share_group}/{f}" for f in routes.reading_filters]
+        self._intake = self._make_intake(routes)
         self._link = MqttLink(
             LinkOptions(
                 host=options.host,
@@ -84,7 +85,7 @@ class Bridge:
                 username=options.username,
                 password=options.password,
                 client_id=options.client_id,
-                subscriptions=(*shared, routes.status_filter),
+                subscriptions=self._subscriptions(routes),
                 receive_maximum=options.receive_maximum,
                 session_expiry_s=options.session_expiry_s,
             ),
@@ -100,6 +101,13 @@ class Bridge:
         self._ack_failure: BaseException | None = None
         self._outstanding = 0
         self._sent_at = 0.0
+
+    def _make_intake(self, routes: Routes) -> Intake:
+        return Intake(routes, self._inflight, self._options.topic_prefix, self._options.limits)
+
+    def _subscriptions(self, routes: Routes) -> tuple[str, ...]:
+        shared = [f"$share/{self._options.share_group}/{f}" for f in routes.reading_filters]
+        return (*shared, routes.status_filter)
 
     # ------------------------------------------------------------ life
 
@@ -120,6 +128,8 @@ class Bridge:
         backoff = Backoff()
         while not self._stop.is_set():
             try:
+                if not self._await_turn():
+                    return
                 self._ensure_producer()
                 self._link.connect()
                 metrics.CONNECTS.inc()
@@ -137,17 +147,25 @@ class Bridge:
             except DependencyAwayError as e:
                 log.warning("kafka_away", error=str(e), failures=backoff.failures)
             finally:
-                metrics.CONNECTED.set(0)
+                self._gauges.connected.set(0)
                 self._link.drop("session over")
             backoff.wait(self._stop)
+
+    def _await_turn(self) -> bool:
+        """Wait until this bridge may connect; False: a stop came first."""
+        return not self._stop.is_set()
+
+    def _is_ours(self) -> bool:
+        """Whether this bridge may stay connected."""
+        return True
 
     def _ensure_producer(self) -> None:
         if self._producer is not None:
             return
         topics = tuple(self._options.topic_prefix + t for t in (READINGS, REJECTS, STATUS))
-        metrics.KAFKA_AWAY.set(1)
+        self._gauges.kafka_away.set(1)
         self._producer = Producer(self._options.bootstrap, self._options.client_id, topics)
-        metrics.KAFKA_AWAY.set(0)
+        self._gauges.kafka_away.set(0)
 
     def _drop_producer(self) -> None:
         """End a producer that failed; what it had not delivered counts as failed."""
@@ -165,7 +183,7 @@ class Bridge:
         """Serve one connection until it is lost or a stop is asked for."""
         started = next_misc = time.monotonic()
         welcomed = False
-        while self._link.lost is None and not self._stop.is_set():
+        while self._link.lost is None and not self._stop.is_set() and self._is_ours():
             self._round()
             now = time.monotonic()
             if now >= next_misc:
@@ -183,7 +201,7 @@ class Bridge:
 
     def _welcome(self, backoff: Backoff) -> None:
         backoff.reset()
-        metrics.CONNECTED.set(1)
+        self._gauges.connected.set(1)
         log.info("mqtt_connected", host=self._options.host, session_kept=self._link.session_present)
 
     def _round(self) -> None:
@@ -215,7 +233,7 @@ class Bridge:
     def _wait(self, timeout_s: float) -> bool:
         """Sleep until the broker or another thread has something; whether the broker's socket may be read."""
         full = self._inflight.pending_bytes >= self._options.max_in_flight_bytes
-        metrics.PAUSED.set(full)
+        self._gauges.paused.set(full)
         poll = select.poll()
         poll.register(self._wake_up, select.POLLIN)
         fd = self._link.fileno()
@@ -305,8 +323,8 @@ class Bridge:
             self._send(Outgoing(rejects, record.gateway, encode_reject(record), []))
         for out in self._intake.outgoing():
             self._send(out)
-        metrics.IN_FLIGHT.set(self._inflight.pending)
-        metrics.IN_FLIGHT_BYTES.set(self._inflight.pending_bytes)
+        self._gauges.in_flight.set(self._inflight.pending)
+        self._gauges.in_flight_bytes.set(self._inflight.pending_bytes)
 
     def _send(self, out: Outgoing) -> None:
         producer = self._producer
@@ -338,8 +356,8 @@ class Bridge:
                 refused = refused or error
             if error is None:
                 metrics.LAST_SUCCESS.set_to_current_time()
-        metrics.IN_FLIGHT.set(self._inflight.pending)
-        metrics.IN_FLIGHT_BYTES.set(self._inflight.pending_bytes)
+        self._gauges.in_flight.set(self._inflight.pending)
+        self._gauges.in_flight_bytes.set(self._inflight.pending_bytes)
         if refused is not None:
             raise ProducerFailedError(f"Kafka refused a record: {refused}")
 

@@ -115,7 +115,10 @@ class Intake:
             self._ready.append(Outgoing(self._status_topic, w.gateway, encode_status(status), [w]))
 
     def _take_readings(self, w: Waiting, route: Route, decoder: Decoder) -> None:
-        decoded = _decode(decoder, route, w)
+        self._put(w, _decode(decoder, route, w))
+
+    def _put(self, w: Waiting, decoded: Decoded) -> None:
+        """Put what a message holds with its gateway's, or in the dead letters."""
         w.outbox, w.seq = decoded.outbox, decoded.seq
         if self._is_over_limit(w, decoded):
             if decoded.seq is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from prometheus_client import Counter, Gauge
 
 MESSAGES = Counter("nengliu_bridge_messages_total", "MQTT messages received, by route", ["route"])
@@ -34,3 +36,26 @@ ACK_WAITING = Gauge("nengliu_bridge_ack_waiting", "Sequence numbers waiting to b
 LAST_SUCCESS = Gauge(
     "nengliu_bridge_last_success_seconds", "Unix time when Kafka last acknowledged a message"
 )
+REBIRTHS = Counter("nengliu_bridge_rebirth_requests_total", "Rebirths asked of Sparkplug edge nodes")
+
+
+@dataclass(frozen=True, slots=True)
+class BridgeGauges:
+    """What is set, not counted, of one connection to the broker: a process may have two."""
+
+    connected: Gauge
+    in_flight: Gauge
+    in_flight_bytes: Gauge
+    paused: Gauge
+    kafka_away: Gauge
+
+
+SHARED = BridgeGauges(CONNECTED, IN_FLIGHT, IN_FLIGHT_BYTES, PAUSED, KAFKA_AWAY)
+SPARKPLUG = BridgeGauges(
+    Gauge("nengliu_sparkplug_mqtt_connected", "1 while this bridge is the one that takes Sparkplug B"),
+    Gauge("nengliu_sparkplug_in_flight_messages", "Sparkplug B messages not yet acknowledged by Kafka"),
+    Gauge("nengliu_sparkplug_in_flight_bytes", "Their payload bytes"),
+    Gauge("nengliu_sparkplug_paused", "1 while nothing is read because too much is in flight"),
+    Gauge("nengliu_sparkplug_kafka_away", "1 while no producer could be made"),
+)
+SPARKPLUG_HELD = Gauge("nengliu_sparkplug_waiting_messages", "Sparkplug B messages that wait for a birth")

@@ -78,6 +78,7 @@ class _State:
     session_present: bool = False
     refused: str | None = None
     lost: str | None = None
+    taken_over: bool = False
     denied: list[str] = field(default_factory=list)
 
 
@@ -227,6 +228,11 @@ class MqttLink:
         return "not connected" if self._client.socket() is None else None
 
     @property
+    def taken_over(self) -> bool:
+        """Whether another client with our id has taken the session over."""
+        return self._state.taken_over
+
+    @property
     def denied(self) -> list[str]:
         """Subscriptions that the broker did not grant."""
         return self._state.denied
@@ -342,9 +348,9 @@ class MqttLink:
             packet = b"".join(struct.pack(">BBH", _PUBACK, 2, mid) for mid in mids)
             self._client._packet_queue(_PUBACK, packet, mids[-1], 0)
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        """Publish with QoS 1; paho sends it again after a reconnect until the broker has it."""
-        self._client.publish(topic, payload, qos=1)
+    def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
+        """Publish; with QoS 1 paho sends it again after a reconnect until the broker has it."""
+        self._client.publish(topic, payload, qos=qos)
         self._unconfirmed += 1
 
     @property
@@ -380,6 +386,7 @@ class MqttLink:
         ____: Properties | None,
     ) -> None:
         self._state.lost = self._state.lost or why_disconnected(reason)
+        self._state.taken_over = reason.value == _SESSION_TAKEN_OVER
 
     def _subscribed(
         self, _: paho.Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None

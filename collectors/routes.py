@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collectors.decoders import cjt188, dlt645, native_json
+from collectors.decoders import cjt188, dlt645, native_json, sparkplug
 from collectors.decoders.base import MAX_NAME, Decoder
 from metering.errors import SettingError
 
@@ -21,6 +21,9 @@ NATIVE_FILTERS: dict[str, str] = {
     "nl/v1/{gateway}/dlt645": "dlt645",
     "nl/v1/{gateway}/cjt188": "cjt188",
 }
+#: Formats whose messages need what earlier ones said: exactly one bridge at a time takes them, unshared.
+STATEFUL = ("sparkplug",)
+
 STATUS_FILTER = "nl/v1/{gateway}/status"
 
 _CACHE_SIZE = 20_000
@@ -95,13 +98,17 @@ class Routes:
         """`extra`: further topic filter -> decoder name; `declared`: further decoders by name. Raises SettingError
         naming the wrong entry.
         """
-        if taken := sorted(DECODERS.keys() & (declared or {}).keys()):
+        if taken := sorted({*DECODERS, *STATEFUL} & (declared or {}).keys()):
             raise SettingError(f"a declared format cannot be named {taken[0]!r}: that is one of our own")
         decoders = {**DECODERS, **(declared or {})}
         self._table: list[tuple[Filter, str, Decoder]] = []
+        self._stateful: list[tuple[Filter, str]] = []
         for text, name in {**NATIVE_FILTERS, **(extra or {})}.items():
+            if name in STATEFUL:
+                self._stateful.append((_sparkplug_filter(text), name))
+                continue
             if name not in decoders:
-                known = ", ".join(sorted(decoders))
+                known = ", ".join(sorted([*decoders, *STATEFUL]))
                 raise SettingError(f"topic filter {text!r} names the decoder {name!r}; there are: {known}")
             self._table.append((Filter(text), name, decoders[name]))
         self._status = Filter(STATUS_FILTER)
@@ -111,6 +118,11 @@ class Routes:
     def reading_filters(self) -> list[str]:
         """MQTT filters of the topics that carry readings."""
         return [f.subscription for f, _, _ in self._table]
+
+    @property
+    def stateful_filters(self) -> list[str]:
+        """MQTT filters of the topics that carry readings of formats with state."""
+        return [f.subscription for f, _ in self._stateful]
 
     @property
     def status_filter(self) -> str:
@@ -135,4 +147,18 @@ class Routes:
             gateway = pattern.gateway_in(topic)
             if gateway is not None and len(gateway) <= MAX_NAME:
                 return Route(gateway, name, decoder)
+        for pattern, name in self._stateful:
+            gateway, stateless = pattern.gateway_in(topic), sparkplug.decoder_of(topic)
+            if gateway is not None and len(gateway) <= MAX_NAME and stateless is not None:
+                return Route(gateway, name, stateless)
         return None
+
+
+def _sparkplug_filter(text: str) -> Filter:
+    levels = text.split("/")
+    if len(levels) < 5 or levels[0] != sparkplug.NAMESPACE or levels[3] != "{gateway}" or "#" not in levels:
+        raise SettingError(
+            f"topic filter {text!r} is not of Sparkplug B: use spBv1.0/+/+/{{gateway}}/# or a group in place of "
+            "the first +"
+        )
+    return Filter(text)

@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from collectors.decoders.sparkplug import NAMESPACE
 from collectors.routes import Filter, ack_topic
 from deploy.clients import MqttEndpoint
 from metering.errors import DependencyAwayError, NengliuError, SettingError
@@ -69,12 +70,25 @@ def acls_of(gateway: str, extra_filters: Iterable[str] = ()) -> list[dict[str, A
     def allow(kind: str, topic: str) -> dict[str, Any]:
         return {"acltype": kind, "topic": topic, "priority": 0, "allow": True}
 
-    up = [f"nl/v1/{gateway}/{leaf}" for leaf in NATIVE_UP] + [Filter(f).of(gateway) for f in extra_filters]
+    extra = [Filter(f).of(gateway) for f in extra_filters]
+    up = [f"nl/v1/{gateway}/{leaf}" for leaf in NATIVE_UP] + extra
+    down = [topic for f in extra for topic in command_filters(f)]
     return [
         *(allow("publishClientSend", topic) for topic in up),
         allow("subscribeLiteral", ack_topic(gateway)),
         allow("publishClientReceive", ack_topic(gateway)),
+        *(allow("subscribePattern", topic) for topic in down),
+        *(allow("publishClientReceive", topic) for topic in down),
     ]
+
+
+def command_filters(own: str) -> list[str]:
+    """Where a Sparkplug edge node is told things, of the filter that is its own; no others are told anything."""
+    levels = own.split("/")
+    if levels[0] != NAMESPACE or len(levels) < 4:
+        return []
+    _, group, _, node, *_ = levels
+    return [f"{NAMESPACE}/{group}/NCMD/{node}", f"{NAMESPACE}/{group}/DCMD/{node}/#", f"{NAMESPACE}/STATE/+"]
 
 
 class SecurityDesk:

@@ -38,6 +38,7 @@ class RejectReason(StrEnum):
     TIMESTAMP_OUT_OF_RANGE = "timestamp_out_of_range"
     BAD_VALUE = "bad_value"
     UNKNOWN_REGISTER = "unknown_register"
+    UNKNOWN_ALIAS = "unknown_alias"
     UNKNOWN_METER = "unknown_meter"
     UNAUTHORIZED = "unauthorized"
     RATE_LIMITED = "rate_limited"

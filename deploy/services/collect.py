@@ -11,6 +11,7 @@ from prometheus_client import start_http_server
 from collectors.bridge import Bridge, BridgeOptions
 from collectors.decoders.declared_formats import load_formats
 from collectors.routes import Routes
+from collectors.sparkplug_bridge import SparkplugBridge, SparkplugThread
 from collectors.throttle import Limits
 from deploy.clients import kafka_bootstrap, mqtt_connection
 from deploy.logging import configure_logging
@@ -47,9 +48,19 @@ def main(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     if settings.bridge_metrics_port:
         start_http_server(settings.bridge_metrics_port, addr=settings.host)
-    bridge = Bridge(
-        bridge_options(settings), Routes(settings.mqtt_filters, load_formats(settings.decoder_files)), stop
+    options = bridge_options(settings)
+    routes = Routes(settings.mqtt_filters, load_formats(settings.decoder_files))
+    bridge = Bridge(options, routes, stop)
+    beside = (
+        SparkplugThread(SparkplugBridge(options, routes, stop), stop) if routes.stateful_filters else None
     )
     log.info("bridge_started", bridge_id=settings.bridge_id)
-    bridge.run()
+    if beside is not None:
+        beside.start()
+    try:
+        bridge.run()
+    finally:
+        stop.set()
+        if beside is not None:
+            beside.check()
     log.info("bridge_stopped")

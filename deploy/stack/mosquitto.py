@@ -88,7 +88,7 @@ def first_users(passwords: dict[str, str]) -> dict[str, Any]:
                 "acls": [
                     *_allow("subscribePattern", "#", "$share/#"),
                     *_allow("publishClientReceive", "#"),
-                    *_allow("publishClientSend", "nl/v1/+/ack"),
+                    *_allow("publishClientSend", "nl/v1/+/ack", "spBv1.0/+/NCMD/+"),
                 ],
             },
         ],

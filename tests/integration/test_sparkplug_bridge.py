@@ -1,0 +1,100 @@
+"""Sparkplug B on real servers: births, data by alias, and a bridge that dies and takes what the births said with it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import paho.mqtt.client as paho
+import pytest
+
+from deploy.gateways import add_gateways, remove_gateways
+from deploy.settings import Settings
+from stream import codec
+from stream.topics import READINGS, REJECTS, STATUS
+
+from ..unit.sparkplug_payloads import metric, payload
+from .collectors_support import Gateway, Running, endpoint_of, records, running, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
+
+FILTERS = {"spBv1.0/+/+/{gateway}/#": "sparkplug"}
+NOW_MS = 1_393_604_100_000
+CONNECTED = "nengliu_sparkplug_mqtt_connected"
+
+
+class EdgeNode:
+    """An edge node with one device that says its births when it is asked to."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway, self.seq, self.asked = gateway, 0, 0
+        topic = f"spBv1.0/plant/NCMD/{gateway.name}"
+        gateway.client.message_callback_add(topic, self._told)
+        gateway.client.subscribe(topic, qos=1)
+        wait_until(lambda: len(gateway.granted) == 2, "the subscription to commands")
+        assert gateway.granted[1] == "Granted QoS 1"
+
+    def _told(self, _: object, __: object, message: paho.MQTTMessage) -> None:
+        if b"Node Control/Rebirth" in message.payload:
+            self.asked += 1
+            self.births()
+
+    def births(self) -> None:
+        self.seq = 0
+        self._say("NBIRTH", "", metric("bdSeq", 0, datatype=8))
+        self._say("DBIRTH", "/m1", metric("1.8.0", 10.0, alias=7, datatype=10))
+
+    def data(self, value: float) -> None:
+        self._say("DDATA", "/m1", metric(None, value, alias=7, ts_ms=NOW_MS + round(value * 1000)))
+
+    def _say(self, kind: str, device: str, told: bytes) -> None:
+        topic = f"spBv1.0/plant/{kind}/{self.gateway.name}{device}"
+        self.gateway.publish(topic, payload(told, seq=self.seq, ts_ms=NOW_MS))
+        self.seq = (self.seq + 1) % 256
+
+
+@pytest.fixture
+def node(settings: Settings) -> Iterator[EdgeNode]:
+    endpoint = endpoint_of(settings)
+    [credential] = add_gateways(endpoint, [f"gw-{secrets.token_hex(4)}"], FILTERS)
+    made = Gateway(endpoint, credential.gateway, credential.password)
+    yield EdgeNode(made)
+    made.close()
+    remove_gateways(endpoint, [credential.gateway])
+
+
+def values(settings: Settings, node: EdgeNode) -> set[float]:
+    batches = records(settings, READINGS, codec.decode_readings, node.gateway.name)
+    assert all(set(b.meters) == {"m1"} and set(b.registers) == {"1.8.0"} for b in batches)
+    return {float(v) for b in batches for v in b.value}
+
+
+def test_a_bridge_that_dies_is_followed_by_another_that_asks_for_the_births(
+    settings: Settings, node: EdgeNode
+) -> None:
+    with ExitStack() as stack:
+        environment = {"NENGLIU_MQTT_FILTERS": json.dumps(FILTERS)}
+        bridges = [stack.enter_context(running(settings, "collect", n, **environment)) for n in ("a", "b")]
+
+        def the_one() -> Running | None:
+            alive = [b for b in bridges if b.process.poll() is None]
+            connected = [b for b in alive if b.metric(CONNECTED)]
+            return connected[0] if len(connected) == 1 else None
+
+        first = wait_until(the_one, "one bridge to take Sparkplug B")
+        node.births()
+        node.data(11.0)
+        wait_until(lambda: values(settings, node) == {10.0, 11.0}, "births and data to be stored")
+        assert not node.asked
+        first.kill()
+        node.data(12.0)
+        second = wait_until(the_one, "the other bridge to take over", 60)
+        assert second is not first
+        node.data(13.0)
+        wait_until(lambda: values(settings, node) == {10.0, 11.0, 12.0, 13.0}, "all data to be stored")
+        assert node.asked
+    assert not records(settings, REJECTS, codec.decode_reject, node.gateway.name)
+    states = records(settings, STATUS, codec.decode_status, node.gateway.name)
+    assert {s.state for s in states} == {"online"}
