@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -98,3 +99,28 @@ def test_a_bridge_that_dies_is_followed_by_another_that_asks_for_the_births(
     assert not records(settings, REJECTS, codec.decode_reject, node.gateway.name)
     states = records(settings, STATUS, codec.decode_status, node.gateway.name)
     assert {s.state for s in states} == {"online"}
+
+
+def test_a_paused_bridge_that_wakes_leaves_the_session_to_its_successor(
+    settings: Settings, node: EdgeNode
+) -> None:
+    with ExitStack() as stack:
+        environment = {"NENGLIU_MQTT_FILTERS": json.dumps(FILTERS)}
+        bridges = [stack.enter_context(running(settings, "collect", n, **environment)) for n in ("a", "b")]
+        wait_until(lambda: sum(b.metric(CONNECTED) for b in bridges) == 1, "one bridge to take Sparkplug B")
+        first, second = sorted(bridges, key=lambda b: -b.metric(CONNECTED))
+        node.births()
+        first.process.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: second.metric(CONNECTED), "the other bridge to take over", 60)
+            node.data(12.0)
+            wait_until(lambda: 12.0 in values(settings, node), "data to be stored after the takeover")
+        finally:
+            first.process.send_signal(signal.SIGCONT)
+        answers = "nengliu_bridge_mqtt_connected"
+        wait_until(lambda: first.metric(answers) and not first.metric(CONNECTED), "the first to stand by")
+        connects = second.metric("nengliu_bridge_mqtt_connects_total")
+        node.data(13.0)
+        wait_until(lambda: 13.0 in values(settings, node), "data to be stored")
+        assert second.metric(CONNECTED)
+        assert second.metric("nengliu_bridge_mqtt_connects_total") == connects
