@@ -93,12 +93,12 @@ class Bridge:
         )
         self._desk = AckDesk()
         self._ack_group = f"{options.topic_prefix}nengliu-bridge-{options.share_group}"
-        self._reader = Thread(target=self._read_acks, name="acks", daemon=True)
+        self._reader = Thread(target=self._run_beside, name="beside", daemon=True)
         self._settled: deque[tuple[Producer, list[Entry], BaseException | None]] = deque()
         self._poison: deque[RejectRecord] = deque()
         self._wake_up = WakeUp()
         self._producer: Producer | None = None
-        self._ack_failure: BaseException | None = None
+        self._beside_failure: BaseException | None = None
         self._outstanding = 0
         self._sent_at = 0.0
 
@@ -212,7 +212,7 @@ class Bridge:
             self._forward()
         self._settle()
         self._link.acknowledge(self._inflight.to_acknowledge())
-        self._publish_acks()
+        self._publish_down()
         if self._link.denied:
             raise SettingError(
                 f"the broker does not grant the bridge its subscriptions ({'; '.join(self._link.denied)}): "
@@ -363,25 +363,27 @@ class Bridge:
 
     # ------------------------------------------------------------ acknowledgements to gateways
 
-    def _read_acks(self) -> None:
-        """Thread: from meter.acks to the desk."""
-        o = self._options
-        topic = o.topic_prefix + ACKS
-        client_id = f"{o.client_id}-acks"
+    def _run_beside(self) -> None:
+        """Thread: `_listen`, and what ends it."""
         try:
-            read_topic(
-                o.bootstrap,
-                topic,
-                self._ack_group,
-                client_id,
-                self._take_ack,
-                self._poison.append,
-                self._stop,
-            )
+            self._listen()
         except BaseException as e:
-            self._ack_failure = e  # raised again by the main thread, which ends the service
+            self._beside_failure = e  # raised again by the main thread, which ends the service
             self._wake_up.call()
             raise
+
+    def _listen(self) -> None:
+        """From meter.acks to the desk, until the stop."""
+        o = self._options
+        read_topic(
+            o.bootstrap,
+            o.topic_prefix + ACKS,
+            self._ack_group,
+            f"{o.client_id}-acks",
+            self._take_ack,
+            self._poison.append,
+            self._stop,
+        )
 
     def _take_ack(self, value: bytes) -> None:
         ack = decode_ack(value)
@@ -390,7 +392,8 @@ class Bridge:
         self._desk.put(ack)
         self._wake_up.call()
 
-    def _publish_acks(self) -> None:
+    def _publish_down(self) -> None:
+        """What the gateways are told: acknowledgements."""
         if not len(self._desk) or not self._link.ready or self._link.lost:
             return
         room = self._options.max_ack_messages - self._link.unconfirmed
@@ -402,7 +405,7 @@ class Bridge:
     # ------------------------------------------------------------ threads
 
     def _check_threads(self) -> None:
-        if self._ack_failure is not None:
-            raise RuntimeError("the thread that reads acknowledgements has ended") from self._ack_failure
+        if self._beside_failure is not None:
+            raise RuntimeError("the thread that listens to Kafka has ended") from self._beside_failure
         if self._producer is not None and not self._producer.alive:
             raise ProducerFailedError("the producer's thread has ended")

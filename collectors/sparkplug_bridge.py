@@ -69,19 +69,15 @@ class SparkplugBridge(Bridge):
         metrics.SPARKPLUG_HELD.set(self._births.held)
         super()._round()
 
-    def _publish_acks(self) -> None:
-        """In the place of acknowledgements, which the shared bridges send: requests for births."""
+    def _publish_down(self) -> None:
+        """What the edge nodes are told: requests for births. The shared bridges send the acknowledgements."""
         if self._link.ready and self._link.lost is None:
             for topic, payload in self._births.requests():
                 self._link.publish(topic, payload, qos=0)
 
-    def _read_acks(self) -> None:
-        """Thread: whose turn it is."""
-        try:
-            self._leadership.run(self._stop)
-        except BaseException as e:
-            self._ack_failure = e
-            raise
+    def _listen(self) -> None:
+        """Whose turn it is, until the stop."""
+        self._leadership.run(self._stop)
 
     def _finish(self) -> None:
         """The session stays at the broker for the next one."""

@@ -29,9 +29,9 @@ from collectors.decoders.base import MAX_REJECTED_BYTES, Decoded, UserProperties
 from collectors.decoders.declared_times import TimeFormat
 from collectors.decoders.envelope import Envelope, read_envelope
 from collectors.decoders.json_text import NotJsonError, OddNumber, Pairs, dumps, loads
-from collectors.decoders.native_json import rejected_reading, value_problem
+from collectors.decoders.native_json import value_problem
+from collectors.decoders.rejected import rejected_reading, rejected_value, shown_time
 from metering.errors import RejectReason
-from metering.instants import from_us
 from metering.registers import register_table
 
 Path = tuple[str, ...]
@@ -184,7 +184,7 @@ class _Item:
         if layout.time is None or layout.time_format is None:
             given = self._envelope.ts_us
             known = self._received_us if given is None else given
-            return _shown_time(None, known), known, None
+            return shown_time(None, known), known, None
         try:
             ts = self._somewhere(layout.time)
         except NotThereError as e:
@@ -193,12 +193,12 @@ class _Item:
         shown = f"time {dumps(ts)[:60]}"
         if ts_us is None:
             detail = f"{shown} is not one of format {layout.time_format.name}, or is shown twice or skipped by clocks"
-            return _shown_time(ts, None), None, (RejectReason.BAD_TIMESTAMP, detail)
+            return shown_time(ts, None), None, (RejectReason.BAD_TIMESTAMP, detail)
         if not timestamps.in_range(ts_us, self._received_us):
             where = "before 2000" if ts_us < timestamps.EARLIEST_US else "over 1 h ahead of its receipt"
             problem = RejectReason.TIMESTAMP_OUT_OF_RANGE, f"{shown} is {where}"
-            return _shown_time(ts, ts_us), None, problem
-        return _shown_time(ts, ts_us), ts_us, None
+            return shown_time(ts, ts_us), None, problem
+        return shown_time(ts, ts_us), ts_us, None
 
     def _put(
         self,
@@ -222,8 +222,7 @@ class _Item:
             return
         assert problem is not None
         register = _unknown(name) if target is None else target.register
-        reading = Pairs([("meter", meter), ("ts", ts), ("values", Pairs([(register, scaled)]))])
-        self._out.reject(rejected_reading(problem[0], problem[1], reading))
+        self._out.reject(rejected_value(problem, meter, ts, register, scaled))
 
     def _errors(self, table: Mapping[str, Target], meter: str, ts: Any) -> None:
         """What the gateway could not read is a reject, too."""
@@ -240,20 +239,8 @@ class _Item:
             detail = f"{dumps(name)[:60]} could not be read: error {dumps(code)[:30]}"
             whose = (target.meter if target else None) or meter
             register = _unknown(name) if target is None else target.register
-            reading = Pairs([("meter", whose), ("ts", ts), ("values", Pairs([(register, None)]))])
-            self._out.reject(rejected_reading(RejectReason.ERROR_ANSWER, detail, reading))
-
-
-def _shown_time(ts: Any, ts_us: int | None) -> Any:
-    """A time in a reject, so that nobody who puts it in again takes it for another: RFC 3339, or what came, numbers
-    as text.
-    """
-    if ts_us is not None:
-        try:
-            return from_us(ts_us).isoformat()
-        except OverflowError:
-            pass
-    return dumps(ts) if isinstance(ts, int | float | OddNumber) and not isinstance(ts, bool) else ts
+            problem = RejectReason.ERROR_ANSWER, detail
+            self._out.reject(rejected_value(problem, whose, ts, register, None))
 
 
 def _unknown(name: str) -> str:

@@ -25,11 +25,10 @@ from collectors.decoders.base import (
     UserProperties,
     failed,
     name_problem,
-    printable,
 )
 from collectors.decoders.json_text import NotJsonError, OddNumber, Pairs, dumps, loads
+from collectors.decoders.rejected import rejected_reading
 from metering.errors import RejectReason
-from metering.records import RejectedValue
 from metering.registers import register_table
 
 _MAX_SEQ = 2**63 - 1
@@ -324,12 +323,6 @@ def _narrowed(reading: Pairs, register: str, value: Any) -> Pairs:
     kept = ("meter", "ts", "values", "correction")
     one = Pairs([(register, value)])
     return Pairs((k, one if k == "values" else v) for k, v in reading if k in kept)
-
-
-def rejected_reading(reason: str, detail: str, reading: Any) -> RejectedValue:
-    """A rejected value with a v1 message of just that reading, without outbox and seq."""
-    payload = f'{{"v":1,"readings":[{dumps(reading)}]}}'.encode()
-    return RejectedValue(str(reason), printable(detail), payload)
 
 
 def pieces(decoded: Decoded) -> Iterator[tuple[str, str, int, float, bool]]:

@@ -16,11 +16,11 @@ from typing import Any
 from collectors.decoders import timestamps
 from collectors.decoders.base import MAX_REJECTED_BYTES, Decoded, Decoder, UserProperties, name_problem
 from collectors.decoders.envelope import Envelope, read_envelope
-from collectors.decoders.json_text import OddNumber, Pairs
-from collectors.decoders.native_json import rejected_reading, value_problem
+from collectors.decoders.json_text import OddNumber
+from collectors.decoders.native_json import value_problem
+from collectors.decoders.rejected import rejected_value, shown_time
 from collectors.decoders.sparkplug_payload import Metric, NotSparkplugError, Payload, read_payload
 from metering.errors import RejectReason
-from metering.instants import from_us
 
 NAMESPACE = "spBv1.0"
 BIRTHS = ("NBIRTH", "DBIRTH")
@@ -162,9 +162,7 @@ def _read_one(parsed: Parsed, metric: Metric, births: Mapping[int, Born], out: D
         out.ts_us.append(ts_us)
         out.values.append(float(value))
         return
-    shown: Any = _shown_time(ts_us)
-    reading = Pairs([("meter", meter), ("ts", shown), ("values", Pairs([(register, value)]))])
-    out.reject(rejected_reading(problem[0], problem[1], reading))
+    out.reject(rejected_value(problem, meter, shown_time(ts_us, ts_us), register, value))
 
 
 def _named(topic: Topic, name: str | None) -> tuple[str, str]:
@@ -184,13 +182,6 @@ def _time(parsed: Parsed, metric: Metric) -> tuple[int, tuple[str, str] | None]:
         detail = f"timestamp {ts_ms} ms is before 2000 or over 1 h ahead of its receipt"
         return ts_us or 0, (RejectReason.TIMESTAMP_OUT_OF_RANGE, detail)
     return ts_us, None
-
-
-def _shown_time(ts_us: int) -> Any:
-    try:
-        return from_us(ts_us).isoformat()
-    except OverflowError:
-        return str(ts_us)
 
 
 def _value(metric: Metric, datatype: int | None) -> Any:
