@@ -84,6 +84,21 @@ class Feed:
         return self.write(self.batch(self.message(gateway, list(values), **header)))
 
 
+def empty(pipeline) -> None:
+    """Take away everything that came in. The registry stays, and how far the writers were."""
+    for table in (
+        "reading",
+        "reading_version",
+        "reject",
+        "ingest_ledger",
+        "outbox_gap",
+        "outbox",
+        "gateway",
+        "change",
+    ):
+        pipeline.execute(f"delete from nengliu.{table}")
+
+
 @pytest.fixture(scope="module")
 def registry_folder(tmp_path_factory) -> Path:
     """Two sites: meters m1, m2 by gateway gw1, m3 by gw2; m2 is at two points one after the other."""

@@ -13,7 +13,8 @@ from hypothesis import settings as hypothesis_settings
 
 from storage.reconcile import named, reconcile
 
-from .test_sequences import DAY_US, JANUARY_US, RECEIVED_US, VALUE, empty
+from .conftest import empty
+from .test_sequences import DAY_US, JANUARY_US, RECEIVED_US, VALUE
 from .test_writer_killed import wait_for
 from .test_writer_model import intakes
 

@@ -17,8 +17,8 @@ from storage.registry import import_registry
 from storage.requeue import BATCH_REJECTS, Wanted, requeue
 from storage.writer import Writer
 
-from .conftest import INSTALLATIONS, POINTS
-from .test_sequences import DAY_US, JANUARY_US, RECEIVED_US, empty
+from .conftest import INSTALLATIONS, POINTS, empty
+from .test_sequences import DAY_US, JANUARY_US, RECEIVED_US
 from .test_writer_killed import wait_for
 
 pytestmark = pytest.mark.integration

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from metering.records import RejectRecord
 
+from .conftest import empty
+
 pytestmark = pytest.mark.integration
 
 RECEIVED_US = 1_393_632_000_000_000  # 2014-03-01T08:00 local
@@ -23,20 +25,6 @@ VALUE = ("m1", "1.8.0", JANUARY_US, 1.0, False)
 def _empty(pipeline, registry):
     yield
     empty(pipeline)
-
-
-def empty(pipeline):
-    for table in (
-        "reading",
-        "reading_version",
-        "reject",
-        "ingest_ledger",
-        "outbox_gap",
-        "outbox",
-        "gateway",
-        "change",
-    ):
-        pipeline.execute(f"delete from nengliu.{table}")
 
 
 def missing(pipeline):

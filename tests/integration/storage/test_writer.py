@@ -19,6 +19,8 @@ from storage.errors import DatabaseAwayError
 from storage.registry import import_registry
 from storage.writer import Writer
 
+from .conftest import empty
+
 pytestmark = pytest.mark.integration
 
 RECEIVED_US = 1_393_632_000_000_000
@@ -30,18 +32,8 @@ JANUARY_US = 1_388_505_600_000_000
 def _empty(pipeline, registry):
     """Every test starts with no readings."""
     yield
-    for table in (
-        "reading",
-        "reading_version",
-        "reject",
-        "ingest_ledger",
-        "outbox_gap",
-        "outbox",
-        "gateway",
-        "change",
-        "stream_offset",
-    ):
-        pipeline.execute(f"delete from nengliu.{table}")
+    empty(pipeline)
+    pipeline.execute("delete from nengliu.stream_offset")
 
 
 def rows(pipeline, text, *parameters):
