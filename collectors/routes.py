@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from collectors.decoders import cjt188, dlt645, native_json, sparkplug
 from collectors.decoders.base import MAX_NAME, Decoder
+from collectors.decoders.sparkplug import Naming
 from metering.errors import SettingError
 
 #: Decoders by the name that settings use.
@@ -21,8 +22,9 @@ NATIVE_FILTERS: dict[str, str] = {
     "nl/v1/{gateway}/dlt645": "dlt645",
     "nl/v1/{gateway}/cjt188": "cjt188",
 }
-#: Formats whose messages need what earlier ones said: exactly one bridge at a time takes them, unshared.
-STATEFUL = ("sparkplug",)
+#: Formats whose messages need what earlier ones said: exactly one bridge at a time takes them, unshared. Files may
+#: declare more of them, with names of their own.
+STATEFUL: dict[str, Naming] = {"sparkplug": Naming()}
 
 STATUS_FILTER = "nl/v1/{gateway}/status"
 
@@ -82,35 +84,40 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What to do with a topic: `decoder` is None for status messages."""
+    """What to do with a topic: `decoder` is None for status messages, `naming` is for formats with state."""
 
     gateway: str
     name: str
     decoder: Decoder | None
+    naming: Naming | None = None
 
 
 class Routes:
     """The table of filters, most specific first as given."""
 
     def __init__(
-        self, extra: Mapping[str, str] | None = None, declared: Mapping[str, Decoder] | None = None
+        self,
+        extra: Mapping[str, str] | None = None,
+        declared: Mapping[str, Decoder | Naming] | None = None,
     ) -> None:
-        """`extra`: further topic filter -> decoder name; `declared`: further decoders by name. Raises SettingError
-        naming the wrong entry.
+        """`extra`: further topic filter -> decoder name; `declared`: further decoders by name, or namings of Sparkplug.
+
+        Raises SettingError naming the wrong entry.
         """
         if taken := sorted({*DECODERS, *STATEFUL} & (declared or {}).keys()):
             raise SettingError(f"a declared format cannot be named {taken[0]!r}: that is one of our own")
-        decoders = {**DECODERS, **(declared or {})}
+        decoders: dict[str, Decoder | Naming] = {**DECODERS, **STATEFUL, **(declared or {})}
         self._table: list[tuple[Filter, str, Decoder]] = []
-        self._stateful: list[tuple[Filter, str]] = []
+        self._stateful: list[tuple[Filter, str, Naming]] = []
         for text, name in {**NATIVE_FILTERS, **(extra or {})}.items():
-            if name in STATEFUL:
-                self._stateful.append((_sparkplug_filter(text), name))
-                continue
             if name not in decoders:
-                known = ", ".join(sorted([*decoders, *STATEFUL]))
+                known = ", ".join(sorted(decoders))
                 raise SettingError(f"topic filter {text!r} names the decoder {name!r}; there are: {known}")
-            self._table.append((Filter(text), name, decoders[name]))
+            decoder = decoders[name]
+            if isinstance(decoder, Naming):
+                self._stateful.append((_sparkplug_filter(text), name, decoder))
+            else:
+                self._table.append((Filter(text), name, decoder))
         self._status = Filter(STATUS_FILTER)
         self._cache: dict[str, Route | None] = {}
 
@@ -122,7 +129,7 @@ class Routes:
     @property
     def stateful_filters(self) -> list[str]:
         """MQTT filters of the topics that carry readings of formats with state."""
-        return [f.subscription for f, _ in self._stateful]
+        return [f.subscription for f, _, _ in self._stateful]
 
     @property
     def status_filter(self) -> str:
@@ -147,10 +154,10 @@ class Routes:
             gateway = pattern.gateway_in(topic)
             if gateway is not None and len(gateway) <= MAX_NAME:
                 return Route(gateway, name, decoder)
-        for pattern, name in self._stateful:
-            gateway, stateless = pattern.gateway_in(topic), sparkplug.decoder_of(topic)
+        for pattern, name, naming in self._stateful:
+            gateway, stateless = pattern.gateway_in(topic), sparkplug.decoder_of(topic, naming)
             if gateway is not None and len(gateway) <= MAX_NAME and stateless is not None:
-                return Route(gateway, name, stateless)
+                return Route(gateway, name, stateless, naming)
         return None
 
 

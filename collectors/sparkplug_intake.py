@@ -106,9 +106,14 @@ class SparkplugIntake(Intake):
         self._inflight.settled([w.entry], Fate.STORED)
 
     def _take_readings(self, w: Waiting, route: Route, decoder: Decoder) -> None:  # noqa: ARG002
-        topic = sparkplug.parse_topic(w.message.topic)
-        assert topic is not None  # else there is no route
-        parsed = sparkplug.parse(topic, w.message.payload, w.message.user_properties, w.received_us)
+        message = w.message
+        topic = sparkplug.parse_topic(message.topic)
+        if (
+            topic is None or route.naming is None
+        ):  # another format's, by a filter of its own: its connection takes it
+            self._drop(message, w.entry)
+            return
+        parsed = sparkplug.parse(topic, message.payload, message.user_properties, w.received_us, route.naming)
         if isinstance(parsed, Decoded):
             self._put(w, parsed)
             return

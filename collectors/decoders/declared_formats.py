@@ -1,4 +1,4 @@
-"""Formats that TOML files declare: kind "json" (see declared_json.py) and kind "neuron", for EMQ Neuron.
+"""Formats that TOML files declare: kind "json" (see declared_json.py), "neuron" (EMQ Neuron) and "sparkplug".
 
     kind = "neuron"
     ignore = ["heartbeat"]
@@ -6,6 +6,14 @@
     EPtp = { meter = "110108000123", register = "1.8.0", scale = 0.01 }
 
 Neuron sends {"timestamp": milliseconds, "node": …, "group": …, "values": {tag: value}, "errors": {tag: code}}.
+
+    kind = "sparkplug"           # names of metrics, for nodes that do not use registers; the rest is Sparkplug B
+    ignore = ["Temperature"]
+    [metrics]
+    "Energy/Active Import" = { register = "1.8.0", scale = 0.001 }
+    [meters]                     # a device, or an edge node: its meter, where that is not its name
+    EM24-1 = "110108000123"
+
 A format's name is its file's, without .toml.
 """
 
@@ -20,10 +28,11 @@ from typing import Any
 import msgspec
 
 from collectors.decoders.base import Decoder, name_problem
-from collectors.decoders.declared_json import Layout, Target
+from collectors.decoders.declared_json import Layout
 from collectors.decoders.declared_times import time_format
+from collectors.decoders.sparkplug import Naming
+from collectors.decoders.targets import target
 from metering.errors import SettingError
-from metering.registers import register_table
 
 
 class _Register(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,7 +68,7 @@ class _Json(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="j
         if self.meter_is is not None and (problem := name_problem(self.meter_is, "meter_is")):
             raise ValueError(problem)
         return Layout(
-            tables={"": {name: _target(name, r.register, r.scale) for name, r in self.registers.items()}},
+            tables={"": {name: target(name, r.register, r.scale) for name, r in self.registers.items()}},
             readings=_path(self.readings),
             meter=None if self.meter is None else _path(self.meter),
             meter_is=self.meter_is,
@@ -78,7 +87,7 @@ class _Neuron(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag=
         """Raises ValueError."""
         return Layout(
             tables={
-                node: {name: _target(name, t.register, t.scale, t.meter) for name, t in tags.items()}
+                node: {name: target(name, t.register, t.scale, t.meter) for name, t in tags.items()}
                 for node, tags in self.nodes.items()
             },
             values=("values",),
@@ -90,28 +99,38 @@ class _Neuron(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag=
         )
 
 
+class _Metric(msgspec.Struct, forbid_unknown_fields=True):
+    register: str
+    scale: Any = 1
+    meter: str | None = None
+
+
+class _Sparkplug(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="sparkplug"):
+    metrics: dict[str, _Metric]
+    meters: dict[str, str] = {}
+    ignore: list[str] = []
+
+    def layout(self) -> Naming:
+        """Raises ValueError."""
+        for owner, meter in self.meters.items():
+            if problem := name_problem(meter, f"meter of {owner}"):
+                raise ValueError(problem)
+        return Naming(
+            metrics={name: target(name, m.register, m.scale, m.meter) for name, m in self.metrics.items()},
+            meters=self.meters,
+            ignore=frozenset(self.ignore),
+        )
+
+
 def _path(text: str) -> tuple[str, ...]:
     return tuple(text.split(".")) if text else ()
 
 
-def _target(name: str, register: str, scale: Any, meter: str | None = None) -> Target:
-    if register not in register_table():
-        raise ValueError(f"{name}: register {register!r} is not in the table of registers")
-    if isinstance(scale, bool) or not isinstance(scale, int | Decimal):
-        raise ValueError(f"{name}: scale {scale!r} is not a number")
-    number = Decimal(scale)
-    if not number.is_finite() or not Decimal("1e-12") <= abs(number) <= Decimal("1e12"):
-        raise ValueError(f"{name}: scale {scale} is not between 1e-12 and 1e12")
-    if meter is not None and (problem := name_problem(meter, f"meter of {name}")):
-        raise ValueError(problem)
-    return Target(register, number, meter)
-
-
-def load_format(file: Path) -> Layout:
+def load_format(file: Path) -> Layout | Naming:
     """The format that a file declares. Raises SettingError naming file and fault."""
     try:
         declared = tomllib.loads(file.read_text(encoding="utf-8"), parse_float=Decimal)
-        return msgspec.convert(declared, _Json | _Neuron).layout()
+        return msgspec.convert(declared, _Json | _Neuron | _Sparkplug).layout()
     except OSError as e:
         raise SettingError(
             f"decoder file {file} cannot be read: {e.strerror}; see NENGLIU_DECODER_FILES"
@@ -120,11 +139,12 @@ def load_format(file: Path) -> Layout:
         raise SettingError(f"decoder file {file}: {e}") from e
 
 
-def load_formats(paths: Iterable[Path]) -> dict[str, Decoder]:
-    """Decoders by name: their files' names. Raises SettingError."""
-    formats: dict[str, Decoder] = {}
+def load_formats(paths: Iterable[Path]) -> dict[str, Decoder | Naming]:
+    """Decoders, and namings of Sparkplug metrics, by name: their files' names. Raises SettingError."""
+    formats: dict[str, Decoder | Naming] = {}
     for file in paths:
         if file.stem in formats:
             raise SettingError(f"decoder file {file}: another file declares a format {file.stem!r}, too")
-        formats[file.stem] = load_format(file).decode
+        declared = load_format(file)
+        formats[file.stem] = declared if isinstance(declared, Naming) else declared.decode
     return formats

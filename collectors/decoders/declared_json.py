@@ -18,32 +18,22 @@ or ambiguous is a bad_timestamp. seq and outbox are user properties.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from collectors.decoders import timestamps
 from collectors.decoders.base import MAX_REJECTED_BYTES, Decoded, UserProperties, name_problem
 from collectors.decoders.declared_times import TimeFormat
 from collectors.decoders.envelope import Envelope, read_envelope
-from collectors.decoders.json_text import NotJsonError, OddNumber, Pairs, dumps, loads
+from collectors.decoders.json_text import NotJsonError, Pairs, dumps, loads
 from collectors.decoders.native_json import value_problem
 from collectors.decoders.rejected import rejected_reading, rejected_value, shown_time
+from collectors.decoders.targets import Target
 from metering.errors import RejectReason
 from metering.registers import register_table
 
 Path = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a name stands for: a register, its value times `scale`; of `meter`, where the name says that, too."""
-
-    register: str
-    scale: Decimal
-    meter: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +200,7 @@ class _Item:
         ts_us: int | None,
         problem: tuple[str, str] | None,
     ) -> None:
-        scaled = value if target is None else _scaled(value, target.scale)
+        scaled = value if target is None else target.scaled(value)
         if target is not None:
             problem = problem or value_problem(target.register, scaled)
         if problem is None and target is not None and ts_us is not None:
@@ -246,11 +236,3 @@ class _Item:
 def _unknown(name: str) -> str:
     """A name that is not declared, in a reject: never a register by chance, as its scale is not known."""
     return f"undeclared:{name}" if name in register_table() else name
-
-
-def _scaled(value: Any, scale: Decimal) -> Any:
-    """A number times `scale`, rounded once; anything else as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or scale == 1:
-        return value
-    number = float(Decimal(str(value)) * scale)
-    return number if math.isfinite(number) else OddNumber("1e999")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from collectors.decoders import timestamps
@@ -20,7 +20,9 @@ from collectors.decoders.json_text import OddNumber
 from collectors.decoders.native_json import value_problem
 from collectors.decoders.rejected import rejected_value, shown_time
 from collectors.decoders.sparkplug_payload import Metric, NotSparkplugError, Payload, read_payload
+from collectors.decoders.targets import Target
 from metering.errors import RejectReason
+from metering.registers import register_table
 
 NAMESPACE = "spBv1.0"
 BIRTHS = ("NBIRTH", "DBIRTH")
@@ -49,6 +51,17 @@ class Topic:
 
 
 @dataclass(frozen=True, slots=True)
+class Naming:
+    """What a file declares. metrics: a metric's name -> what it stands for; meters: a device, or an edge node -> its
+    meter; ignore: metrics that are no registers.
+    """
+
+    metrics: Mapping[str, Target] = field(default_factory=dict)
+    meters: Mapping[str, str] = field(default_factory=dict)
+    ignore: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Born:
     """What a birth said of a metric."""
 
@@ -64,6 +77,7 @@ class Parsed:
     envelope: Envelope
     payload: Payload
     received_us: int
+    naming: Naming
 
 
 def parse_topic(topic: str) -> Topic | None:
@@ -77,13 +91,15 @@ def parse_topic(topic: str) -> Topic | None:
     return Topic(group, kind, node, device[0] if device else None)
 
 
-def parse(topic: Topic, data: bytes, properties: UserProperties, received_us: int) -> Parsed | Decoded:
+def parse(
+    topic: Topic, data: bytes, properties: UserProperties, received_us: int, naming: Naming
+) -> Parsed | Decoded:
     """Take a message apart; a Decoded with its failure where that cannot be done."""
     envelope = read_envelope(data, properties, received_us)
     if isinstance(envelope, Decoded):
         return envelope
     try:
-        return Parsed(topic, envelope, read_payload(data), received_us)
+        return Parsed(topic, envelope, read_payload(data), received_us, naming)
     except NotSparkplugError as e:
         return envelope.failed(RejectReason.MALFORMED, str(e))
 
@@ -115,7 +131,7 @@ def readings(parsed: Parsed, births: Mapping[int, Born]) -> Decoded:
     return out
 
 
-def decoder_of(topic: str) -> Decoder | None:
+def decoder_of(topic: str, naming: Naming) -> Decoder | None:
     """A decoder that knows no births but its own message's, for bytes that are decoded again; None: no such topic."""
     parts = parse_topic(topic)
     if parts is None:
@@ -127,7 +143,7 @@ def decoder_of(topic: str) -> Decoder | None:
         user_properties: UserProperties,
         received_us: int,
     ) -> Decoded:
-        parsed = parse(parts, payload, user_properties, received_us)
+        parsed = parse(parts, payload, user_properties, received_us, naming)
         if isinstance(parsed, Decoded):
             return parsed
         out = readings(parsed, {})
@@ -141,12 +157,15 @@ def decoder_of(topic: str) -> Decoder | None:
 def _read_one(parsed: Parsed, metric: Metric, births: Mapping[int, Born], out: Decoded) -> None:
     born = births.get(metric.alias) if metric.alias is not None else None
     name = metric.name if metric.name is not None else (born.name if born else None)
-    if name is not None and (name == "bdSeq" or name.startswith(_CONTROL)):
+    if name is not None and (name == "bdSeq" or name.startswith(_CONTROL) or name in parsed.naming.ignore):
         return
-    meter, register = _named(parsed.topic, name)
+    target = parsed.naming.metrics.get(name or "")
+    meter, register = _named(parsed, name, target)
     ts_us, time_problem = _time(parsed, metric)
     datatype = metric.datatype if metric.datatype is not None else (born.datatype if born else None)
     value = _value(metric, datatype)
+    if target is not None:
+        value = target.scaled(value)
     problem = time_problem
     if name is None:
         register = "?" if metric.alias is None else f"alias:{metric.alias}"
@@ -165,10 +184,16 @@ def _read_one(parsed: Parsed, metric: Metric, births: Mapping[int, Born], out: D
     out.reject(rejected_value(problem, meter, shown_time(ts_us, ts_us), register, value))
 
 
-def _named(topic: Topic, name: str | None) -> tuple[str, str]:
+def _named(parsed: Parsed, name: str | None, target: Target | None) -> tuple[str, str]:
     """(meter, register)."""
+    owner = parsed.topic.device or parsed.topic.node
+    owner = parsed.naming.meters.get(owner, owner)
+    if target is not None:
+        return target.meter or owner, target.register
     meter, _, register = (name or "").rpartition("/")
-    return meter or topic.device or topic.node, register
+    if register not in register_table():  # no register: the name may have slashes for its own reasons
+        return owner, name or ""
+    return meter or owner, register
 
 
 def _time(parsed: Parsed, metric: Metric) -> tuple[int, tuple[str, str] | None]:

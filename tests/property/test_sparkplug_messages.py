@@ -7,7 +7,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collectors.decoders.sparkplug import decoder_of
+from collectors.decoders.sparkplug import Naming, decoder_of
 from collectors.inflight import Fate, InFlight
 from collectors.mqtt_link import Incoming
 from collectors.routes import Routes
@@ -103,7 +103,7 @@ def test_any_messages_in_any_order_are_all_settled_in_the_end(
 @settings(max_examples=400, deadline=None)
 @given(any_payload, st.sampled_from(["NBIRTH/n", "DDATA/n/d", "NDEATH/n"]))
 def test_no_bytes_make_the_decoder_raise(data: bytes, tail: str) -> None:
-    decode = decoder_of(f"spBv1.0/g/{tail}")
+    decode = decoder_of(f"spBv1.0/g/{tail}", Naming())
     assert decode is not None
     got = decode("n", data, (), NOW_MS * 1000)
     assert (got.failure is None) == bool(len(got) or got.rejected)

@@ -16,6 +16,9 @@ GOOD = 'kind = "json"\nmeter = "id"\n[registers]\nE = { register = "1.8.0", scal
 NEURON = 'kind = "neuron"\n[nodes.n]\nE = { meter = "m", register = "1.8.0" }\n'
 
 
+SPARKPLUG = 'kind = "sparkplug"\n[metrics]\n"E/in" = { register = "1.8.0" }\n[meters]\nd = "m"\n'
+
+
 def written(folder: Path, text: str, name: str = "acme") -> Path:
     file = folder / f"{name}.toml"
     file.write_text(text)
@@ -44,6 +47,9 @@ def written(folder: Path, text: str, name: str = "acme") -> Path:
         (GOOD + '[time]\npath = "t"\nformat = "epoch_s"\nzone = "Asia/Shanghai"\n', "no zone"),
         (NEURON.replace("1.8.0", "x"), "'x'"),
         (NEURON.replace('"m"', '""'), "empty"),
+        (SPARKPLUG.replace("1.8.0", "x"), "E/in.*'x'"),
+        (SPARKPLUG.replace('"m"', '""'), "meter of d"),
+        (SPARKPLUG.replace("metrics", "registers"), "registers"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_with_its_name(tmp_path: Path, text: str, fault: str) -> None:
@@ -72,6 +78,13 @@ def test_a_filter_names_a_declared_format(tmp_path: Path) -> None:
         Routes({"acme/{gateway}/up": "other"}, load_formats([written(tmp_path, GOOD)]))
     with pytest.raises(SettingError, match="dlt645"):
         Routes({}, load_formats([written(tmp_path, GOOD, "dlt645")]))
+
+
+def test_a_naming_of_sparkplug_needs_a_filter_of_sparkplug(tmp_path: Path) -> None:
+    formats = load_formats([written(tmp_path, SPARKPLUG)])
+    assert Routes({"spBv1.0/+/+/{gateway}/#": "acme"}, formats).stateful_filters == ["spBv1.0/+/+/+/#"]
+    with pytest.raises(SettingError, match="not of Sparkplug B"):
+        Routes({"acme/{gateway}/up": "acme"}, formats)
 
 
 def test_a_local_time_is_taken_in_its_zone() -> None:

@@ -1,7 +1,8 @@
 """Golden sequences of Sparkplug B messages. A new case is a new folder and needs no code.
 
 tests/golden/sparkplug/<case>/messages.json: received_at, and messages with topic, payload (hexadecimal) and
-then_wait_s; outcome.json: readings, reasons (with what was rejected), states and rebirths asked for, in order.
+then_wait_s; names.toml, where the case has one: a declared naming; outcome.json: readings, reasons (with what was
+rejected), states and rebirths asked for, in order.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from collectors.decoders.declared_formats import load_formats
 from collectors.inflight import Fate, InFlight
 from collectors.mqtt_link import Incoming
 from collectors.routes import Routes
@@ -24,12 +26,18 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "sparkplug"
 CASES = sorted(p.parent for p in GOLDEN.glob("*/messages.json"))
 
 
-def outcome(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def routes_of(folder: Path) -> Routes:
+    names = folder / "names.toml"
+    if not names.is_file():
+        return Routes({"spBv1.0/+/+/{gateway}/#": "sparkplug"})
+    return Routes({"spBv1.0/+/+/{gateway}/#": "names"}, load_formats([names]))
+
+
+def outcome(case: dict[str, Any], routes: Routes, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     now = [0.0]
     received_us = to_us(parse_instant(case["received_at"]))
     monkeypatch.setattr(time, "time_ns", lambda: received_us * 1000)
     window = InFlight()
-    routes = Routes({"spBv1.0/+/+/{gateway}/#": "sparkplug"})
     intake = SparkplugIntake(routes, window, "", clock=lambda: now[0])
     out: dict[str, Any] = {"readings": [], "rejected": [], "states": [], "rebirths": []}
     for mid, m in enumerate(case["messages"], 1):
@@ -64,7 +72,7 @@ def describe(topic: str, value: bytes, out: dict[str, Any]) -> None:
 @pytest.mark.parametrize("folder", CASES, ids=lambda p: p.name)
 def test_messages_become_what_was_agreed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = json.loads((folder / "messages.json").read_text())
-    assert outcome(case, monkeypatch) == json.loads((folder / "outcome.json").read_text())
+    assert outcome(case, routes_of(folder), monkeypatch) == json.loads((folder / "outcome.json").read_text())
 
 
 def test_there_are_golden_sequences() -> None:

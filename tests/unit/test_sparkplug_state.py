@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collectors.decoders.sparkplug import Parsed, parse, parse_topic
+from collectors.decoders.sparkplug import Naming, Parsed, parse, parse_topic
 from collectors.sparkplug_state import Nodes
 
 from .sparkplug_payloads import metric, payload
@@ -11,7 +11,7 @@ from .sparkplug_payloads import metric, payload
 def message(kind: str, node: str, *metrics: bytes, seq: int) -> Parsed:
     topic = parse_topic(f"spBv1.0/g/{kind}/{node}")
     assert topic is not None
-    parsed = parse(topic, payload(*metrics, seq=seq), (), 1_700_000_000_000_000)
+    parsed = parse(topic, payload(*metrics, seq=seq), (), 1_700_000_000_000_000, Naming())
     assert isinstance(parsed, Parsed)
     return parsed
 
