@@ -23,7 +23,7 @@ import tomllib
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -52,6 +52,11 @@ class _Time(msgspec.Struct, forbid_unknown_fields=True):
     zone: str | None = None
 
 
+class _Pairs(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    value: str
+
+
 class _Json(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="json"):
     registers: dict[str, _Register]
     readings: str = ""
@@ -60,6 +65,9 @@ class _Json(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="j
     values: str = ""
     time: _Time | None = None
     ignore: list[str] = []
+    pairs: _Pairs | None = None
+    numbers_as_text: bool = False
+    meter_digits: Annotated[int, msgspec.Meta(ge=1, le=20)] | None = None
 
     def layout(self) -> Layout:
         """Raises ValueError."""
@@ -67,6 +75,10 @@ class _Json(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="j
             raise ValueError("give meter, a path, or meter_is, a meter")
         if self.meter_is is not None and (problem := name_problem(self.meter_is, "meter_is")):
             raise ValueError(problem)
+        if self.meter_digits is not None and self.meter is None:
+            raise ValueError("meter_digits says how meter is written, and there is no meter")
+        if self.pairs is not None and not (self.values and self.pairs.name and self.pairs.value):
+            raise ValueError("pairs needs values, the path to the list, and paths to name and value in each")
         return Layout(
             tables={"": {name: target(name, r.register, r.scale) for name, r in self.registers.items()}},
             readings=_path(self.readings),
@@ -76,6 +88,9 @@ class _Json(msgspec.Struct, forbid_unknown_fields=True, tag_field="kind", tag="j
             time=None if self.time is None else _path(self.time.path),
             time_format=None if self.time is None else time_format(self.time.format, self.time.zone),
             ignore=frozenset(self.ignore),
+            pairs=None if self.pairs is None else (_path(self.pairs.name), _path(self.pairs.value)),
+            numbers_as_text=self.numbers_as_text,
+            meter_digits=self.meter_digits,
         )
 
 

@@ -5,6 +5,11 @@
     meter = "addr"               # path to the meter, in the object, else in the message; or meter_is = "…"
     values = "v"                 # path in the object to its values by name; without: the object itself
     ignore = ["cmd", "rssi"]     # names that are no registers; meter and time need not be named
+    numbers_as_text = true       # "1234.5" is taken for a number; without: a bad_value
+    meter_digits = 12            # a meter may be a whole number, written with so many digits; without: text only
+    [pairs]                      # values is a list of objects with a name and a value each
+    name = "k"
+    value = "v"
     [time]                       # without: the user property ts, else the time of receipt
     path = "ts"
     format = "%Y%m%d%H%M%S%f"    # or rfc3339, epoch_s, epoch_ms
@@ -26,7 +31,7 @@ from collectors.decoders import timestamps
 from collectors.decoders.base import MAX_REJECTED_BYTES, Decoded, UserProperties, name_problem
 from collectors.decoders.declared_times import TimeFormat
 from collectors.decoders.envelope import Envelope, read_envelope
-from collectors.decoders.json_text import NotJsonError, Pairs, dumps, loads
+from collectors.decoders.json_text import NotJsonError, Pairs, dumps, loads, number_in
 from collectors.decoders.native_json import value_problem
 from collectors.decoders.rejected import rejected_reading, rejected_value, shown_time
 from collectors.decoders.targets import Target
@@ -41,7 +46,8 @@ class Layout:
     """Where things stand in a message. A path is keys from outside in; () is the object itself.
 
     meter: path, or None where `meter_is` or the targets say it. nodes: path to the name that picks a table of
-    `tables`; without it the table is that of "". errors: path to codes of errors by name.
+    `tables`; without it the table is that of "". errors: path to codes of errors by name. pairs: paths to name and
+    value, where values is a list of objects.
     """
 
     tables: Mapping[str, Mapping[str, Target]]
@@ -54,6 +60,9 @@ class Layout:
     node: Path | None = None
     errors: Path | None = None
     ignore: frozenset[str] = frozenset()
+    pairs: tuple[Path, Path] | None = None
+    numbers_as_text: bool = False
+    meter_digits: int | None = None
 
     def decode(
         self,
@@ -122,9 +131,7 @@ class _Item:
     def take(self) -> None:
         """Take all values. Raises NotThereError where the object as a whole cannot be used."""
         layout = self._layout
-        values = _one(self._item, layout.values)
-        if not isinstance(values, Pairs):
-            raise NotThereError("its values are not an object")
+        values = self._values()
         node = "" if layout.node is None else self._somewhere(layout.node)
         if layout.node is not None and (bad := name_problem(node, ".".join(layout.node))):
             raise NotThereError(bad)
@@ -146,6 +153,20 @@ class _Item:
             self._put(whose, target, name, value, ts, ts_us, problem)
         self._errors(table, meter, ts)
 
+    def _values(self) -> list[tuple[str, Any]]:
+        """Names with their values."""
+        values = _one(self._item, self._layout.values)
+        if self._layout.pairs is None:
+            if not isinstance(values, Pairs):
+                raise NotThereError("its values are not an object")
+            return values
+        if not isinstance(values, list) or isinstance(values, Pairs):
+            raise NotThereError("its values are not a list")
+        named = [tuple(_one(entry, path) for path in self._layout.pairs) for entry in values]
+        if not all(isinstance(name, str) for name, _ in named):
+            raise NotThereError("a name among its values is not text")
+        return [(name, value) for name, value in named]
+
     def _skipped(self) -> frozenset[str]:
         layout = self._layout
         if layout.values:
@@ -164,6 +185,8 @@ class _Item:
         if layout.meter is None:
             return layout.meter_is or node
         meter = self._somewhere(layout.meter)
+        if layout.meter_digits and isinstance(meter, int) and 0 <= meter < 10**layout.meter_digits:
+            meter = str(int(meter)).zfill(layout.meter_digits) if not isinstance(meter, bool) else meter
         if problem := name_problem(meter, "meter"):
             raise NotThereError(problem)
         return str(meter)
@@ -200,6 +223,8 @@ class _Item:
         ts_us: int | None,
         problem: tuple[str, str] | None,
     ) -> None:
+        if self._layout.numbers_as_text and isinstance(value, str):
+            value = number_in(value)
         scaled = value if target is None else target.scaled(value)
         if target is not None:
             problem = problem or value_problem(target.register, scaled)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 _MAX_INT_DIGITS = 300
@@ -44,6 +45,17 @@ def _parse_int(text: str) -> Any:
 _decoder = json.JSONDecoder(
     object_pairs_hook=Pairs, parse_float=_parse_float, parse_int=_parse_int, parse_constant=OddNumber
 )
+
+
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+
+
+def number_in(text: str) -> Any:
+    """The number that a text is, as JSON writes it (RFC 8259, 6); any other text as it came."""
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return text
+    return _parse_int(text) if found[1] is None and found[2] is None else _parse_float(text)
 
 
 class NotJsonError(ValueError):
