@@ -7,17 +7,22 @@ import secrets
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import paho.mqtt.client as paho
 import pytest
 
+from deploy.clients import connect_database
 from deploy.gateways import add_gateways, remove_gateways
 from deploy.settings import Settings
+from storage.registry import import_registry
 from stream import codec
 from stream.topics import READINGS, REJECTS, STATUS
 
 from ..unit.sparkplug_payloads import metric, payload
 from .collectors_support import Gateway, Running, endpoint_of, records, running, wait_until
+from .delivery_support import rows
+from .test_collectors_bridge import write_registry
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
 
@@ -44,13 +49,13 @@ class EdgeNode:
 
     def births(self) -> None:
         self.seq = 0
-        self._say("NBIRTH", "", metric("bdSeq", 0, datatype=8))
-        self._say("DBIRTH", "/m1", metric("1.8.0", 10.0, alias=7, datatype=10))
+        self.say("NBIRTH", "", metric("bdSeq", 0, datatype=8))
+        self.say("DBIRTH", "/m1", metric("1.8.0", 10.0, alias=7, datatype=10))
 
     def data(self, value: float) -> None:
-        self._say("DDATA", "/m1", metric(None, value, alias=7, ts_ms=NOW_MS + round(value * 1000)))
+        self.say("DDATA", "/m1", metric(None, value, alias=7, ts_ms=NOW_MS + round(value * 1000)))
 
-    def _say(self, kind: str, device: str, told: bytes) -> None:
+    def say(self, kind: str, device: str, told: bytes) -> None:
         topic = f"spBv1.0/plant/{kind}/{self.gateway.name}{device}"
         self.gateway.publish(topic, payload(told, seq=self.seq, ts_ms=NOW_MS))
         self.seq = (self.seq + 1) % 256
@@ -124,3 +129,33 @@ def test_a_paused_bridge_that_wakes_leaves_the_session_to_its_successor(
         wait_until(lambda: 13.0 in values(settings, node), "data to be stored")
         assert second.metric(CONNECTED)
         assert second.metric("nengliu_bridge_mqtt_connects_total") == connects
+
+
+def test_a_device_with_names_of_its_own_becomes_rows(
+    settings: Settings, node: EdgeNode, tmp_path: Path
+) -> None:
+    name = node.gateway.name
+    write_registry(tmp_path, name, ["EM24-1"])
+    with connect_database(settings, "pipeline") as connection:
+        import_registry(connection, tmp_path, "test")
+    names = tmp_path / "em24.toml"
+    names.write_text(
+        'kind = "sparkplug"\n[metrics]\n"Energy/In" = { register = "1.8.0", scale = 0.001 }\n'
+        '[meters]\nm1 = "EM24-1"\n'
+    )
+    filters = {"spBv1.0/+/+/{gateway}/#": "em24"}
+    environment = {
+        "NENGLIU_MQTT_FILTERS": json.dumps(filters),
+        "NENGLIU_DECODER_FILES": json.dumps([str(names)]),
+    }
+    with running(settings, "write"), running(settings, "collect", "names", **environment):
+        node.say("NBIRTH", "", metric("bdSeq", 0, datatype=8))
+        node.say("DBIRTH", "/m1", metric("Energy/In", 10_000, alias=7, datatype=8, ts_ms=NOW_MS))
+        node.say("DDATA", "/m1", metric(None, 11_500, alias=7, ts_ms=NOW_MS + 900_000))
+        query = "select register, value from api.reading where meter = 'EM24-1' order by ts"
+        wait_until(
+            lambda: rows(settings, query) == [("1.8.0", 10.0), ("1.8.0", 11.5)], "rows in the database"
+        )
+        state = "select state from api.gateway_status where gateway = %s"
+        wait_until(lambda: rows(settings, state, name) == [("online",)], "the gateway's state")
+    assert not rows(settings, "select * from api.reject where gateway = %s", name)
