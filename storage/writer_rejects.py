@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,8 +26,8 @@ _LONGEST_READ = 4096
 
 @dataclass(frozen=True, slots=True)
 class RejectRow:
-    """A rejected value on its way into the table. owner: which message, or record, of the intake it belongs
-    to.
+    """A rejected value on its way into the table. owner: which message, or record, of the intake it belongs to.
+    is_reading: the registry refused a good reading, so an equal one is a repeat even in the same message.
     """
 
     owner: int
@@ -40,6 +41,7 @@ class RejectRow:
     payload: bytes
     user_properties: tuple[tuple[str, str], ...] = ()
     meter: str | None = None
+    is_reading: bool = False
 
     @property
     def identity(self) -> tuple[object, ...] | None:
@@ -87,6 +89,7 @@ def _refused_row(columns: Columns, at: int) -> RejectRow:
             meter, register, int(columns.ts_us[at]), float(columns.value[at]), bool(columns.correction[at])
         ),
         meter=meter,
+        is_reading=True,
     )
 
 
@@ -151,8 +154,9 @@ def rows_of_records(records: Sequence[RejectRecord], first_owner: int) -> Iterat
 
 def write_rejects(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow]) -> list[bool]:
     """Insert the rows; returns for each whether it is new (False: a resend)."""
-    new = _first_of_its_kind(rows)
-    for at in _known(cursor, rows):
+    nth = _nth_of_its_message(rows)
+    new = _first_of_its_kind(rows, nth)
+    for at in _known(cursor, rows, nth):
         new[at] = False
     kept = [row for row, is_new in zip(rows, new, strict=True) if is_new]
     insert_rejects(cursor, kept)
@@ -166,21 +170,32 @@ def insert_rejects(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow]) -> No
         cursor.execute(query("writer_reject"), _parameters(rows) | {"meter": meters})
 
 
-def _first_of_its_kind(rows: Sequence[RejectRow]) -> list[bool]:
+def _nth_of_its_message(rows: Sequence[RejectRow]) -> list[int]:
+    """How often a message held the same until there: a bridge's reject twice in it is two, a reading twice is one."""
+    seen: Counter[object] = Counter()
+    nth = []
+    for row in rows:
+        key = (row.owner, row.reason, row.payload)
+        seen[key] += 1
+        nth.append(1 if row.is_reading else seen[key])
+    return nth
+
+
+def _first_of_its_kind(rows: Sequence[RejectRow], nth: Sequence[int]) -> list[bool]:
     seen: set[object] = set()
     first = []
-    for row in rows:
-        identity = row.identity
+    for row, n in zip(rows, nth, strict=True):
+        identity = None if row.identity is None else (row.identity, n)
         first.append(identity is None or identity not in seen)
         seen.add(identity)
     return first
 
 
-def _known(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow]) -> list[int]:
-    numbered = [(n, row) for n, row in enumerate(rows) if int8_or_none(row.seq) is not None]
+def _known(cursor: psycopg.Cursor[Any], rows: Sequence[RejectRow], nth: Sequence[int]) -> list[int]:
+    numbered = [n for n, row in enumerate(rows) if int8_or_none(row.seq) is not None]
     if not numbered:
         return []
-    asked = _parameters([row for _, row in numbered]) | {"n": [n for n, _ in numbered]}
+    asked = _parameters([rows[n] for n in numbered]) | {"n": numbered, "nth": [nth[n] for n in numbered]}
     cursor.execute(query("writer_known_rejects"), asked)
     return [n for (n,) in cursor.fetchall()]
 

@@ -186,6 +186,25 @@ def test_a_resend_of_rejected_values_by_the_outbox_adds_no_row(pipeline, feed):
     assert one(pipeline, "select sum(rejected)::int, sum(repeated)::int from api.ingest_ledger") == (5, 2)
 
 
+def test_the_same_bad_bytes_twice_in_a_message_are_two_rejects_and_both_repeats_when_it_is_sent_again(
+    pipeline, feed
+):
+    twice = [RejectedValue("junk", "3 bytes", b"\x01\x02\x03")] * 2
+    good = ("m1", "1.8.0", at(5), 1.25, False)
+    bad = ("nobody", "1.8.0", at(5), 1.25, False)
+    message = feed.message("gw1", [good, bad, bad], seq=1, outbox="o", rejected=twice)
+    first = feed.write(feed.batch(message, message))
+    assert (first.rejected, first.repeated) == ({"junk": 2, "unknown_meter": 1}, 1 + 5)
+    again = feed.write(feed.batch(message))
+    assert (again.rejected, again.repeated) == ({}, 5)
+    record = RejectRecord(
+        "junk", "", "gw9", "nl/v1/gw9/dlt645", RECEIVED_US, b"", None, 6, items=tuple(twice)
+    )
+    assert feed.write(rejects=[record]).rejected == {"junk": 2}
+    assert feed.write(rejects=[record]).repeated == 2
+    assert one(pipeline, "select count(*) from api.reject where reason = 'junk'") == (4,)
+
+
 def test_messages_without_anything_usable_are_kept_with_their_bytes(pipeline, feed):
     record = RejectRecord(
         "malformed",
