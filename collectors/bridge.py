@@ -35,6 +35,7 @@ from stream.codec import decode_ack, encode_reject
 from stream.errors import CodecError, ProducerFailedError, RecordTooLargeError
 from stream.producer import Producer
 from stream.reader import read_topic
+from stream.server import KafkaServer
 from stream.topics import ACKS, READINGS, REJECTS, STATUS, settled_group_members
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ class BridgeOptions:
     username: str | None
     password: str | None
     client_id: str
-    bootstrap: str
+    kafka: KafkaServer
     topic_prefix: str = ""
     share_group: str = "nengliu"
     receive_maximum: int = 2000
@@ -164,7 +165,7 @@ class Bridge:
             return
         topics = tuple(self._options.topic_prefix + t for t in (READINGS, REJECTS, STATUS))
         self._gauges.kafka_away.set(1)
-        self._producer = Producer(self._options.bootstrap, self._options.client_id, topics)
+        self._producer = Producer(self._options.kafka, self._options.client_id, topics)
         self._gauges.kafka_away.set(0)
 
     def _drop_producer(self) -> None:
@@ -282,7 +283,7 @@ class Bridge:
         if self._reader.is_alive():
             return False
         try:
-            return bool(settled_group_members(self._options.bootstrap, self._ack_group, _SETTLE_S))
+            return bool(settled_group_members(self._options.kafka, self._ack_group, _SETTLE_S))
         except DependencyAwayError as e:
             log.warning("kafka_away", error=str(e), action="the broker keeps our session")
             return False
@@ -376,7 +377,7 @@ class Bridge:
         """From meter.acks to the desk, until the stop."""
         o = self._options
         read_topic(
-            o.bootstrap,
+            o.kafka,
             o.topic_prefix + ACKS,
             self._ack_group,
             f"{o.client_id}-acks",

@@ -32,7 +32,7 @@ class SparkplugBridge(Bridge):
         member = f"{options.client_id}-sparkplug"
         super().__init__(replace(options, client_id=f"{options.share_group}-sparkplug"), routes, stop)
         self._leadership = Leadership(
-            options.bootstrap,
+            options.kafka,
             options.topic_prefix + ACKS,
             f"{options.topic_prefix}nengliu-sparkplug-{options.share_group}",
             member,

@@ -11,9 +11,12 @@ import psycopg
 from deploy.settings import Settings
 from deploy.stack.state import StackState
 from metering.errors import DependencyAwayError, SettingError
+from stream.server import KafkaServer
 
 DatabaseRole = Literal["pipeline", "owner", "read", "superuser"]
 MqttRole = Literal["bridge", "admin"]
+#: Each service has a user of its own with the rights of stream/rights.py; admin administrates.
+KafkaRole = Literal["admin", "bridge", "writer", "worker"]
 
 DATABASE_NAME = "nengliu"
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
@@ -79,12 +82,37 @@ def connect_database(
         ) from e
 
 
-def kafka_bootstrap(settings: Settings) -> str:
-    """Bootstrap servers of Kafka, host:port[,host:port]."""
+def kafka_server(settings: Settings, role: KafkaRole) -> KafkaServer:
+    """Kafka and who we are there: the one user that is set for an existing one, `role`'s own in the local stack."""
     if settings.kafka_bootstrap:
-        return settings.kafka_bootstrap
+        return _existing_kafka(settings, settings.kafka_bootstrap)
     port = local_port(settings, "kafka", "NENGLIU_KAFKA_BOOTSTRAP")
-    return f"{_bracketed(local_host(settings))}:{port}"
+    return KafkaServer(
+        f"{_bracketed(local_host(settings))}:{port}",
+        "sasl_plaintext",
+        role,
+        StackState.of(settings).secret(f"kafka_{role}"),
+    )
+
+
+def _existing_kafka(settings: Settings, bootstrap: str) -> KafkaServer:
+    password = settings.kafka_password
+    if "sasl" in settings.kafka_security and not (settings.kafka_username and password):
+        raise SettingError(
+            f"NENGLIU_KAFKA_SECURITY={settings.kafka_security} wants NENGLIU_KAFKA_USERNAME and NENGLIU_KAFKA_PASSWORD"
+        )
+    if "sasl" not in settings.kafka_security and (settings.kafka_username or password):
+        raise SettingError(
+            "NENGLIU_KAFKA_USERNAME and _PASSWORD want NENGLIU_KAFKA_SECURITY=sasl_plaintext or sasl_ssl"
+        )
+    return KafkaServer(
+        bootstrap,
+        settings.kafka_security,
+        settings.kafka_username,
+        password.get_secret_value() if password else None,
+        settings.kafka_mechanism,
+        settings.kafka_ca_file,
+    )
 
 
 def mqtt_connection(settings: Settings, role: MqttRole) -> MqttEndpoint:

@@ -7,6 +7,7 @@ import sys
 from enum import StrEnum
 from pathlib import Path
 from tomllib import TOMLDecodeError
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -82,6 +83,19 @@ class Settings(BaseSettings):
     read_url: SecretStr | None = Field(None, description="the same, read-only role; default: database_url")
     kafka_bootstrap: str | None = Field(
         None, description="existing Kafka, host:port[,host:port]; default: local stack"
+    )
+    kafka_security: Literal["plaintext", "sasl_plaintext", "ssl", "sasl_ssl"] = Field(
+        "plaintext", description="how an existing Kafka is spoken to; with sasl by user name and password"
+    )
+    kafka_username: str | None = Field(
+        None, description="user at an existing Kafka; the local stack has one for each service"
+    )
+    kafka_password: SecretStr | None = Field(None, description="its password")
+    kafka_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="how the password is proved to an existing Kafka"
+    )
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM file of the authority that an existing Kafka's certificate is checked against"
     )
     mqtt_url: SecretStr | None = Field(
         None, description="existing broker, mqtt://user:password@host:port; default: local stack"

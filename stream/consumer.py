@@ -29,7 +29,8 @@ from stream.backoff import Backoff
 from stream.batch import Batch
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
-from stream.topics import ACKS, MAX_RECORD_BYTES, READINGS, REJECTS, STATUS, kafka_away, topic_identity
+from stream.server import KafkaServer, kafka_away
+from stream.topics import ACKS, MAX_RECORD_BYTES, READINGS, REJECTS, STATUS, topic_identity
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +63,7 @@ class Sink(Protocol):
 class ConsumerOptions:
     """How a writer consumes. `away` are the errors that mean that the sink cannot be reached now."""
 
-    bootstrap: str
+    kafka: KafkaServer
     topic_prefix: str = ""
     group: str = "nengliu-writer"
     client_id: str = "nengliu-writer"
@@ -122,7 +123,7 @@ class WriterLoop:
     def _session(self, backoff: Backoff) -> None:
         """Join the group and consume until something ends it."""
         o = self._options
-        producer = Producer(o.bootstrap, f"{o.client_id}-acks", (o.topic_prefix + ACKS,))
+        producer = Producer(o.kafka, f"{o.client_id}-acks", (o.topic_prefix + ACKS,))
         try:
             self._consumer = self._join()
             try:
@@ -139,7 +140,7 @@ class WriterLoop:
         self._forget()
         try:
             consumer = KafkaConsumer(
-                bootstrap_servers=o.bootstrap,
+                **o.kafka.options(),
                 client_id=o.client_id,
                 group_id=o.topic_prefix + o.group,
                 enable_auto_commit=False,
@@ -159,7 +160,7 @@ class WriterLoop:
             self._rebalancing_since = time.monotonic()
             consumer.subscribe(self._topics, listener=_Listener(self))
         except (KafkaError, OSError) as e:
-            raise kafka_away(o.bootstrap, e) from e
+            raise kafka_away(o.kafka, e) from e
         return consumer
 
     def _forget(self) -> None:
@@ -213,7 +214,7 @@ class WriterLoop:
             metrics.READY.set(1)
             self._seek_wanted = False
             return
-        identity = topic_identity(self._options.bootstrap, self._topics)
+        identity = topic_identity(self._options.kafka, self._topics)
         partitions = {
             tp: Partition(identity.cluster_id, identity.topic_ids[tp.topic], tp.topic, tp.partition)
             for tp in assignment
@@ -258,7 +259,7 @@ class WriterLoop:
         if check:
             return any(
                 topic_id != ids[topic]
-                for topic, topic_id in topic_identity(self._options.bootstrap, ids).topic_ids.items()
+                for topic, topic_id in topic_identity(self._options.kafka, ids).topic_ids.items()
             )
         found = {topic: self._consumer._cluster.topic_id(topic) for topic in ids}
         return any(now is not None and str(now) != ids[topic] for topic, now in found.items())

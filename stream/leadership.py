@@ -15,6 +15,7 @@ from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from stream.backoff import Backoff
+from stream.server import KafkaServer
 
 log = structlog.get_logger(__name__)
 
@@ -26,8 +27,8 @@ _FRESH_S = 5.0
 class Leadership:
     """A member of the group. `run` has a thread of its own; `held` may be asked by any."""
 
-    def __init__(self, bootstrap: str, topic: str, group: str, client_id: str) -> None:
-        self._bootstrap, self._topic, self._group, self._client_id = bootstrap, topic, group, client_id
+    def __init__(self, server: KafkaServer, topic: str, group: str, client_id: str) -> None:
+        self._server, self._topic, self._group, self._client_id = server, topic, group, client_id
         self._seen_at: float | None = None
 
     @property
@@ -51,7 +52,7 @@ class Leadership:
     def _session(self, stop: Event, backoff: Backoff) -> None:
         consumer = KafkaConsumer(
             self._topic,
-            bootstrap_servers=self._bootstrap,
+            **self._server.options(),
             client_id=self._client_id,
             group_id=self._group,
             auto_offset_reset="latest",

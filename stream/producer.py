@@ -19,7 +19,8 @@ from kafka.errors import KafkaError
 
 from stream.errors import ProducerFailedError, RecordTooLargeError
 from stream.metrics import PRODUCE_FAILED, PRODUCE_SECONDS, PRODUCED
-from stream.topics import MAX_RECORD_BYTES, kafka_away
+from stream.server import KafkaServer, kafka_away
+from stream.topics import MAX_RECORD_BYTES
 
 #: 20 days: longer than Kafka may be away; the largest that the protocol's 32 bits take is 24.8.
 DELIVERY_TIMEOUT_MS = 20 * 86_400_000
@@ -33,11 +34,13 @@ _ENVELOPE = 4096
 class Producer:
     """Sends encoded records. `send` may be called from one thread; `done` is called from the producer's."""
 
-    def __init__(self, bootstrap: str, client_id: str, topics: tuple[str, ...], linger_ms: int = 2) -> None:
+    def __init__(
+        self, server: KafkaServer, client_id: str, topics: tuple[str, ...], linger_ms: int = 2
+    ) -> None:
         """Connect and learn the topics, so that `send` never waits for them. Raises DependencyAwayError."""
         try:
             self._kafka = KafkaProducer(
-                bootstrap_servers=bootstrap,
+                **server.options(),
                 client_id=client_id,
                 acks="all",
                 enable_idempotence=True,
@@ -52,13 +55,13 @@ class Producer:
                 metrics_enabled=False,
             )
         except (KafkaError, OSError, ValueError) as e:
-            raise kafka_away(bootstrap, e) from e
+            raise kafka_away(server, e) from e
         try:
             for topic in topics:
                 self._kafka.partitions_for(topic)
         except KafkaError as e:
             self._kafka.close(timeout=0)
-            raise kafka_away(bootstrap, e) from e
+            raise kafka_away(server, e) from e
         self._metrics = {topic: PRODUCED.labels(topic) for topic in topics}
 
     def send(

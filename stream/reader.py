@@ -14,12 +14,13 @@ from metering.records import RejectRecord
 from stream.backoff import Backoff
 from stream.errors import CodecError
 from stream.poison import poison_reject
+from stream.server import KafkaServer
 
 log = structlog.get_logger(__name__)
 
 
 def read_topic(
-    bootstrap: str,
+    server: KafkaServer,
     topic: str,
     group: str,
     client_id: str,
@@ -34,7 +35,7 @@ def read_topic(
     backoff = Backoff()
     while not stop.is_set():
         try:
-            _session(bootstrap, topic, group, client_id, take, refuse, stop, backoff)
+            _session(server, topic, group, client_id, take, refuse, stop, backoff)
         except (KafkaError, OSError) as e:
             log.warning(
                 "kafka_away", topic=topic, error=f"{type(e).__name__}: {e}", failures=backoff.failures
@@ -43,7 +44,7 @@ def read_topic(
 
 
 def _session(
-    bootstrap: str,
+    server: KafkaServer,
     topic: str,
     group: str,
     client_id: str,
@@ -54,7 +55,7 @@ def _session(
 ) -> None:
     consumer = KafkaConsumer(
         topic,
-        bootstrap_servers=bootstrap,
+        **server.options(),
         client_id=client_id,
         group_id=group,
         auto_offset_reset="earliest",

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from kafka.admin import KafkaAdminClient
+from kafka import KafkaAdminClient
 from kafka.errors import (
     BrokerResponseError,
     KafkaError,
@@ -30,6 +30,7 @@ from kafka.errors import (
 )
 
 from metering.errors import DependencyAwayError, SettingError
+from stream.server import KafkaServer, kafka_admin, kafka_away
 
 READINGS = "meter.readings"
 REJECTS = "meter.rejects"
@@ -83,17 +84,14 @@ TOPICS: tuple[TopicSpec, ...] = (
 )
 
 
-def ensure_topics(bootstrap: str, prefix: str, partitions: int, replication: int) -> list[str]:
+def ensure_topics(server: KafkaServer, prefix: str, partitions: int, replication: int) -> list[str]:
     """Create the topics that do not exist yet; return the names of those created. Existing ones are left as
     they are.
 
     Raises DependencyAwayError if Kafka cannot be reached, SettingError if it refuses (too few brokers for
     `replication`).
     """
-    try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
-    except (KafkaError, OSError, ValueError) as e:
-        raise kafka_away(bootstrap, e) from e
+    admin = kafka_admin(server)
     wanted = {
         prefix + spec.name: {
             "num_partitions": partitions,
@@ -107,9 +105,9 @@ def ensure_topics(bootstrap: str, prefix: str, partitions: int, replication: int
     except KafkaError as e:
         if isinstance(e, BrokerResponseError) and not isinstance(e, RetriableError):
             raise SettingError(
-                f"Kafka at {bootstrap} refuses the topics: {e}; NENGLIU_KAFKA_REPLICATION?"
+                f"Kafka at {server.bootstrap} refuses the topics: {e}; NENGLIU_KAFKA_REPLICATION?"
             ) from e
-        raise kafka_away(bootstrap, e) from e
+        raise kafka_away(server, e) from e
     finally:
         admin.close()
 
@@ -143,11 +141,11 @@ def _create(admin: KafkaAdminClient, wanted: dict[str, dict[str, object]]) -> se
     return created
 
 
-def delete_topics(bootstrap: str, prefix: str) -> None:
+def delete_topics(server: KafkaServer, prefix: str) -> None:
     """Delete the topics of one prefix (benchmarks, tests). Refuses the empty prefix."""
     if not prefix:
         raise ValueError("refusing to delete the topics of a running system: give a prefix")
-    admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
+    admin = kafka_admin(server)
     try:
         names = {prefix + spec.name for spec in TOPICS} & {t["name"] for t in admin.describe_topics()}
         if names:
@@ -156,7 +154,7 @@ def delete_topics(bootstrap: str, prefix: str) -> None:
         admin.close()
 
 
-def settled_group_members(bootstrap: str, group: str, patience_s: float) -> int | None:
+def settled_group_members(server: KafkaServer, group: str, patience_s: float) -> int | None:
     """How many living consumers a group has; None if Kafka does not come to know within `patience_s`.
 
     After a member has left, Kafka asks the others to join again, and one that was killed stays a member until its
@@ -164,7 +162,7 @@ def settled_group_members(bootstrap: str, group: str, patience_s: float) -> int 
     """
     deadline = time.monotonic() + patience_s
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
+        admin = kafka_admin(server)
         try:
             while (found := admin.describe_groups([group])[group])["group_state"] not in _AT_REST:
                 if time.monotonic() > deadline:
@@ -173,7 +171,7 @@ def settled_group_members(bootstrap: str, group: str, patience_s: float) -> int 
         finally:
             admin.close()
     except (KafkaError, OSError, ValueError) as e:
-        raise kafka_away(bootstrap, e) from e
+        raise kafka_away(server, e) from e
     return len(found["members"])
 
 
@@ -187,30 +185,24 @@ class TopicIdentity:
     topic_ids: dict[str, str]
 
 
-def topic_identity(bootstrap: str, topics: Iterable[str]) -> TopicIdentity:
+def topic_identity(server: KafkaServer, topics: Iterable[str]) -> TopicIdentity:
     """Ask Kafka for the cluster's id and the topics' ids (as UUID text). Raises DependencyAwayError."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap, client_id="nengliu-topics")
+        admin = kafka_admin(server)
         try:
             cluster = admin.describe_cluster()["cluster_id"]
             described = admin.describe_topics(topics=list(topics))
         finally:
             admin.close()
     except (KafkaError, OSError) as e:
-        raise kafka_away(bootstrap, e) from e
+        raise kafka_away(server, e) from e
     ids = {t["name"]: str(t["topic_id"]) for t in described if not t["error_code"]}
     missing = sorted(set(topics) - set(ids))
     if missing:
         names = ", ".join(missing)
-        raise DependencyAwayError(f"Kafka at {bootstrap} does not have the topics {names}; run `nengliu up`")
+        who = server.username or "a client without a user"
+        raise DependencyAwayError(
+            f"Kafka at {server.bootstrap} does not have the topics {names}, or {who} has no right to them; "
+            "run `nengliu up`"
+        )
     return TopicIdentity(cluster, ids)
-
-
-def kafka_away(bootstrap: str, cause: BaseException) -> DependencyAwayError:
-    """The error for a Kafka that does not answer; a wrong password or missing TLS shows the same way
-    (kafka-python).
-    """
-    return DependencyAwayError(
-        f"Kafka at {bootstrap} cannot be reached ({type(cause).__name__}: {cause}); "
-        "is it running, is NENGLIU_KAFKA_BOOTSTRAP right, does it want TLS or a password?"
-    )

@@ -30,8 +30,9 @@ from psycopg import sql
 
 from deploy.bench.limit import measure
 from deploy.bench.rows import Load
-from deploy.clients import connect_database, database_url, kafka_bootstrap, mqtt_connection
+from deploy.clients import connect_database, database_url, mqtt_connection
 from deploy.gateways import Credential, add_gateways, remove_gateways
+from deploy.kafka_topics import prepare_topics, remove_topics
 from deploy.settings import Settings
 from deploy.stack.postgres import prepare_database
 from deploy.stack.site import Site
@@ -39,7 +40,6 @@ from deploy.stack.state import StackState
 from metering.errors import DependencyAwayError, NengliuError, SettingError
 from storage.migrate import migrate
 from storage.registry import import_registry
-from stream.topics import delete_topics, ensure_topics
 
 _ROUND_DAYS = 400
 _READY_TIMEOUT_S = 60.0
@@ -194,12 +194,12 @@ def _write_registry(folder: Path, load: Load) -> None:
 
 @contextmanager
 def _topics(settings: Settings, prefix: str) -> Iterator[None]:
-    bootstrap = kafka_bootstrap(settings)
-    ensure_topics(bootstrap, prefix, settings.kafka_partitions, settings.kafka_replication)
+    ours = settings.model_copy(update={"kafka_topic_prefix": prefix})
+    prepare_topics(ours)
     try:
         yield
     finally:
-        delete_topics(bootstrap, prefix)
+        remove_topics(ours)
 
 
 def _filter(tag: str) -> str:

@@ -13,7 +13,7 @@ from collectors.decoders.declared_formats import load_formats
 from collectors.routes import Routes
 from collectors.sparkplug_bridge import SparkplugBridge, SparkplugThread
 from collectors.throttle import Limits
-from deploy.clients import kafka_bootstrap, mqtt_connection
+from deploy.clients import kafka_server, mqtt_connection
 from deploy.logging import configure_logging
 from deploy.settings import Settings
 
@@ -32,7 +32,7 @@ def bridge_options(settings: Settings) -> BridgeOptions:
         username=endpoint.username,
         password=endpoint.password,
         client_id=f"{scope}-bridge-{settings.bridge_id}",
-        bootstrap=kafka_bootstrap(settings),
+        kafka=kafka_server(settings, "bridge"),
         topic_prefix=settings.kafka_topic_prefix,
         share_group=scope,
         session_expiry_s=settings.bridge_session_expiry,

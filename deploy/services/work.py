@@ -20,7 +20,7 @@ from prometheus_client import start_http_server
 
 from alerts.metrics import EVENTS_RELAYED
 from alerts.rolling import RollingAssessor, RollingOptions
-from deploy.clients import connect_database, kafka_bootstrap
+from deploy.clients import connect_database, kafka_server
 from deploy.logging import configure_logging
 from deploy.settings import Clock, Settings
 from metering.errors import DependencyAwayError
@@ -30,6 +30,7 @@ from storage.event_outbox import OutboxEvent, relay_events
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
+from stream.server import KafkaServer
 from stream.topics import ALERT_EVENTS
 
 log = structlog.get_logger(__name__)
@@ -122,8 +123,8 @@ class Worker:
 class KafkaEvents:
     """Publishes events of the outbox; makes its producer when there is something to publish."""
 
-    def __init__(self, bootstrap: Callable[[], str], topic_prefix: str, timeout_s: float = 30.0) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, server: Callable[[], KafkaServer], topic_prefix: str, timeout_s: float = 30.0) -> None:
+        self._server = server
         self._prefix = topic_prefix
         self._timeout_s = timeout_s
         self._producer: Producer | None = None
@@ -132,7 +133,7 @@ class KafkaEvents:
         """Return when Kafka has all of them; DependencyAwayError or ProducerFailedError where it has not."""
         if self._producer is None:
             topic = self._prefix + ALERT_EVENTS
-            self._producer = Producer(self._bootstrap(), "nengliu-worker", (topic,))
+            self._producer = Producer(self._server(), "nengliu-worker", (topic,))
         refused: list[BaseException] = []
 
         def done(error: BaseException | None) -> None:
@@ -181,7 +182,7 @@ def main(settings: Settings) -> None:
     deriver = Deriver(connect)
     by_event = settings.clock is Clock.EVENT
     assessor = RollingAssessor(connect, RollingOptions(by_event=by_event, patience_s=settings.event_patience))
-    events = KafkaEvents(lambda: kafka_bootstrap(settings), settings.kafka_topic_prefix)
+    events = KafkaEvents(lambda: kafka_server(settings, "worker"), settings.kafka_topic_prefix)
     log.info("worker_started", clock=settings.clock.value)
     try:
         Worker(deriver, assessor.run_once, lambda: relay_events(connect, events.publish), stop).run()

@@ -10,7 +10,7 @@ import psycopg
 import structlog
 from prometheus_client import start_http_server
 
-from deploy.clients import connect_database, kafka_bootstrap
+from deploy.clients import connect_database, kafka_server
 from deploy.logging import configure_logging
 from deploy.settings import Settings
 from storage.writer import Writer
@@ -30,7 +30,7 @@ def main(settings: Settings) -> None:
 
     writer = Writer(lambda: _connect(settings))
     options = ConsumerOptions(
-        kafka_bootstrap(settings),
+        kafka_server(settings, "writer"),
         settings.kafka_topic_prefix,
         session_timeout_ms=settings.writer_session_timeout * 1000,
     )

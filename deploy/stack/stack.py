@@ -11,7 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.clients import connect_database, kafka_bootstrap, mqtt_connection
+from deploy.clients import connect_database, mqtt_connection
+from deploy.kafka_topics import prepare_topics
 from deploy.settings import Settings
 from deploy.stack.errors import StackError
 from deploy.stack.kafka import Kafka
@@ -30,7 +31,6 @@ from deploy.stack.supervisor import ProcessState, Supervisor
 from metering.errors import DependencyAwayError
 from storage.factors import load_factors
 from storage.migrate import migrate
-from stream.topics import ensure_topics
 
 _READY_WITHIN_S = 120.0
 _FAILING_FOR_S = 10.0
@@ -83,18 +83,14 @@ def _ready(site: Site, supervisor: Supervisor, servers: Sequence[Server], steps:
             wait_ready(site, supervisor, server)
         if isinstance(server, Postgres):
             server.ensure_database(site)
+        if isinstance(server, Kafka):
+            server.ensure_users(site)
     _check_existing(site.settings, steps)
     with steps.step("数据库迁移", "Migrations") as step:
         applied = migrate_database(site.settings)
         step.note(", ".join(applied))
     with steps.step("Kafka 主题", "Kafka topics"):
-        settings = site.settings
-        ensure_topics(
-            kafka_bootstrap(settings),
-            settings.kafka_topic_prefix,
-            settings.kafka_partitions,
-            settings.kafka_replication,
-        )
+        prepare_topics(site.settings)
 
 
 def migrate_database(settings: Settings) -> list[str]:
@@ -239,7 +235,7 @@ def stack_lock(state: StackState) -> Iterator[None]:
     """One `up` or `down` at a time for a state directory; another waits."""
     path = state.folder / "lock"
     while True:
-        with path.open("w") as lock:
+        with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with suppress(FileNotFoundError):
                 if os.fstat(lock.fileno()).st_ino == path.stat().st_ino:

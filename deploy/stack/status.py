@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alerts.event_clock import event_clock_state
-from deploy.clients import connect_database, database_url, kafka_bootstrap, local_host, mqtt_connection
+from deploy.clients import connect_database, database_url, local_host, mqtt_connection
 from deploy.settings import Clock, Settings
 from deploy.stack.figures import FIGURES, describe, read_samples
 from deploy.stack.kafka import Kafka, require_listener
@@ -109,7 +109,7 @@ def _existing(settings: Settings, name: str) -> Line | None:
         address = f"{parts.hostname}:{parts.port or 5432}"
         return Line(name, _answers(lambda: connect_database(settings, "pipeline").close()), address, None)
     if name == "kafka" and settings.kafka_bootstrap is not None:
-        bootstrap = kafka_bootstrap(settings)
+        bootstrap = settings.kafka_bootstrap
         return Line(name, _answers(lambda: require_listener(bootstrap)), bootstrap, None)
     if name == "mosquitto" and settings.mqtt_url is not None:
         endpoint = mqtt_connection(settings, "bridge")

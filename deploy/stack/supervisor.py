@@ -63,7 +63,9 @@ class Supervisor:
             self._start()
             return
         ((added, changed, removed),) = self._call("reloadConfig")
-        for name in [*changed, *removed]:
+        # What uses the servers first: a bridge cannot settle its messages with a Kafka that is gone.
+        priority = {p.name: p.priority for p in processes}
+        for name in sorted([*changed, *removed], key=lambda n: -priority.get(n, 0)):
             self._stop_and_forget(name)
         for name in [*added, *changed]:
             self._call("addProcessGroup", name)
@@ -121,6 +123,7 @@ class Supervisor:
             capture_output=True,
             text=True,
             check=False,
+            umask=0o077,
         )
         if done.returncode != 0:
             raise StackError(f"the supervisor did not start: {(done.stdout + done.stderr).strip()[-800:]}")

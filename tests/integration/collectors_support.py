@@ -19,7 +19,7 @@ from kafka import KafkaConsumer, TopicPartition
 from paho.mqtt.properties import Properties
 
 from deploy.bench.ingest import _free_port
-from deploy.clients import MqttEndpoint, kafka_bootstrap, mqtt_connection
+from deploy.clients import MqttEndpoint, kafka_server, mqtt_connection
 from deploy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -227,7 +227,7 @@ def endpoint_of(settings: Settings) -> MqttEndpoint:
 def records(settings: Settings, topic: str, decode: Callable[[bytes], Any], gateway: str) -> list[Any]:
     """Everything that Kafka holds of a gateway in a topic, in order of its partition."""
     name = settings.kafka_topic_prefix + topic
-    consumer = KafkaConsumer(bootstrap_servers=kafka_bootstrap(settings), enable_auto_commit=False)
+    consumer = KafkaConsumer(**kafka_server(settings, "admin").options(), enable_auto_commit=False)
     try:
         partitions = [TopicPartition(name, p) for p in sorted(consumer.partitions_for_topic(name) or ())]
         consumer.assign(partitions)

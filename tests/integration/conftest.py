@@ -19,7 +19,8 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from deploy.clients import connect_database, database_url, kafka_bootstrap
+from deploy.clients import connect_database, database_url
+from deploy.kafka_topics import prepare_topics
 from deploy.settings import Settings
 from deploy.stack import stack
 from deploy.stack.postgres import prepare_database
@@ -27,7 +28,6 @@ from deploy.stack.site import Site
 from deploy.stack.state import StackState
 from deploy.stack.steps import Steps
 from storage.migrate import migrate
-from stream.topics import ensure_topics
 
 ANY_PORT = {
     f"{name}_port": 0
@@ -145,13 +145,13 @@ def fresh_database(settings: Settings, template: str) -> Iterator[Database]:
 
 def module_settings(settings: Settings, database: Database) -> Settings:
     """`settings` with that database and a topic prefix nobody else has; the topics exist."""
-    prefix = f"t{secrets.token_hex(4)}."
-    ensure_topics(kafka_bootstrap(settings), prefix, settings.kafka_partitions, settings.kafka_replication)
-    return settings.model_copy(
+    made = settings.model_copy(
         update={
             "database_url": SecretStr(database.pipeline_url),
             "database_owner_url": SecretStr(database.owner_url),
             "read_url": SecretStr(database.read_url),
-            "kafka_topic_prefix": prefix,
+            "kafka_topic_prefix": f"t{secrets.token_hex(4)}.",
         }
     )
+    prepare_topics(made)
+    return made

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.clients import connect_database, kafka_bootstrap
+from deploy.clients import connect_database, kafka_server
 from deploy.settings import Settings
 from metering.records import MessageHeader, ReadingBatch
 from storage.registry import import_registry
@@ -55,7 +55,7 @@ def message(seq: int) -> bytes:
 def producing(settings: Settings) -> Iterator[Producer]:
     """A producer for every topic on the way in."""
     topics = tuple(settings.kafka_topic_prefix + t for t in (READINGS, REJECTS, STATUS, ACKS))
-    producer = Producer(kafka_bootstrap(settings), "test", topics)
+    producer = Producer(kafka_server(settings, "admin"), "test", topics)
     try:
         yield producer
     finally:

@@ -6,7 +6,7 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from deploy.bench.ingest import IngestOptions, run_ingest
-from deploy.clients import connect_database, kafka_bootstrap, mqtt_connection
+from deploy.clients import connect_database, kafka_server, mqtt_connection
 from deploy.gateways import SecurityDesk
 
 from .conftest import Servers
@@ -27,7 +27,7 @@ def test_a_small_run_counts_every_reading_and_cleans_up(servers: Servers) -> Non
         assert not connection.execute(
             "select datname from pg_database where datname like 'bench_%'"
         ).fetchall()
-    admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap(servers.settings))
+    admin = KafkaAdminClient(**kafka_server(servers.settings, "admin").options())
     assert not [t for t in admin.list_topics() if t.startswith("bench-")]
     admin.close()
     with SecurityDesk(mqtt_connection(servers.settings, "admin")) as desk:

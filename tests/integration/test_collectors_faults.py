@@ -24,6 +24,7 @@ from collectors.bridge import Bridge
 from collectors.routes import Routes
 from deploy.clients import connect_database
 from deploy.gateways import add_gateways
+from deploy.kafka_topics import prepare_topics, remove_topics
 from deploy.services.collect import bridge_options
 from deploy.settings import Settings
 from deploy.stack import stack
@@ -34,7 +35,7 @@ from deploy.stack.supervisor import Supervisor
 from metering.errors import DependencyAwayError
 from storage.registry import import_registry
 from stream import codec
-from stream.topics import READINGS, delete_topics, ensure_topics
+from stream.topics import READINGS
 
 from .collectors_support import Gateway, Outbox, endpoint_of, records, wait_until
 from .conftest import ANY_PORT
@@ -170,9 +171,10 @@ class Threaded:
 @contextmanager
 def threaded(own: Settings, prefix: str, **changes: Any) -> Iterator[tuple[Settings, Threaded, Gateway]]:
     """A bridge of its own topics and session, and a gateway."""
-    settings = own.model_copy(update={"kafka_topic_prefix": prefix, "bridge_id": prefix})
-    bootstrap = bridge_options(settings).bootstrap
-    ensure_topics(bootstrap, prefix, 2, 1)
+    settings = own.model_copy(
+        update={"kafka_topic_prefix": prefix, "bridge_id": prefix, "kafka_partitions": 2}
+    )
+    prepare_topics(settings)
     endpoint = endpoint_of(own)
     [credential] = add_gateways(endpoint, [f"gw-{prefix.rstrip('.')}"])
     bridge = Threaded(settings, **changes)
@@ -182,7 +184,7 @@ def threaded(own: Settings, prefix: str, **changes: Any) -> Iterator[tuple[Setti
     finally:
         gateway.close()
         bridge.close()
-        delete_topics(bootstrap, prefix)
+        remove_topics(settings)
 
 
 def test_a_redelivery_of_what_kafka_has_counts_once(own: Settings) -> None:

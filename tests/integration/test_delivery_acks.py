@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.clients import connect_database, kafka_bootstrap
+from deploy.clients import connect_database, kafka_server
 from deploy.gateways import add_gateways, remove_gateways
 from deploy.services.collect import bridge_options
 from deploy.settings import Settings
@@ -51,7 +51,7 @@ def writing(settings: Settings) -> Iterator[None]:
     """A writer in this process."""
     stop = threading.Event()
     writer = Writer(lambda: connect_database(settings, "pipeline"))
-    options = ConsumerOptions(kafka_bootstrap(settings), settings.kafka_topic_prefix)
+    options = ConsumerOptions(kafka_server(settings, "writer"), settings.kafka_topic_prefix)
     thread = threading.Thread(target=run_writer_loop, args=(options, writer, stop))
     thread.start()
     try:
@@ -103,7 +103,7 @@ def test_two_bridges_share_messages_and_acknowledgements_and_do_none_twice(
     group = f"{settings.kafka_topic_prefix}nengliu-bridge-{bridge_options(settings).share_group}"
     with running(settings, "collect", "a") as a, running(settings, "collect", "b") as b, writing(settings):
         wait_until(
-            lambda: settled_group_members(kafka_bootstrap(settings), group, 5.0) == 2,
+            lambda: settled_group_members(kafka_server(settings, "admin"), group, 5.0) == 2,
             "both to read acknowledgements",
         )
         for n in range(1, 401):

@@ -12,23 +12,28 @@ import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import psycopg
 import pytest
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import UserScramCredentialDeletion
+from kafka.errors import KafkaError
 from typer.testing import CliRunner
 
 from deploy.cli import stack_commands
-from deploy.clients import connect_database, kafka_bootstrap
+from deploy.clients import KafkaRole, connect_database, kafka_server
 from deploy.settings import Settings
 from deploy.stack import stack
 from deploy.stack.errors import StackError
+from deploy.stack.kafka import configured_admin
 from deploy.stack.leftovers import leftovers
 from deploy.stack.site import Site
 from deploy.stack.state import StackState
 from deploy.stack.status import read_status
 from deploy.stack.steps import SilentSteps
 from deploy.stack.supervisor import Supervisor
+from stream.topics import topic_identity
 
 from .conftest import ANY_PORT
 
@@ -89,7 +94,7 @@ def test_a_killed_supervisor_leaves_nothing_that_answers_and_up_repairs(own: Set
 def test_data_is_kept_over_down_and_up(own: Settings) -> None:
     with connect_database(own, "owner") as connection:
         connection.execute("create table kept as select 42 as answer")
-    producer = KafkaProducer(bootstrap_servers=kafka_bootstrap(own), acks="all")
+    producer = KafkaProducer(**kafka_server(own, "admin").options(), acks="all")
     producer.send("meter.status", b"kept", partition=0).get(timeout=10)
     producer.close()
     users = StackState.of(own).server("mosquitto") / "dynamic-security.json"
@@ -105,13 +110,48 @@ def test_data_is_kept_over_down_and_up(own: Settings) -> None:
         connection.execute("drop table kept")
     consumer = KafkaConsumer(
         "meter.status",
-        bootstrap_servers=kafka_bootstrap(own),
+        **kafka_server(own, "admin").options(),
         auto_offset_reset="earliest",
         consumer_timeout_ms=10000,
     )
     assert next(iter(consumer)).value == b"kept"
     consumer.close()
     assert json.loads(users.read_text())["clients"] == known
+
+
+def test_a_kafka_from_before_it_had_users_is_given_them_and_keeps_its_data(own: Settings) -> None:
+    """As after an upgrade: its storage knows no user, so only the admin of its configuration can come in."""
+    admin = KafkaAdminClient(**configured_admin(own).options())
+    users = [UserScramCredentialDeletion(u, "SCRAM-SHA-512") for u in get_args(KafkaRole)]
+    assert set(admin.alter_user_scram_credentials(users).values()) == {None}
+    kept = admin.describe_topics(topics=["meter.readings"])[0]["topic_id"]
+    admin.close()
+    with pytest.raises(KafkaError):
+        KafkaAdminClient(**kafka_server(own, "writer").options(), bootstrap_timeout_ms=600)
+
+    stack.up(own, SilentSteps(), servers_only=True)
+
+    found = topic_identity(kafka_server(own, "writer"), ["meter.readings"])
+    assert found.topic_ids == {"meter.readings": str(kept)}
+
+
+def test_nobody_else_may_read_what_a_stack_keeps(own: Settings) -> None:
+    """Secrets, configurations, logs and data: the caller's only; PostgreSQL's files may belong to its own account."""
+    folder = StackState.of(own).folder
+    opened = {
+        str(p.relative_to(folder)): oct(p.stat().st_mode)
+        for p in [folder, *folder.rglob("*")]
+        if p.stat().st_mode & 0o077 and not p.is_symlink() and not _for_passing_through(p, folder)
+    }
+    assert opened == {}
+    secrets = {p.name for p in (folder / "secrets").iterdir()}
+    assert {f"kafka_{role}" for role in get_args(KafkaRole)} <= secrets
+    assert {(p.stat().st_mode & 0o777) for p in (folder / "secrets").iterdir()} == {0o600}
+
+
+def _for_passing_through(path: Path, folder: Path) -> bool:
+    """Where PostgreSQL runs as another account, it must get to its own folder."""
+    return path == folder and path.stat().st_mode & 0o777 == 0o711
 
 
 def test_two_stacks_live_side_by_side(own: Settings, servers) -> None:

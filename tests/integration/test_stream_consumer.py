@@ -18,12 +18,13 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from prometheus_client import Counter
 
-from deploy.clients import kafka_bootstrap
+from deploy.clients import kafka_server
 from metering.errors import DependencyAwayError
 from metering.records import AckRecord, Intake, IntakeResult, OwnershipLostError, Partition, StatusRecord
 from stream import codec, metrics
 from stream.consumer import HELD_UP_S, ConsumerOptions, run_writer_loop
 from stream.producer import Producer
+from stream.rights import grant, revoke
 from stream.topics import ACKS, STATUS, delete_topics, ensure_topics, topic_identity
 
 from .collectors_support import ROOT, wait_until
@@ -75,15 +76,17 @@ class MemorySink:
 @pytest.fixture
 def prefix(servers: Servers) -> Iterator[str]:
     made = f"c{secrets.token_hex(4)}."
-    bootstrap = kafka_bootstrap(servers.settings)
-    ensure_topics(bootstrap, made, 4, 1)
+    server = kafka_server(servers.settings, "admin")
+    ensure_topics(server, made, 4, 1)
+    grant(server, made)
     yield made
-    delete_topics(bootstrap, made)
+    delete_topics(server, made)
+    revoke(server, made)
 
 
 @pytest.fixture
 def producer(servers: Servers, prefix: str) -> Iterator[Producer]:
-    made = Producer(kafka_bootstrap(servers.settings), "test", (prefix + STATUS, prefix + ACKS))
+    made = Producer(kafka_server(servers.settings, "admin"), "test", (prefix + STATUS, prefix + ACKS))
     yield made
     made.close()
 
@@ -92,7 +95,7 @@ def producer(servers: Servers, prefix: str) -> Iterator[Producer]:
 def looping(servers: Servers, prefix: str, sink: MemorySink) -> Iterator[threading.Thread]:
     stop = threading.Event()
     options = ConsumerOptions(
-        kafka_bootstrap(servers.settings), prefix, max_records=50, session_timeout_ms=6_000
+        kafka_server(servers.settings, "writer"), prefix, max_records=50, session_timeout_ms=6_000
     )
     errors: list[BaseException] = []
 
@@ -198,7 +201,7 @@ def test_acknowledgements_follow_the_commit(servers: Servers, prefix: str, produ
         wait_until(lambda: len(sink.statuses) >= 50, "the records")
     consumer = KafkaConsumer(
         prefix + ACKS,
-        bootstrap_servers=kafka_bootstrap(servers.settings),
+        **kafka_server(servers.settings, "admin").options(),
         auto_offset_reset="earliest",
         consumer_timeout_ms=5_000,
     )
@@ -220,19 +223,19 @@ def test_a_topic_made_anew_is_read_from_its_beginning_even_where_it_is_longer_by
     servers: Servers, prefix: str, running: bool
 ) -> None:
     sink = MemorySink()
-    bootstrap = kafka_bootstrap(servers.settings)
+    server = kafka_server(servers.settings, "admin")
     topics = (prefix + STATUS, prefix + ACKS)
     with ExitStack() as stack:
         stack.enter_context(looping(servers, prefix, sink))
-        first = Producer(bootstrap, "test", topics)
+        first = Producer(server, "test", topics)
         publish(first, prefix, range(40))
         first.close()
         wait_until(lambda: len(sink.statuses) >= 40, "the records of the first topic")
         if not running:
             stack.close()
-        delete_topics(bootstrap, prefix)
-        wait_until(lambda: ensure_topics(bootstrap, prefix, 4, 1), "the topics to be made again")
-        second = Producer(bootstrap, "test", topics)
+        delete_topics(server, prefix)
+        wait_until(lambda: ensure_topics(server, prefix, 4, 1), "the topics to be made again")
+        second = Producer(server, "test", topics)
         publish(second, prefix, range(40, 400))
         second.close()
         if not running:
@@ -249,10 +252,10 @@ def test_a_topic_made_anew_is_read_from_its_beginning_even_where_it_is_longer_by
 def test_a_topic_made_anew_while_a_batch_was_held_up_is_recognised(servers: Servers, prefix: str) -> None:
     """Nothing tells the consumer: it would go on in the middle of the new topic."""
     sink = MemorySink()
-    bootstrap = kafka_bootstrap(servers.settings)
+    server = kafka_server(servers.settings, "admin")
     topics = (prefix + STATUS, prefix + ACKS)
     with looping(servers, prefix, sink):
-        first = Producer(bootstrap, "test", topics)
+        first = Producer(server, "test", topics)
         publish(first, prefix, range(40))
         wait_until(lambda: len(sink.statuses) >= 40, "the records of the first topic")
         with sink.lock:
@@ -261,9 +264,9 @@ def test_a_topic_made_anew_while_a_batch_was_held_up_is_recognised(servers: Serv
             first.close()
             wait_until(lambda: sink.asked > asked, "the batch to be held up")
             held_until = time.monotonic() + 2 * HELD_UP_S
-            delete_topics(bootstrap, prefix)
-            wait_until(lambda: ensure_topics(bootstrap, prefix, 4, 1), "the topics to be made again")
-            second = Producer(bootstrap, "test", topics)
+            delete_topics(server, prefix)
+            wait_until(lambda: ensure_topics(server, prefix, 4, 1), "the topics to be made again")
+            second = Producer(server, "test", topics)
             publish(second, prefix, range(41, 400))
             second.close()
             wait_until(lambda: time.monotonic() > held_until, "longer than who polls is told by Kafka")
@@ -281,7 +284,7 @@ def test_retention_that_passed_the_stored_offset_is_told_and_the_rest_taken(
         wait_until(lambda: len(sink.statuses) >= 100, "the first records")
     publish(producer, prefix, range(100, 300))
     purged = {TopicPartition(p.topic, p.partition): offset + 10 for p, offset in sink.offsets.items()}
-    admin = KafkaAdminClient(bootstrap_servers=kafka_bootstrap(servers.settings))
+    admin = KafkaAdminClient(**kafka_server(servers.settings, "admin").options())
     admin.delete_records(purged)
     admin.close()
     gone = 10 * len(purged)
@@ -310,23 +313,26 @@ def test_a_log_that_ends_before_the_stored_offset_is_told_and_taken_again(
 
 
 def test_a_topic_made_anew_has_another_identity(servers: Servers, prefix: str) -> None:
-    bootstrap, topic = kafka_bootstrap(servers.settings), prefix + STATUS
-    before = topic_identity(bootstrap, [topic])
-    delete_topics(bootstrap, prefix)
-    wait_until(lambda: ensure_topics(bootstrap, prefix, 4, 1), "the topics to be made again")
-    after = topic_identity(bootstrap, [topic])
+    server, topic = kafka_server(servers.settings, "admin"), prefix + STATUS
+    before = topic_identity(server, [topic])
+    delete_topics(server, prefix)
+    wait_until(lambda: ensure_topics(server, prefix, 4, 1), "the topics to be made again")
+    after = topic_identity(server, [topic])
     assert before.cluster_id == after.cluster_id
     assert before.topic_ids != after.topic_ids
 
 
 def test_a_topic_that_is_not_there_is_named(servers: Servers) -> None:
     with pytest.raises(DependencyAwayError, match="no\\.such"):
-        topic_identity(kafka_bootstrap(servers.settings), ["no.such"])
+        topic_identity(kafka_server(servers.settings, "admin"), ["no.such"])
 
 
 def test_a_kafka_that_is_not_there_is_named_with_its_setting() -> None:
     # In a process of its own: kafka-python leaves the sockets of failed attempts to the garbage collector.
-    code = "from stream.producer import Producer; Producer('127.0.0.1:1', 'test', ('x',))"
+    code = (
+        "from stream.producer import Producer; from stream.server import KafkaServer; "
+        "Producer(KafkaServer('127.0.0.1:1'), 'test', ('x',))"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )

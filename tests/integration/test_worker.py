@@ -18,7 +18,7 @@ import typer
 from kafka import KafkaConsumer
 
 from deploy.cli.work_commands import derive_again, moment
-from deploy.clients import kafka_bootstrap
+from deploy.clients import kafka_server
 from deploy.services.work import KafkaEvents, Worker, WorkerOptions
 from metering.instants import to_us
 from storage.derivation import Deriver
@@ -125,7 +125,7 @@ def test_a_connection_that_breaks_is_made_anew(town):
 def test_events_reach_kafka_once_and_in_order(town, settings):
     for n in range(5):
         enqueue(town.connection, "alert.events", "S", {"number": n})
-    events = KafkaEvents(lambda: kafka_bootstrap(settings), settings.kafka_topic_prefix)
+    events = KafkaEvents(lambda: kafka_server(settings, "worker"), settings.kafka_topic_prefix)
     try:
         assert relay_events(lambda: psycopg.connect(town.url), events.publish) == 5
         assert relay_events(lambda: psycopg.connect(town.url), events.publish) == 0
@@ -133,7 +133,7 @@ def test_events_reach_kafka_once_and_in_order(town, settings):
         events.close()
     consumer = KafkaConsumer(
         settings.kafka_topic_prefix + "alert.events",
-        bootstrap_servers=kafka_bootstrap(settings),
+        **kafka_server(settings, "admin").options(),
         auto_offset_reset="earliest",
         consumer_timeout_ms=20_000,
     )
@@ -151,7 +151,7 @@ def service(settings) -> subprocess.Popen:
     """`nengliu work` as a process of its own."""
     known = {
         "NENGLIU_DATABASE_URL": settings.database_url.get_secret_value(),
-        "NENGLIU_KAFKA_BOOTSTRAP": kafka_bootstrap(settings),
+        "NENGLIU_STATE_DIR": str(settings.state_dir),
         "NENGLIU_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
     }
     return subprocess.Popen(

@@ -9,11 +9,12 @@ import socket
 import subprocess
 from collections import namedtuple
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from supervisor.options import ServerOptions
 
-from deploy.clients import kafka_bootstrap, mqtt_connection, parse_mqtt_url
+from deploy.clients import KafkaRole, kafka_server, mqtt_connection, parse_mqtt_url
 from deploy.settings import Settings, load_settings
 from deploy.stack import debian, java, programs, stack
 from deploy.stack.errors import InstallError, StackError
@@ -121,7 +122,7 @@ class TestMissing:
     def test_no_stack(self, tmp_path: Path) -> None:
         settings = Settings(state_dir=tmp_path)
         with pytest.raises(DependencyAwayError, match=r"nengliu up.*NENGLIU_KAFKA_BOOTSTRAP"):
-            kafka_bootstrap(settings)
+            kafka_server(settings, "admin")
 
 
 class TestPorts:
@@ -177,6 +178,45 @@ class TestSettings:
     def test_an_existing_broker_is_not_managed_without_its_admin(self) -> None:
         with pytest.raises(SettingError, match="NENGLIU_MQTT_ADMIN_URL"):
             mqtt_connection(Settings(mqtt_url="mqtt://u:p@h"), "admin")
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"kafka_security": "sasl_ssl"},
+            {"kafka_security": "sasl_plaintext", "kafka_username": "u"},
+            {"kafka_username": "u", "kafka_password": "p"},
+        ],
+        ids=str,
+    )
+    def test_a_kafka_user_without_sasl_or_sasl_without_a_user(self, wrong: dict[str, str]) -> None:
+        with pytest.raises(SettingError, match="NENGLIU_KAFKA_SECURITY"):
+            kafka_server(Settings(kafka_bootstrap="h:1", **wrong), "bridge")
+
+    def test_an_existing_kafka_is_used_as_the_user_that_is_set(self, tmp_path: Path) -> None:
+        settings = Settings(
+            kafka_bootstrap="h:1,i:2",
+            kafka_security="sasl_ssl",
+            kafka_username="u",
+            kafka_password="secret-word",
+            kafka_ca_file=tmp_path / "ca.pem",
+        )
+        server = kafka_server(settings, "writer")
+        assert server.options() == {
+            "bootstrap_servers": "h:1,i:2",
+            "security_protocol": "SASL_SSL",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": "u",
+            "sasl_plain_password": "secret-word",
+            "ssl_cafile": str(tmp_path / "ca.pem"),
+        }
+        assert "secret-word" not in f"{server!r} {settings!r}"
+
+    def test_each_service_of_the_local_stack_has_a_secret_of_its_own(self, tmp_path: Path) -> None:
+        settings = Settings(state_dir=tmp_path)
+        StackState.of(settings).prepare()
+        StackState.of(settings).keep_ports({"kafka": 1})
+        found = {kafka_server(settings, role).password for role in get_args(KafkaRole)}
+        assert len(found) == len(get_args(KafkaRole))
 
     def test_a_service_gets_settings_that_read_back_the_same(
         self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path

@@ -14,6 +14,7 @@ from stream.acks import AckPublisher
 from stream.backoff import delays
 from stream.batch import Batch
 from stream.errors import ProducerFailedError
+from stream.server import KafkaServer
 from stream.topics import MAX_RECORD_BYTES, TOPICS, delete_topics
 
 
@@ -39,7 +40,7 @@ def test_topics_are_durable_and_keep_no_meter_time_as_their_own() -> None:
 
 def test_topics_of_a_running_system_are_not_deleted() -> None:
     with pytest.raises(ValueError, match="prefix"):
-        delete_topics("nowhere:1", "")
+        delete_topics(KafkaServer("nowhere:1"), "")
 
 
 def record(offset: int, value: bytes, key: bytes = b"gw") -> SimpleNamespace:
