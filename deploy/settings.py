@@ -10,7 +10,7 @@ from tomllib import TOMLDecodeError
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -127,6 +127,20 @@ class Settings(BaseSettings):
         le=300,
         description="s after which a writer that is not heard loses its partitions, and its open transaction",
     )
+    silence_intervals: float = Field(
+        4.0, ge=3, le=1000, description="a meter is silent after so many of its interval_s without a reading"
+    )
+    silence_meter: float = Field(3600.0, gt=0, description="and after so many s at least")
+    silence_gateway: float = Field(
+        900.0,
+        gt=0,
+        description="a gateway is silent after two intervals of its most frequent meter, and so many s at least; "
+        "at most silence_meter",
+    )
+    gap_patience: float = Field(
+        3600.0, gt=0, description="s for which numbers of an outbox may be missing before that is a finding"
+    )
+    findings_every: float = Field(60.0, gt=0, description="s between two looks for what is silent or missing")
     mqtt_filters: dict[str, str] = Field(
         default_factory=dict,
         description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",
@@ -158,6 +172,16 @@ class Settings(BaseSettings):
             ZoneInfo(value)
         except (KeyError, ValueError, OSError) as e:
             raise ValueError(f"unknown time zone {value!r}; use an IANA name such as Asia/Shanghai") from e
+        return value
+
+    @field_validator("silence_gateway")
+    @classmethod
+    def _sooner_than_meters(cls, value: float, info: ValidationInfo) -> float:
+        meter = info.data.get("silence_meter")
+        if meter is not None and value > meter:
+            raise ValueError(
+                f"more than NENGLIU_SILENCE_METER ({meter}): meters would be found before their gateway"
+            )
         return value
 
     @classmethod

@@ -7,3 +7,5 @@ from __future__ import annotations
 REGISTRY = 0x6E656E67_00000001
 #: Held by an import of the registry from its start to its commit: one after the other.
 REGISTRY_IMPORT = 0x6E656E67_00000002
+#: Held by the one worker that looks for findings.
+FINDINGS = 0x6E656E67_00000003

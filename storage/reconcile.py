@@ -26,7 +26,8 @@ class OutboxDay:
     """A local day of one outbox (None: messages that name none).
 
     first_seq, last_seq: smallest and greatest number it ever showed (None: no numbers); seen: numbers first seen
-    that day; received to rejected: values; gaps: numbers first to last that are missing, noticed that day.
+    that day; received to rejected: values; gaps: numbers first to last that are missing, noticed that day; lost: those
+    of them that a person accepted as lost.
     """
 
     day: date
@@ -41,10 +42,11 @@ class OutboxDay:
     conflicting: int
     rejected: int
     gaps: list[Run] = field(default_factory=list)
+    lost: list[Run] = field(default_factory=list)
 
     @property
     def missing(self) -> int:
-        """Messages that are missing."""
+        """Messages that are missing, those accepted as lost included."""
         return sum(high - low + 1 for low, high in self.gaps)
 
 
@@ -111,8 +113,10 @@ def _outboxes(connection: psycopg.Connection[Any], days: Sequence[date]) -> list
     with connection.cursor(row_factory=class_row(OutboxDay)) as cursor:
         found = cursor.execute(query("reconcile_outboxes"), {"days": days}).fetchall()
     by_key = {(o.day, o.gateway, o.outbox): o for o in found}
-    for day, gateway, outbox, low, high in connection.execute(query("reconcile_gaps"), {"days": days}):
+    for day, gateway, outbox, low, high, lost in connection.execute(query("reconcile_gaps"), {"days": days}):
         by_key[day, gateway, outbox].gaps.append((low, high))
+        if lost:
+            by_key[day, gateway, outbox].lost.append((low, high))
     return found
 
 
@@ -125,8 +129,10 @@ def named(gaps: Sequence[Run], at_most: int = 20) -> str:
 
 def _missing(outboxes: Sequence[OutboxDay]) -> Iterator[Problem]:
     for o in outboxes:
-        if o.gaps:
-            yield Problem(o.day, o.gateway, o.outbox, "missing", f"{o.missing} messages: {named(o.gaps)}")
+        gaps = [gap for gap in o.gaps if gap not in o.lost]
+        if gaps:
+            count = sum(high - low + 1 for low, high in gaps)
+            yield Problem(o.day, o.gateway, o.outbox, "missing", f"{count} messages: {named(gaps)}")
 
 
 def _wrong_numbers(connection: psycopg.Connection[Any], days: Sequence[date]) -> Iterator[Problem]:

@@ -40,6 +40,7 @@ COMMANDS: dict[str, Source] = {
     "registry": Source("registry_commands", "registry", "Import, export and check the registry."),
     "rejects": Source("reject_commands", "rejects", "List, show and put in again what could not be used."),
     "reconcile": Source("reconcile_commands", "reconcile", "Prove what came in, and name what is missing."),
+    "findings": Source("finding_commands", "findings", "List what is silent and what stays missing."),
     "gateway": Source("gateway_commands", "gateway", "Add and remove gateways."),
     "collect": Source("service_commands", "collect", "Run a bridge: MQTT to Kafka."),
     "write": Source("service_commands", "write", "Run a writer: Kafka to the database."),

@@ -23,6 +23,7 @@ from deploy.grafana.panels import (
     table,
     timeseries,
 )
+from metering.findings import finding_kinds
 
 FILE = Path(__file__).parent / "dashboards" / "city-overview.json"
 
@@ -200,6 +201,23 @@ order by opened_at desc limit 200""",
     )
 
 
+def findings_table() -> Panel:
+    """What is silent or missing now, the most severe first."""
+    names = " ".join(
+        f"when '{k.kind}' then '{k.name_zh} {k.name_en.lower()}'" for k in finding_kinds().values()
+    )
+    return table(
+        "未结发现 · Open findings",
+        f"""
+select case kind {names} else kind end as "种类 kind", severity as "级别 severity", site_code as "编码 site",
+       coalesce(meter, detail ->> 'gateway') as "对象 about", starts as "自 since",
+       coalesce(detail ->> 'meters', detail ->> 'missing') as "数量 count"
+from api.finding
+where state = 'open' and ends is null
+order by array_position(array['critical', 'major', 'warning'], severity), starts limit 200""",
+    )
+
+
 def gateway_table() -> Panel:
     """Every gateway, the longest silent first."""
     return table(
@@ -280,6 +298,7 @@ def dashboard() -> dict[str, Any]:
                 (8, [(12, city_by_day()), (12, districts_by_month())]),
                 (8, [(12, alert_table()), (12, completeness_by_district())]),
                 (8, [(9, gateway_table()), (9, intake_by_day()), (6, rejects_by_reason())]),
+                (8, [(24, findings_table())]),
             ]
         ),
     }

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from threading import Event
 from typing import Any
 
@@ -18,15 +19,18 @@ import psycopg
 import structlog
 from prometheus_client import start_http_server
 
+from alerts.event_clock import read_event_clock
 from alerts.metrics import EVENTS_RELAYED
 from alerts.rolling import RollingAssessor, RollingOptions
 from deploy.clients import connect_database, kafka_server
 from deploy.logging import configure_logging
 from deploy.settings import Clock, Settings
 from metering.errors import DependencyAwayError
+from metering.findings import SilenceRule
 from storage.derivation import Deriver
 from storage.derive_metrics import AWAY
 from storage.event_outbox import OutboxEvent, relay_events
+from storage.findings import FindingOptions, watch_findings
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
@@ -43,14 +47,15 @@ _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, DependencyAwayError, 
 class WorkerOptions:
     """Pauses of the loop, in seconds.
 
-    poll_s: between looks where nothing waits. assess_s, relay_s, watch_s: least time between two assessments, two
-    looks for events, and two counts of the backlog.
+    poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s: least time between two
+    assessments, two looks for events, two counts of the backlog, and two looks for what is silent or missing.
     """
 
     poll_s: float = 0.2
     assess_s: float = 1.0
     relay_s: float = 1.0
     watch_s: float = 5.0
+    findings_s: float = 60.0
 
 
 class Worker:
@@ -63,8 +68,10 @@ class Worker:
         relay: Callable[[], int],
         stop: Event,
         options: WorkerOptions | None = None,
+        find: Callable[[], object] = lambda: None,
     ) -> None:
         self._deriver = deriver
+        self._find = find
         self._assess = assess
         self._relay = relay
         self._stop = stop
@@ -105,6 +112,8 @@ class Worker:
         if self._is_due("watch", self._options.watch_s):
             self._deriver.mark_due_removals()
             self._deriver.backlog()
+        if self._is_due("findings", self._options.findings_s):
+            self._find()
         if self._is_due("assess", self._options.assess_s):
             self._assess()
         if self._is_due("relay", self._options.relay_s):
@@ -167,6 +176,28 @@ def encode_event(event: OutboxEvent) -> bytes:
     return json.dumps({"event_id": event.event_id, **event.value}, ensure_ascii=False).encode()
 
 
+def findings_watcher(
+    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
+) -> Callable[[], bool]:
+    """What looks for silence and gaps, by the clock in use; in event time from the worker's own start."""
+    started = datetime.now(UTC)
+    by_event = settings.clock is Clock.EVENT
+    rule = SilenceRule(settings.silence_intervals, settings.silence_meter, settings.silence_gateway)
+    options = FindingOptions(rule, settings.gap_patience, by_event)
+
+    def now(connection: psycopg.Connection[Any]) -> datetime | None:
+        if by_event:
+            return read_event_clock(connection, settings.event_patience, started)[0].mark.at
+        row = connection.execute("select clock_timestamp()").fetchone()
+        return None if row is None else row[0]
+
+    def find() -> bool:
+        with connect() as connection:
+            return watch_findings(connection, now, options)
+
+    return find
+
+
 def main(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT; the database and Kafka may be away, they are waited for."""
     configure_logging(settings)
@@ -185,7 +216,14 @@ def main(settings: Settings) -> None:
     events = KafkaEvents(lambda: kafka_server(settings, "worker"), settings.kafka_topic_prefix)
     log.info("worker_started", clock=settings.clock.value)
     try:
-        Worker(deriver, assessor.run_once, lambda: relay_events(connect, events.publish), stop).run()
+        Worker(
+            deriver,
+            assessor.run_once,
+            lambda: relay_events(connect, events.publish),
+            stop,
+            WorkerOptions(findings_s=settings.findings_every),
+            findings_watcher(settings, connect),
+        ).run()
     finally:
         deriver.close()
         events.close()

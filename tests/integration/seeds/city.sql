@@ -67,3 +67,7 @@ insert into reject (received_at, gateway, source_topic, reason, detail, payload)
     ('2014-03-01Z', 'gw-a', 'nl/v1/gw-a/readings', 'bad_value', 'NaN', '\x00'),
     ('2014-03-01Z', 'gw-a', 'nl/v1/gw-a/readings', 'bad_value', 'NaN', '\x00'),
     ('2014-03-01Z', 'gw-b', 'nl/v1/gw-b/readings', 'malformed', '', '\x00');
+
+insert into finding (site_id, kind, subject, gateway, starts, severity, state, detail)
+select site_id, 'silent_gateway', 'gw-1', 'gw-1', '2014-12-01', 'major', 'open', '{"gateway": "gw-1", "meters": 12}'
+from site where site_code = '110108A001';

@@ -1,0 +1,109 @@
+"""`nengliu findings`: what is silent, what stays missing."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from deploy.settings import Settings, load_settings
+
+findings = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+_HEADS_ZH = ("编号", "种类", "级别", "对象", "建筑", "计量点", "开始", "结束", "状态", "说明")
+_HEADS_EN = ("id", "kind", "severity", "about", "site", "point", "starts", "ends", "state", "detail")
+_STATES_ZH = {"open": "未处理", "accepted": "已认可", "refused": "已否定", "withdrawn": "已撤销"}
+#: What of the detail is worth a column, in this order.
+_TOLD = {
+    "last_reading": ("最近读数", "last reading"),
+    "last_heard": ("最近通信", "last heard"),
+    "meters": ("表计数", "meters"),
+    "gateways": ("网关数", "gateways"),
+    "missing": ("缺失报文", "missing"),
+    "note": ("备注", "note"),
+}
+
+
+@findings.callback()
+def group() -> None:
+    """Show what is silent, and what stays missing."""
+
+
+@findings.command(name="list")
+def list_findings(
+    everything: Annotated[
+        bool, typer.Option("--all", help="Those that ended, were judged or withdrawn too.")
+    ] = False,
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    site: Annotated[str | None, typer.Option(help="Only this site code.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List findings that last, the most severe first."""
+    from metering.findings import finding_kinds
+
+    if kind is not None and kind not in finding_kinds():
+        raise typer.BadParameter(f"--kind {kind!r}: want one of {', '.join(finding_kinds())}")
+    settings = load_settings()
+    found = _found(settings, {"lasting": not everything, "kind": kind, "site": site, "limit": limit})
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False, default=_plain))
+    else:
+        _print(found, settings)
+
+
+def _found(settings: Settings, asked: dict[str, Any]) -> list[dict[str, Any]]:
+    from psycopg.rows import dict_row
+
+    from deploy.clients import connect_database
+    from storage.sql import query
+
+    with (
+        connect_database(settings, "pipeline") as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
+    ):
+        return cursor.execute(query("findings_listed"), asked).fetchall()
+
+
+def _print(found: list[dict[str, Any]], settings: Settings) -> None:
+    from deploy.cli.quota_commands import _print_table
+    from metering.findings import finding_kinds
+
+    zh = settings.language == "zh"
+    rows = []
+    for f in found:
+        kind = finding_kinds().get(f["kind"])
+        name = f["kind"] if kind is None else kind.name_zh if zh else kind.name_en
+        state = _STATES_ZH[f["state"]] if zh else f["state"]
+        rows.append(
+            (
+                str(f["finding_id"]), name, f["severity"], f["meter"] or f["gateway"] or "",
+                f["site_code"] or "", f["point_code"] or "", _local(f["starts"], settings),
+                _local(f["ends"], settings), state, _told(f["detail"], settings),
+            )
+        )  # fmt: skip
+    _print_table(_HEADS_ZH if zh else _HEADS_EN, rows, right=(0,))
+
+
+def _told(detail: dict[str, Any], settings: Settings) -> str:
+    said = []
+    for key, names in _TOLD.items():
+        if detail.get(key) is not None:
+            value = detail[key]
+            if key.startswith("last_"):
+                value = _local(datetime.fromisoformat(value), settings)
+            said.append(f"{names[settings.language == 'en']} {value}")
+    return "; ".join(said)
+
+
+def _local(at: datetime | None, settings: Settings) -> str:
+    return "" if at is None else at.astimezone(ZoneInfo(settings.timezone)).strftime("%Y-%m-%d %H:%M")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} is not for JSON")

@@ -1,0 +1,381 @@
+"""Find what is silent and what stays missing, as findings that alerts and people take up.
+
+Set-based: what is heard costs one look into an index a series, and only what is silent, or was, costs more. One
+transaction at a time does it, whichever worker; others find it locked. See docs/decisions/findings.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from metering.findings import (
+    NOTHING_RECEIVED,
+    SEQUENCE_GAP,
+    SILENT_GATEWAY,
+    SILENT_METER,
+    FindingState,
+    Heard,
+    SilenceRule,
+    begin_of_silence,
+    finding_kinds,
+    is_silent,
+    judge_silence,
+)
+from storage import locks
+from storage.finding_metrics import OPEN, SECONDS
+from storage.losses import subject_of
+from storage.sql import query
+
+log = structlog.get_logger(__name__)
+
+Connection = psycopg.Connection[Any]
+Row = dict[str, Any]
+
+#: The subject of the finding that nothing is received at all.
+PLATFORM = "platform"
+#: Late readings are held against silences that ended within this time: what an outbox keeps, and a little.
+_LATEST = timedelta(days=31)
+#: More findings of a kind than this in one turn are logged as one line.
+_LOGGED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FindingOptions:
+    """silence: how long who may be silent; gap_patience_s: s for which a gap in an outbox's numbers may stay as it
+    is; by_event: silence is measured in event time, up to the moment that the caller gives.
+    """
+
+    silence: SilenceRule = field(default_factory=SilenceRule)
+    gap_patience_s: float = 3600.0
+    by_event: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Gateway:
+    """A gateway that open installations name; interval_s, longest_s: of its most and least frequent meter."""
+
+    gateway: str
+    interval_s: int
+    longest_s: int
+    installed_at: datetime
+    meters: int
+    sites: int
+    site_id: int
+    state: str | None
+    since: datetime | None
+    heard_at: datetime | None
+    event_ts: datetime | None
+    final: bool
+
+    def heard(self, by_event: bool) -> datetime | None:
+        """When it was heard last: a reading, or a status that changed; by event time: how far it has come."""
+        if by_event:
+            return self.event_ts
+        moments = [m for m in (self.heard_at, self.since) if m is not None]
+        return max(moments) if moments else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Watch:
+    """What is known before meters are looked at. now: up to when silence is judged; gateways: the silent ones, with
+    when they were heard last; nothing: since when nothing is received from anybody, None: something is.
+    """
+
+    now: datetime
+    watched_from: datetime | None
+    gateways: dict[str, _Gateway]
+    silent: dict[str, datetime | None]
+    nothing: datetime | None
+
+
+def watch_findings(
+    connection: Connection, moment_of: Callable[[Connection], datetime | None], options: FindingOptions
+) -> bool:
+    """Open, change and end findings in one transaction; False where another one is at it.
+
+    moment_of: the clock in use; None: event time has not begun, and nothing is called silent.
+    """
+    with SECONDS.time(), connection.transaction():
+        row = connection.execute("select pg_try_advisory_xact_lock(%s)", (locks.FINDINGS,)).fetchone()
+        if row is None or not row[0]:
+            return False
+        changes, openings = _judge_gaps(connection, options)
+        moment = moment_of(connection)
+        watch = None if moment is None else _watch(connection, moment, options)
+        if watch is not None:
+            changes += _gateway_changes(connection, watch, options)
+            changes += _meter_changes(connection, watch.now, options)
+        _change(connection, changes)  # first: what ended makes room for what begins
+        if watch is not None:
+            openings += _gateway_openings(connection, watch)
+            openings += _meter_openings(connection, watch, options)
+        _open(connection, openings)
+        counts = dict(connection.execute(query("finding_counts")).fetchall())
+    for kind in finding_kinds():
+        OPEN.labels(kind).set(counts.get(kind, 0))
+    return True
+
+
+# ---------------------------------------------------------------- gateways
+
+
+def _watch(connection: Connection, moment: datetime, options: FindingOptions) -> _Watch:
+    with connection.cursor(row_factory=class_row(_Gateway)) as cursor:
+        found = cursor.execute(query("finding_gateways"), {"now": moment}).fetchall()
+    row = connection.execute(query("finding_watched")).fetchone()
+    assert row is not None  # a select without a table yields one row
+    gateways = {g.gateway: g for g in found}
+    if options.by_event:
+        silent = _silent(found, moment, None, options)
+        return _Watch(moment, None, gateways, silent, None)
+    imported_at, received_again = row
+    watched_from = max((m for m in (imported_at, received_again) if m is not None), default=None)
+    newest = max((h for g in found if (h := g.heard(False)) is not None), default=None)
+    speaking = [g for g in found if not g.final]
+    if len(speaking) < 2:
+        return _Watch(moment, watched_from, gateways, _silent(found, moment, watched_from, options), None)
+    nothing = _nothing(speaking, newest, watched_from, moment, options.silence)
+    # What nobody could hear is held against nobody: silence is judged up to soon after the newest receipt.
+    floor = timedelta(seconds=options.silence.gateway_floor_s)
+    now = moment if newest is None else min(moment, newest + floor)
+    silent = {} if nothing else _silent(found, now, watched_from, options)
+    return _Watch(now, watched_from, gateways, silent, nothing)
+
+
+def _nothing(
+    speaking: Sequence[_Gateway],
+    newest: datetime | None,
+    watched_from: datetime | None,
+    now: datetime,
+    rule: SilenceRule,
+) -> datetime | None:
+    """Since when nothing was received from anybody, where that is for too long."""
+    installed_at = min(g.installed_at for g in speaking)
+    patience = rule.gateway(min(g.interval_s for g in speaking))
+    return (newest or installed_at) if is_silent(newest, installed_at, watched_from, patience, now) else None
+
+
+def _silent(
+    gateways: Sequence[_Gateway], now: datetime, watched_from: datetime | None, options: FindingOptions
+) -> dict[str, datetime | None]:
+    """The gateways that are silent and did not take their leave, with when they were heard last."""
+    rule, by_event = options.silence, options.by_event
+    return {
+        g.gateway: heard
+        for g in gateways
+        for heard in [g.heard(by_event)]
+        if not g.final and is_silent(heard, g.installed_at, watched_from, rule.gateway(g.interval_s), now)
+    }
+
+
+def _gateway_changes(connection: Connection, watch: _Watch, options: FindingOptions) -> list[Row]:
+    """Ends of the silences of gateways and of all."""
+    changes: list[Row] = []
+    for finding_id, _, starts in _lasting(connection, NOTHING_RECEIVED):
+        if watch.nothing is None:
+            newest = [h for g in watch.gateways.values() if (h := g.heard(False)) is not None]
+            changes.append(_ended(finding_id, starts, max(newest, default=watch.now)))
+    for finding_id, gateway, starts in _lasting(connection, SILENT_GATEWAY):
+        known = watch.gateways.get(gateway)
+        if known is None:
+            changes.append(_ended(finding_id, starts, watch.now))
+        elif known.final or (gateway not in watch.silent and watch.nothing is None):
+            heard = known.heard(options.by_event)
+            changes.append(_ended(finding_id, starts, watch.now if heard is None else heard))
+    return changes
+
+
+def _gateway_openings(connection: Connection, watch: _Watch) -> list[Row]:
+    if watch.nothing is not None:
+        detail = {"gateways": len(watch.gateways), "last_heard": watch.nothing}
+        return [_row(NOTHING_RECEIVED, PLATFORM, watch.nothing, detail)]
+    lasting = {gateway for _, gateway, _ in _lasting(connection, SILENT_GATEWAY)}
+    new = [g for g in watch.silent if g not in lasting]
+    meters = dict(
+        connection.execute(query("finding_meters_of"), {"gateways": new, "now": watch.now}).fetchall()
+    )
+    rows = []
+    for name in new:
+        g, heard = watch.gateways[name], watch.silent[name]
+        detail = {
+            "gateway": name,
+            "state": g.state,
+            "last_heard": heard,
+            "meters": g.meters,
+            "first_meters": meters.get(name, []),
+        }
+        starts = begin_of_silence(heard, g.installed_at, 0)
+        site_id = g.site_id if g.sites == 1 else None
+        rows.append(_row(SILENT_GATEWAY, name, starts, detail, gateway=name, site_id=site_id))
+    return rows
+
+
+# ---------------------------------------------------------------- meters
+
+
+def _meter_changes(connection: Connection, now: datetime, options: FindingOptions) -> list[Row]:
+    """What readings that came since, and removals, make of the silences of meters."""
+    asked = {"now": now, "from_ts": now - _LATEST, **_patience(options.silence)}
+    changes: list[Row] = []
+    for finding_id, anchor, ends, interval_s, *heard in connection.execute(
+        query("finding_heard"), asked
+    ).fetchall():
+        verdict = judge_silence(Heard(*heard), anchor, ends, now)
+        moved = verdict.anchor != anchor
+        changes.append(
+            {
+                "finding_id": finding_id,
+                "anchor": verdict.anchor,
+                "starts": verdict.anchor + timedelta(seconds=interval_s) if moved else None,
+                "ends": verdict.ends,
+                "state": verdict.state,
+            }
+        )
+    for finding_id, starts, removed_at in connection.execute(
+        query("finding_removed"), {"now": now}
+    ).fetchall():
+        changes.append(_ended(finding_id, starts, removed_at, now))
+    return changes
+
+
+def _meter_openings(connection: Connection, watch: _Watch, options: FindingOptions) -> list[Row]:
+    rule = options.silence
+    if watch.nothing is not None or not watch.gateways:
+        return []
+    longest = max(rule.meter(g.longest_s) for g in watch.gateways.values())
+    left = [name for name, g in watch.gateways.items() if g.final or name in watch.silent]
+    asked = {"now": watch.now, "oldest": watch.now - longest, "without": left, **_patience(rule)}
+    rows = []
+    # Planned anew with its moments known: so that chunks are left out when it is planned.
+    found = connection.execute(query("finding_silent_meters"), asked, prepare=False).fetchall()
+    for meter, gateway, point_id, interval_s, installed_at, registers, last in found:
+        if not is_silent(last, installed_at, watch.watched_from, rule.meter(interval_s), watch.now):
+            continue  # the platform was away, or its registry has only just come
+        starts = begin_of_silence(last, installed_at, interval_s)
+        detail = {
+            "gateway": gateway,
+            "interval_s": interval_s,
+            "last_reading": last,
+            "registers": registers,
+        }
+        about = {"gateway": gateway, "meter": meter, "point_id": point_id, "anchor": last or installed_at}
+        rows.append(_row(SILENT_METER, meter, starts, detail, **about))
+    return rows
+
+
+def _patience(rule: SilenceRule) -> dict[str, float]:
+    return {"intervals": rule.meter_intervals, "floor_s": rule.meter_floor_s}
+
+
+# ---------------------------------------------------------------- sequence numbers
+
+
+def _gaps(connection: Connection) -> dict[str, Row]:
+    cursor = connection.execute(query("finding_gaps"))
+    names = [c.name for c in cursor.description or ()]
+    found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    return {subject_of(g["gateway"], g["outbox"]): g for g in found}
+
+
+def _gap_detail(gap: Row) -> Row:
+    return {
+        "gateway": gap["gateway"],
+        "outbox": gap["outbox"],
+        "missing": int(gap["missing"]),
+        "gaps": gap["gaps"],
+        "first_gaps": gap["first_gaps"],
+    }
+
+
+def _judge_gaps(connection: Connection, options: FindingOptions) -> tuple[list[Row], list[Row]]:
+    """Changes and openings. A gap that filled was none: withdrawn. Gaps live on the wall clock."""
+    gaps, now = _gaps(connection), _wall(connection)
+    lasting = {name: finding_id for finding_id, name, _ in _lasting(connection, SEQUENCE_GAP)}
+    changes: list[Row] = []
+    for name, finding_id in lasting.items():
+        if name in gaps:
+            changes.append({"finding_id": finding_id, "ends": None, "detail": _gap_detail(gaps[name])})
+        else:
+            changes.append({"finding_id": finding_id, "ends": now, "state": FindingState.WITHDRAWN})
+    patience = timedelta(seconds=options.gap_patience_s)
+    openings = [
+        _row(SEQUENCE_GAP, name, g["since"], _gap_detail(g), gateway=g["gateway"], site_id=g["site_id"])
+        for name, g in gaps.items()
+        if name not in lasting and now - g["since"] > patience
+    ]
+    return changes, openings
+
+
+# ---------------------------------------------------------------- rows
+
+
+def _wall(connection: Connection) -> datetime:
+    row = connection.execute("select now()").fetchone()
+    assert row is not None
+    now: datetime = row[0]
+    return now
+
+
+def _lasting(connection: Connection, kind: str) -> list[tuple[int, str, datetime]]:
+    return connection.execute(query("finding_lasting"), {"kind": kind}).fetchall()
+
+
+def _row(kind: str, subject: str, starts: datetime, detail: Row, **about: Any) -> Row:
+    severity = finding_kinds()[kind].severity
+    return {
+        "kind": kind,
+        "severity": severity,
+        "subject": subject,
+        "starts": starts,
+        "detail": detail,
+        **about,
+    }
+
+
+def _ended(finding_id: int, starts: datetime, ends: datetime | None, now: datetime | None = None) -> Row:
+    """The end of a silence; where it would end before it began it was none."""
+    if ends is None or ends <= starts:
+        return {"finding_id": finding_id, "ends": ends or now, "state": FindingState.WITHDRAWN}
+    return {"finding_id": finding_id, "ends": ends}
+
+
+def _json(rows: Sequence[Row]) -> Jsonb:
+    return Jsonb(rows, dumps=lambda value: json.dumps(value, default=_plain))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{value!r} is not for JSON")
+
+
+def _open(connection: Connection, rows: Sequence[Row]) -> None:
+    if rows:
+        opened = connection.execute(query("finding_open"), {"rows": _json(rows)}).fetchall()
+        _tell(
+            "finding_opened", [dict(zip(("kind", "subject", "starts"), row, strict=True)) for row in opened]
+        )
+
+
+def _change(connection: Connection, rows: Sequence[Row]) -> None:
+    if rows:
+        changed = connection.execute(query("finding_change"), {"rows": _json(rows)}).fetchall()
+        names = ("kind", "subject", "starts", "ends", "state")
+        told = [dict(zip(names, row, strict=True)) for row in changed]
+        _tell("finding_ended", [t for t in told if t["ends"] is not None])
+
+
+def _tell(event: str, rows: Sequence[Row]) -> None:
+    for row in rows[:_LOGGED]:
+        log.info(event, **{k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()})
+    if len(rows) > _LOGGED:
+        log.info(event + "_more", count=len(rows) - _LOGGED)

@@ -1,0 +1,1 @@
+select kind, count(*) from nengliu.finding where state = 'open' and ends is null group by kind

@@ -1,0 +1,267 @@
+"""What is silent and what stays missing becomes one finding, that ends, or is withdrawn, when it should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from storage.findings import FindingOptions, watch_findings
+from storage.sequences import Gap
+
+from .energy_support import Town, empty_database
+
+pytestmark = pytest.mark.integration
+
+T0 = datetime(2014, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+EVENT = FindingOptions(by_event=True)
+
+
+@pytest.fixture
+def town(database) -> Iterator[Town]:
+    with (
+        empty_database(database.superuser_url),
+        psycopg.connect(database.pipeline_url, autocommit=True) as connection,
+    ):
+        made = Town(connection, database.pipeline_url, database.superuser_url)
+        with made.superuser() as superuser:
+            superuser.execute("truncate nengliu.gateway, nengliu.outbox cascade")
+        yield made
+
+
+def look(town: Town, now: datetime, options: FindingOptions | None = None) -> bool:
+    return watch_findings(town.connection, lambda _: now, options or FindingOptions())
+
+
+def meters(town: Town, names: str, gateway: str = "gw1", installed: datetime = T0, **more) -> None:
+    for name in names.split():
+        town.install(name, town.point(f"p-{name}", town.site("A")), installed, gateway=gateway, **more)
+
+
+def hear(town: Town, gateway: str, at: datetime, state: str = "online", final: bool = False) -> None:
+    town.connection.execute(
+        """insert into nengliu.gateway (gateway, state, since, heard_at, event_ts, final)
+           values (%(g)s, %(state)s, %(at)s, %(at)s, %(at)s, %(final)s)
+           on conflict (gateway) do update set heard_at = excluded.heard_at, event_ts = excluded.event_ts,
+               state = excluded.state, final = excluded.final,
+               since = case when gateway.state = excluded.state then gateway.since else excluded.since end""",
+        {"g": gateway, "at": at, "state": state, "final": final},
+    )
+
+
+def read(town: Town, meter: str, *hours: float) -> None:
+    town.read(meter, [(T0 + h * HOUR, 10 + h) for h in hours])
+
+
+def findings(town: Town) -> list[tuple]:
+    """Kind, subject, starts and ends in hours after T0, state."""
+    rows = town.rows("select kind, subject, starts, ends, state from nengliu.finding order by finding_id")
+    return [(k, s, _hours(a), _hours(b), state) for k, s, a, b, state in rows]
+
+
+def _hours(moment: datetime | None) -> float | None:
+    return None if moment is None else (moment - T0) / HOUR
+
+
+def test_a_silent_meter_of_a_gateway_that_is_heard_is_one_finding_until_it_is_read_again(town):
+    meters(town, "m1 m2")
+    read(town, "m1", *range(10))
+    read(town, "m2", *range(21))
+    hear(town, "gw1", T0 + 20 * HOUR)
+    look(town, T0 + 13 * HOUR)
+    assert findings(town) == []
+    for _ in range(2):
+        look(town, T0 + 20 * HOUR)
+        assert findings(town) == [("silent_meter", "m1", 10, None, "open")]
+    [shown] = town.rows("select site_code, point_code, meter, severity, detail from api.finding")
+    assert shown[:4] == ("A", "p-m1", "m1", "warning")
+    assert shown[4]["last_reading"] == (T0 + 9 * HOUR).isoformat()
+    read(town, "m1", 20)
+    hear(town, "gw1", T0 + 21 * HOUR)
+    look(town, T0 + 20.5 * HOUR)
+    assert findings(town)[0][3] is None, "one reading is not yet a meter that is read again"
+    read(town, "m1", 21)
+    look(town, T0 + 21 * HOUR)
+    assert findings(town) == [("silent_meter", "m1", 10, 20, "open")]
+
+
+def test_a_silence_that_late_readings_fill_is_withdrawn_and_in_part_becomes_what_is_left(town):
+    meters(town, "m1 m2 m3")
+    for m in ("m1", "m2", "m3"):
+        read(town, m, *range(10))
+    hear(town, "gw1", T0 + 30 * HOUR)
+    look(town, T0 + 30 * HOUR)
+    assert [f[1:4] for f in findings(town)] == [("m1", 10, None), ("m2", 10, None), ("m3", 10, None)]
+    read(town, "m1", *range(10, 31))
+    read(town, "m2", *range(10, 15), *range(25, 31))
+    read(town, "m3", 29, 30)
+    look(town, T0 + 30 * HOUR)
+    assert [f[1:] for f in findings(town)] == [
+        ("m1", 10, 30, "withdrawn"),
+        ("m2", 15, 25, "open"),
+        ("m3", 10, 29, "open"),
+    ]
+    read(town, "m3", *range(10, 29))
+    look(town, T0 + 31 * HOUR)
+    assert findings(town)[2][4] == "withdrawn", "what is filled after the silence was over"
+
+
+def test_a_meter_that_is_read_just_too_seldom_has_one_finding(town):
+    meters(town, "m1 other")
+    read(town, "other", *range(60))
+    for n in range(10):
+        read(town, "m1", 4.5 * n)
+        for minutes in range(0, 270, 25):
+            now = T0 + 4.5 * n * HOUR + timedelta(minutes=minutes)
+            hear(town, "gw1", now)
+            look(town, now)
+    hear(town, "gw1", T0 + 45 * HOUR)
+    look(town, T0 + 45 * HOUR)
+    assert findings(town) == [("silent_meter", "m1", 1, None, "open")]
+
+
+def test_a_silent_gateway_is_one_finding_and_its_meters_none(town):
+    meters(town, "m1 m2 m3 m4")
+    meters(town, "n1", gateway="gw2")
+    for m in ("m1", "m2", "m3", "m4"):
+        read(town, m, *range(10))
+    read(town, "n1", *range(41))
+    hear(town, "gw1", T0 + 9 * HOUR)
+    for hour in range(9, 30):
+        hear(town, "gw2", T0 + hour * HOUR)
+        look(town, T0 + hour * HOUR)
+    assert findings(town) == [("silent_gateway", "gw1", 9, None, "open")]
+    [(detail,)] = town.rows("select detail from api.finding")
+    assert (detail["meters"], detail["first_meters"]) == (4, ["m1", "m2", "m3", "m4"])
+    hear(town, "gw1", T0 + 30 * HOUR)
+    hear(town, "gw2", T0 + 30 * HOUR)
+    read(town, "m1", 29, 30)
+    look(town, T0 + 30 * HOUR)
+    assert findings(town) == [("silent_gateway", "gw1", 9, 30, "open")], "its meters are given their time"
+    for m in ("m1", "m2", "m3"):
+        read(town, m, *range(31, 36))
+    hear(town, "gw1", T0 + 35 * HOUR)
+    hear(town, "gw2", T0 + 35 * HOUR)
+    look(town, T0 + 35 * HOUR)
+    assert findings(town)[1:] == [("silent_meter", "m4", 10, None, "open")]
+
+
+def test_a_gateway_that_is_online_and_sends_nothing_is_silent_and_one_that_took_its_leave_is_not(town):
+    meters(town, "m1", gateway="gw1")
+    meters(town, "n1", gateway="gw2")
+    meters(town, "o1", gateway="gw3")
+    meters(town, "p1", gateway="never")
+    for g in ("gw1", "gw2", "gw3"):
+        hear(town, g, T0 + HOUR)
+    hear(town, "gw2", T0 + 2 * HOUR, state="offline", final=True)
+    for hour in range(2, 9):
+        hear(town, "gw3", T0 + hour * HOUR)
+        read(town, "o1", hour)
+        look(town, T0 + hour * HOUR)
+    assert findings(town) == [
+        ("silent_gateway", "never", 0, None, "open"),
+        ("silent_gateway", "gw1", 1, None, "open"),
+    ]
+
+
+def test_where_nothing_at_all_is_received_no_gateway_and_no_meter_is_blamed(town):
+    for n in range(5):
+        meters(town, f"m{n}", gateway=f"gw{n}")
+        read(town, f"m{n}", *range(10))
+        hear(town, f"gw{n}", T0 + 9 * HOUR + n * timedelta(minutes=1))
+    for hour in range(9, 20):
+        look(town, T0 + hour * HOUR)
+    assert [f[:2] + f[3:] for f in findings(town)] == [("nothing_received", "platform", None, "open")]
+    for n in range(5):
+        hear(town, f"gw{n}", T0 + 20 * HOUR)
+        read(town, f"m{n}", 20, 19.5)
+    look(town, T0 + 20 * HOUR)
+    assert [f[:2] + f[3:] for f in findings(town)] == [("nothing_received", "platform", 20, "open")]
+
+
+def test_a_meter_that_is_removed_ends_its_silence_and_a_void_installation_has_none(town):
+    meters(town, "m1 m2 m3")
+    town.install("void", town.point("p-void", town.site("A")), T0, removed_at=T0)
+    read(town, "m3", *range(41))
+    read(town, "m1", *range(5))
+    read(town, "m2", *range(5))
+    hear(town, "gw1", T0 + 20 * HOUR)
+    look(town, T0 + 20 * HOUR)
+    assert [f[1:4] for f in findings(town)] == [("m1", 5, None), ("m2", 5, None)]
+    end = "update nengliu.installation set removed_at = %s where meter = %s"
+    town.connection.execute(end, (T0 + 10 * HOUR, "m1"))
+    town.connection.execute(end, (T0 + 4 * HOUR, "m2"))
+    meters(town, "new", installed=T0 + 10 * HOUR)
+    read(town, "new", *range(10, 41))
+    hear(town, "gw1", T0 + 40 * HOUR)
+    look(town, T0 + 40 * HOUR)
+    assert findings(town) == [
+        ("silent_meter", "m1", 5, 10, "open"),
+        ("silent_meter", "m2", 5, 4, "withdrawn"),
+    ]
+
+
+def test_workers_at_once_and_one_after_the_other_find_everything_once(town):
+    meters(town, " ".join(f"m{n}" for n in range(20)) + " heard")
+    read(town, "heard", *range(20))
+    hear(town, "gw1", T0 + 20 * HOUR)
+
+    def turn(_: int) -> bool:
+        with psycopg.connect(town.url, autocommit=True) as connection:
+            return watch_findings(connection, lambda _: T0 + 20 * HOUR, FindingOptions())
+
+    with ThreadPoolExecutor(4) as pool:
+        done = list(pool.map(turn, range(12)))
+    assert any(done)
+    found = findings(town)
+    assert sorted(f[1] for f in found) == sorted(f"m{n}" for n in range(20))
+    assert {f[2:4] for f in found} == {(0, None)}
+
+
+def test_event_time_calls_nobody_silent_whom_it_has_not_passed(town):
+    meters(town, "m1", gateway="gw1")
+    meters(town, "n1 n2", gateway="gw2")
+    read(town, "m1", *range(30))
+    read(town, "n1", *range(30))
+    read(town, "n2", *range(10))
+    hear(town, "gw1", T0 + 29 * HOUR)
+    hear(town, "gw2", T0 + 29 * HOUR)
+    assert watch_findings(town.connection, lambda _: None, EVENT), "event time has not begun"
+    look(town, T0 + 12 * HOUR, EVENT)
+    assert findings(town) == []
+    look(town, T0 + 29 * HOUR, EVENT)
+    assert findings(town) == [("silent_meter", "n2", 10, None, "open")]
+
+
+def gap(town: Town, low: int, high: int, age_s: float) -> None:
+    noticed = Gap(low, high, T0.date())
+    town.connection.execute(
+        """with o as (insert into nengliu.outbox (gateway, outbox, low, high) values ('gw1', 'o', 1, 100)
+                      on conflict (gateway, outbox) do update set high = 100 returning outbox_id)
+           insert into nengliu.outbox_gap (outbox_id, low, high, noticed_on, since)
+           select outbox_id, %s, %s, %s, now() - %s * interval '1 s' from o""",
+        (noticed.low, noticed.high, noticed.noticed_on, age_s),
+    )
+
+
+def test_a_gap_that_stays_is_one_finding_an_outbox_and_withdrawn_when_it_fills(town):
+    gap(town, 5, 6, 60)
+    look(town, T0)
+    assert findings(town) == []
+    gap(town, 10, 10, 7200)
+    gap(town, 20, 29, 7200)
+    for _ in range(2):
+        look(town, T0)
+        [(kind, subject, _, ends, state)] = findings(town)
+        assert (kind, subject, ends, state) == ("sequence_gap", "gw1/o", None, "open")
+    [(detail,)] = town.rows("select detail from api.finding")
+    assert (detail["missing"], detail["gaps"], detail["first_gaps"]) == (13, 3, [[5, 6], [10, 10], [20, 29]])
+    town.connection.execute("delete from nengliu.outbox_gap")
+    look(town, T0)
+    [(_, _, _, ends, state)] = findings(town)
+    assert ends is not None
+    assert state == "withdrawn"
