@@ -115,6 +115,29 @@ class Settings(BaseSettings):
         description="s for which the broker keeps messages for a bridge that died; at its end they are lost "
         "where they carry no seq",
     )
+    edge_config: Path = Field(
+        Path("edge.toml"), description="buses and meters that `nengliu edge` polls, a TOML file"
+    )
+    edge_mqtt_url: SecretStr | None = Field(
+        None, description="the broker as the edge's gateway, mqtt://GATEWAY:password@host:port"
+    )
+    edge_outbox: Path | None = Field(
+        None, description="file of the edge's outbox; default: edge/GATEWAY.sqlite in the state dir"
+    )
+    edge_window: int = Field(
+        200, ge=2, le=20_000, description="messages an edge has sent that are not acknowledged for good"
+    )
+    edge_backlog_rate: float = Field(
+        50.0, gt=0, description="messages/s of what waited while there was no connection"
+    )
+    edge_status_every: float = Field(60.0, gt=0, description="s between two statuses of an edge")
+    edge_reserve_mb: int = Field(
+        64, ge=0, description="MB of disk an edge holds in reserve and gives up for totals on a full disk"
+    )
+    edge_low_space_mb: int = Field(
+        128, ge=0, description="MB of free disk below which an edge polls totals only"
+    )
+    edge_metrics_port: int = Field(0, ge=0, le=65535, description="metrics of the edge collector; 0: none")
     gateway_messages_per_s: float = Field(
         0.0, ge=0, description="hard limit of each gateway at each bridge, messages/s; 0: none"
     )

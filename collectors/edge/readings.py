@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from metering.errors import NengliuError
+
 
 @dataclass(frozen=True, slots=True)
 class MeterReading:
@@ -17,11 +19,15 @@ class MeterReading:
     values: dict[str, float]
 
 
+class SinkFullError(NengliuError):
+    """The sink cannot take readings now; they are kept in memory and offered again."""
+
+
 class Sink(Protocol):
     """Where readings go."""
 
     def put(self, readings: Sequence[MeterReading]) -> None:
-        """Keep readings durably before returning."""
+        """Keep readings durably before returning. Raises SinkFullError: none of them was kept."""
 
     @property
     def extras_allowed(self) -> bool:
