@@ -188,7 +188,7 @@ class Bridge:
             self._round()
             now = time.monotonic()
             if now >= next_misc:
-                self._link.misc()
+                self._link.misc(reading=not self._full)
                 self._check_threads()
                 next_misc = now + 1.0
             if self._link.ready:
@@ -231,9 +231,14 @@ class Bridge:
         self._sent_at = now
         return True
 
+    @property
+    def _full(self) -> bool:
+        """Whether nothing more is to be read until Kafka has taken what is there."""
+        return self._inflight.pending_bytes >= self._options.max_in_flight_bytes
+
     def _wait(self, timeout_s: float) -> bool:
         """Sleep until the broker or another thread has something; whether the broker's socket may be read."""
-        full = self._inflight.pending_bytes >= self._options.max_in_flight_bytes
+        full = self._full
         self._gauges.paused.set(full)
         poll = select.poll()
         poll.register(self._wake_up, select.POLLIN)

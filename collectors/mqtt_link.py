@@ -53,7 +53,7 @@ class LinkOptions:
     password: str | None
     client_id: str
     subscriptions: tuple[str, ...]
-    keepalive_s: int = 30
+    keepalive_s: int = 15
     receive_maximum: int = 2000
     session_expiry_s: int = 86_400
     connect_timeout_s: float = 5.0
@@ -338,8 +338,13 @@ class MqttLink:
         """Write what waits, as much as the socket takes."""
         self._client.loop_write()
 
-    def misc(self) -> None:
-        """Keep-alive; call it about once a second."""
+    def misc(self, reading: bool = True) -> None:
+        """Keep-alive; call it about once a second. A broker that is silent for two keep-alives is given up, but not
+        where we are the ones who do not read.
+        """
+        if not reading:
+            with self._client._msgtime_mutex:
+                self._client._last_bytes_received = time.monotonic()
         self._client.loop_misc()
 
     def acknowledge(self, mids: list[int]) -> None:

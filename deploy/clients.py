@@ -19,6 +19,15 @@ MqttRole = Literal["bridge", "admin"]
 KafkaRole = Literal["admin", "bridge", "writer", "worker"]
 
 DATABASE_NAME = "nengliu"
+#: A connection whose network is gone (a pulled cable, a NAT or firewall that forgot it) ends in 20 s: nothing else
+#: would tell a client that waits for an answer. A slow or stalled server is no dead network: its kernel still answers.
+_DEAD_NETWORK: dict[str, Any] = {
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,
+}
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _USERS = {
     "pipeline": "nengliu_pipeline",
@@ -75,7 +84,9 @@ def connect_database(
     """A connection as `role`. Raises DependencyAwayError naming the setting."""
     url = database_url(settings, role, database)
     try:
-        return psycopg.connect(url, autocommit=autocommit, connect_timeout=10, application_name="nengliu")
+        return psycopg.connect(
+            url, autocommit=autocommit, connect_timeout=10, application_name="nengliu", **_DEAD_NETWORK
+        )
     except psycopg.OperationalError as e:
         raise DependencyAwayError(
             f"the database is not to be reached ({str(e).strip()}): run `nengliu up`, or check NENGLIU_DATABASE_URL"

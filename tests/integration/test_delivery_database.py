@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,3 +104,15 @@ def test_a_writer_waits_longer_than_its_session_and_goes_on_where_it_was(
         assert writer.metric("nengliu_writer_retries_total") >= 10
         assert writer.alive()
     assert_each_once(settings, 1300)
+
+
+def test_a_connection_whose_network_is_gone_ends_within_seconds(settings: Settings) -> None:
+    """Else a writer waits for ever for an answer. The campaign tries that it does not: half_open_writer-postgres."""
+    with (
+        connect_database(settings, "pipeline") as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as sock,
+    ):
+        unanswered_ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        idle_s = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+    assert 0 < unanswered_ms <= 30_000
+    assert 0 < idle_s <= 30

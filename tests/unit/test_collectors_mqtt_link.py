@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 import paho.mqtt.client as paho
 import pytest
 from hypothesis import given
@@ -11,7 +14,15 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from collectors.mqtt_link import PRIVATE_NAMES, ProtocolError, read_publish, split_packets, why_disconnected
+from collectors.mqtt_link import (
+    PRIVATE_NAMES,
+    LinkOptions,
+    MqttLink,
+    ProtocolError,
+    read_publish,
+    split_packets,
+    why_disconnected,
+)
 from deploy.bench.load import _packet, publish_packet
 
 topics = st.text(st.characters(codec="utf-8", exclude_characters="\x00+#"), min_size=1, max_size=20)
@@ -93,3 +104,27 @@ def test_two_bridges_of_one_id_are_told_what_to_set() -> None:
     assert why_disconnected(ReasonCode(PacketTypes.DISCONNECT, "Server shutting down")) == (
         "disconnected: Server shutting down"
     )
+
+
+@pytest.mark.parametrize("reading", [True, False])
+def test_a_silent_broker_is_given_up_unless_we_are_the_ones_who_do_not_read(
+    reading: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = time.monotonic()
+    monkeypatch.setattr("paho.mqtt.client.time_func", lambda: now)
+    monkeypatch.setattr("collectors.mqtt_link.time.monotonic", lambda: now)
+    with socket.create_server(("127.0.0.1", 0)) as broker:
+        options = LinkOptions("127.0.0.1", broker.getsockname()[1], None, None, "a-bridge", ("a/#",))
+        link = MqttLink(options, lambda message: None)
+        link.connect()
+        connection, _ = broker.accept()
+        with connection:
+            connection.sendall(b"\x20\x03\x00\x00\x00")
+            assert link.fileno() is not None
+            while not link._client.is_connected():
+                link.read()
+            for _ in range(5):
+                now += options.keepalive_s + 1
+                link.misc(reading)
+            assert (link.lost is None) is not reading
+            link.drop("the test is over")
