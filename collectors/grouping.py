@@ -47,10 +47,16 @@ class BatchBuilder:
         if decoded.corrections:
             self._corrections.append((len(self._ts_us), decoded.corrections))
         self._headers.append(header)
-        self._meter_ix.extend(map(self._meters.__getitem__, decoded.meters))
-        self._register_ix.extend(map(self._registers.__getitem__, decoded.registers))
-        self._ts_us.fromlist(decoded.ts_us)
-        self._values.fromlist(decoded.values)
+        if len(decoded.values) == 1:  # what most small gateways send
+            self._meter_ix.append(self._meters[decoded.meters[0]])
+            self._register_ix.append(self._registers[decoded.registers[0]])
+            self._ts_us.append(decoded.ts_us[0])
+            self._values.append(decoded.values[0])
+        else:
+            self._meter_ix.extend(map(self._meters.__getitem__, decoded.meters))
+            self._register_ix.extend(map(self._registers.__getitem__, decoded.registers))
+            self._ts_us.fromlist(decoded.ts_us)
+            self._values.fromlist(decoded.values)
         self.tokens.append(token)
         self.size += size
 

@@ -120,48 +120,50 @@ class Intake:
     def _put(self, w: Waiting, decoded: Decoded) -> None:
         """Put what a message holds with its gateway's, or in the dead letters."""
         w.outbox, w.seq = decoded.outbox, decoded.seq
-        if self._is_over_limit(w, decoded):
+        if self._throttle is not None and self._is_over_limit(self._throttle, w, decoded):
             if decoded.seq is not None:
                 left_to_the_outbox()
                 self._inflight.settled([w.entry], Fate.STORED)
                 return
             decoded = rate_limited(decoded)
-        if not len(decoded):
+        count = len(decoded.ts_us)
+        if not count:
             self._reject(w, _reject_record(w, decoded))
             return
         for r in decoded.rejected:
             metrics.REJECTS.labels(r.reason).inc()
-        self._readings += len(decoded)
+        self._readings += count
         header = MessageHeader(
             gateway=w.gateway,
             topic=w.message.topic,
             received_us=w.received_us,
-            count=len(decoded),
+            count=count,
             outbox=decoded.outbox,
             seq=decoded.seq,
             sent_us=decoded.sent_us,
-            rejected=tuple(decoded.rejected),
+            rejected=tuple(decoded.rejected) if decoded.rejected else (),
             user_properties=w.message.user_properties if decoded.rejected else (),
         )
         size = len(w.message.payload) + decoded.rejected_bytes
-        size += sum(len(name) + len(value) for name, value in header.user_properties)
+        if header.user_properties:
+            size += sum(len(name) + len(value) for name, value in header.user_properties)
+        self._group(w, header, decoded, size)
+
+    def _group(self, w: Waiting, header: MessageHeader, decoded: Decoded, size: int) -> None:
+        """Put a message with those of its gateway that wait. A large one does not cost its neighbours."""
         group = self._groups.get(w.gateway)
-        if (
-            group is not None and group.size + size > 2 * GROUP_BYTES
-        ):  # a large one does not cost its neighbours
+        if group is not None and group.size + size > 2 * GROUP_BYTES:
             self._close_group(w.gateway)
             group = None
         if group is None:
             group = self._groups[w.gateway] = BatchBuilder()
         group.add(header, decoded, size, w)
-        if group.size >= GROUP_BYTES or len(group) >= GROUP_MESSAGES:
+        if group.size >= GROUP_BYTES or len(group.tokens) >= GROUP_MESSAGES:
             self._close_group(w.gateway)
 
-    def _is_over_limit(self, w: Waiting, decoded: Decoded) -> bool:
+    def _is_over_limit(self, throttle: Throttle, w: Waiting, decoded: Decoded) -> bool:
         """Whether its gateway may not send this message now. What holds no reading is rejected for that anyway."""
-        if self._throttle is None or not len(decoded):
-            return False
-        return not self._throttle.admits(w.gateway, len(decoded), time.monotonic())
+        return bool(len(decoded)) and not throttle.admits(w.gateway, len(decoded), time.monotonic())
 
     def _close_group(self, gateway: str) -> None:
         group = self._groups.pop(gateway)

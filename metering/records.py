@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -29,9 +30,10 @@ class RejectedValue:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class MessageHeader:
+class MessageHeader(msgspec.Struct, frozen=True, gc=False):
     """One MQTT message inside a batch. `count` readings of the batch's columns are its own, in order.
+
+    A struct of msgspec: one is made of every message, and it costs a tenth of a frozen dataclass.
 
     user_properties: kept only where something was rejected, to decode that again.
     """

@@ -154,9 +154,11 @@ def _rejected_in(value: Any) -> tuple[RejectedValue, ...]:
 
 
 def _header_out(m: MessageHeader) -> list[Any]:
-    rejected = _rejected_out(m.rejected) if m.rejected else []
+    rejected = _rejected_out(m.rejected) if m.rejected else ()
     header = [m.gateway, m.topic, m.received_us, m.count, m.outbox, m.seq, m.sent_us, rejected]
-    return [*header, [list(p) for p in m.user_properties]] if m.user_properties else header
+    if m.user_properties:
+        header.append([list(p) for p in m.user_properties])
+    return header
 
 
 def _header_in(value: Any) -> MessageHeader:

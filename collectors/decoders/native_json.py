@@ -12,7 +12,7 @@ value from its good neighbours. The fast way answers only where the exact way wo
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -76,9 +76,9 @@ class _Reading(msgspec.Struct, gc=False):
 class _Message(msgspec.Struct, gc=False):
     v: int
     readings: list[_Reading]
-    outbox: str | msgspec.UnsetType = msgspec.UNSET
-    seq: int | msgspec.UnsetType = msgspec.UNSET
-    sent_at: str | int | float | msgspec.UnsetType = msgspec.UNSET
+    outbox: str | None = None
+    seq: int | None = None
+    sent_at: str | int | float | None = None
 
 
 _read_message = msgspec.json.Decoder(_Message).decode
@@ -86,84 +86,90 @@ _read_message = msgspec.json.Decoder(_Message).decode
 
 def decode_fast(payload: bytes, received_us: int) -> Decoded | None:
     """Decode a message that is good throughout; None if it is not, or might not be."""
-    if b"\n" in payload or b"\t" in payload or b"\r" in payload or b" :" in payload:
-        return None  # white space before a colon: the count of keys below would not hold
     try:
         message = _read_message(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    out = _header_fast(message)
-    if out is None or not message.readings or not _collect_fast(message.readings, out):
+    outbox, seq, sent_at = message.outbox, message.seq, message.sent_at
+    if message.v != 1 or not (seq is None or 0 <= seq <= _MAX_SEQ):
         return None
-    # Every key was used once: none is doubled, none unknown.
-    keys = 2 + 3 * len(message.readings) + len(out)
-    keys += (out.outbox is not None) + (out.seq is not None) + (message.sent_at is not msgspec.UNSET)
-    return out if payload.count(b'":') == keys and _plausible(out, received_us) else None
-
-
-def _header_fast(message: _Message) -> Decoded | None:
-    if message.v != 1:
+    if outbox is not None and outbox not in _good and not _good_names((outbox,)):
         return None
-    out = Decoded()
-    if message.outbox is not msgspec.UNSET:
-        if name_problem(message.outbox, "outbox"):
-            return None
-        out.outbox = message.outbox
-    if message.seq is not msgspec.UNSET:
-        if not 0 <= message.seq <= _MAX_SEQ:
-            return None
-        out.seq = message.seq
-    if message.sent_at is not msgspec.UNSET:
-        out.sent_us = timestamps.parse(message.sent_at)
-    return out
+    readings = message.readings
+    columns = _one_fast(readings[0]) if len(readings) == 1 else _columns_fast(readings)
+    if columns is None:
+        return None
+    meters, registers, ts_us, values, texts = columns
+    # Every key was used once: none is doubled, none unknown, for each would bring quotation marks of its own.
+    texts += 2 + 4 * len(readings) + len(registers)
+    texts += 0 if outbox is None else 2
+    texts += seq is not None
+    if sent_at is not None:
+        texts += 1 + (type(sent_at) is str)
+    if payload.count(b'"') != 2 * texts or not _plausible(registers, ts_us, values, received_us):
+        return None
+    sent_us = None if sent_at is None else timestamps.parse(sent_at)
+    return Decoded(meters, registers, ts_us, values, [], [], 0, outbox, seq, sent_us)
 
 
-def _collect_fast(readings: list[_Reading], out: Decoded) -> bool:
-    """Fill the columns; False if a reading needs the exact way. Whole columns at a time: this is the hot loop."""
+#: Meters, registers, ts_us, values, and how many of the times are texts.
+_Columns = tuple[list[str], list[str], list[int], list[float], int]
+
+
+def _one_fast(reading: _Reading) -> _Columns | None:
+    """The columns of a message's only reading; None if it needs the exact way."""
+    meter, ts = reading.meter, reading.ts
+    ts_us = timestamps.parse(ts)
+    if ts_us is None or not (meter in _good or _good_names((meter,))):
+        return None
+    registers = list(reading.values)
+    n = len(registers)
+    return [meter] * n, registers, [ts_us] * n, list(reading.values.values()), type(ts) is str
+
+
+def _columns_fast(readings: list[_Reading]) -> _Columns | None:
+    """The columns; None if a reading needs the exact way. Whole columns at a time: this is a hot loop."""
     meters = [r.meter for r in readings]
     times = [r.ts for r in readings]
     by_register = [r.values for r in readings]
     parsed = {ts: timestamps.parse(ts) for ts in set(times)}
     if None in parsed.values() or not all(by_register) or not _good_names(meters):
-        return False
-    out.registers = [register for values in by_register for register in values]
-    out.values = [value for values in by_register for value in values.values()]
-    if len(out.registers) > len(readings):
+        return None
+    texts = sum(type(ts) is str for ts in times)
+    registers = [register for values in by_register for register in values]
+    values = [value for values in by_register for value in values.values()]
+    if len(registers) > len(readings):
         meters = [meter for meter, values in zip(meters, by_register, strict=True) for _ in values]
         times = [ts for ts, values in zip(times, by_register, strict=True) for _ in values]
-    out.meters = meters
-    out.ts_us = [parsed[ts] for ts in times]  # type: ignore[misc]  # none is None
-    return True
+    return meters, registers, [parsed[ts] for ts in times], values, texts  # type: ignore[misc]  # none is None
 
 
-_good_meters: set[str] = set()
+#: Names of meters and outboxes that can be used.
+_good: set[str] = set()
 
 
-def _good_names(meters: list[str]) -> bool:
-    """Whether these meter numbers can be used; remembers those that can."""
-    if _good_meters.issuperset(meters):
+def _good_names(names: Collection[str]) -> bool:
+    """Whether these names can be used; remembers those that can."""
+    if _good.issuperset(names):
         return True
-    if any(name_problem(meter, "meter") for meter in meters):
+    if any(name_problem(name, "name") for name in names):
         return False
-    if len(_good_meters) >= 100_000:
-        _good_meters.clear()
-    _good_meters.update(meters)
+    if len(_good) >= 100_000:
+        _good.clear()
+    _good.update(names)
     return True
 
 
-def _plausible(out: Decoded, received_us: int) -> bool:
-    """Whether all registers are known, all times in range and no cumulative register negative."""
-    if not _KNOWN.issuperset(out.registers):
+def _plausible(registers: list[str], ts_us: list[int], values: list[float], received_us: int) -> bool:
+    """Whether there are values, all registers are known, all times in range and no cumulative register negative."""
+    if not values or not _KNOWN.issuperset(registers):
         return False
-    if not (
-        timestamps.in_range(min(out.ts_us), received_us) and timestamps.in_range(max(out.ts_us), received_us)
-    ):
+    if min(ts_us) < timestamps.EARLIEST_US or max(ts_us) > received_us + timestamps.AHEAD_US:
         return False
-    if min(out.values) >= 0:
-        return max(out.values) < math.inf
+    if min(values) >= 0:
+        return max(values) < math.inf
     return all(
-        math.isfinite(v) and (v >= 0 or not _CUMULATIVE[r])
-        for v, r in zip(out.values, out.registers, strict=True)
+        math.isfinite(v) and (v >= 0 or not _CUMULATIVE[r]) for v, r in zip(values, registers, strict=True)
     )
 
 
