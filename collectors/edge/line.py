@@ -6,7 +6,9 @@ came before a request is thrown away, so that a late answer is not taken for tha
 
 from __future__ import annotations
 
+import select
 import socket
+import termios
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +30,11 @@ _SILENT_REQUESTS = 4
 
 
 class LineAwayError(Exception):
-    """The line itself is lost: no device, no connection. The message names it."""
+    """The line cannot be opened: no device, no connection. The message names it."""
+
+
+class LineLostError(Exception):
+    """The line was lost in the middle of an exchange; the next one opens it anew. The message names it."""
 
 
 class SilenceError(Exception):
@@ -107,23 +113,28 @@ class _TcpPort:
 
 class _SerialPort:
     def __init__(self, place: SerialPlace) -> None:
-        self._device = serial.Serial(
-            place.device,
-            place.baud,
-            bytesize=8,
-            parity=place.parity,
-            stopbits=place.stop_bits,
-            write_timeout=_CONNECT_TIMEOUT_S,
-            exclusive=True,
-        )
+        try:
+            self._device = serial.Serial(
+                place.device,
+                place.baud,
+                bytesize=8,
+                parity=place.parity,
+                stopbits=place.stop_bits,
+                timeout=0,
+                write_timeout=_CONNECT_TIMEOUT_S,
+                exclusive=True,
+            )
+        except termios.error as e:  # is no OSError, and what a device that is no serial line gives
+            raise OSError(f"{place.device} cannot be set to {place}: {e}") from e
 
     def write(self, data: bytes) -> None:
         self._device.write(data)
 
     def read(self, timeout_s: float) -> bytes:
-        self._device.timeout = max(timeout_s, 0.0)
-        first: bytes = self._device.read(1)
-        return first + self._device.read(self._device.in_waiting) if first else first
+        if not select.select([self._device.fileno()], [], [], max(timeout_s, 0.0))[0]:
+            return b""
+        data: bytes = self._device.read(_MOST_BYTES)
+        return data
 
     def close(self) -> None:
         self._device.close()
@@ -146,33 +157,32 @@ class Line:
         self._heard_at = 0.0
         self._unanswered = 0
 
-    def exchange(
-        self, request: bytes, find: Callable[[bytes], bytes | None], timeout_s: float
-    ) -> tuple[bytes, bytes]:
-        """Send a request and give (the frame that `find` finds, all that came). Raises LineAwayError, SilenceError.
+    def exchange(self, request: bytes, find: Callable[[bytes], bytes | None], timeout_s: float) -> bytes:
+        """Send a request and give the frame that `find` finds in what comes. Raises LineAwayError, LineLostError,
+        SilenceError.
 
         The time-out runs from the request, and anew from every byte that comes, up to four times its length.
         """
+        port = self._ready()
         try:
-            port = self._ready()
             port.write(request)
-            answer = self._answer(port, find, timeout_s)
+            frame = self._answer(port, find, timeout_s)
         except OSError as e:
             self.close()
-            raise LineAwayError(f"{self.place} is lost: {e}") from e
+            raise LineLostError(f"{self.place} was lost while an answer was awaited: {e}") from e
         self._unanswered = 0
-        return answer
+        return frame
 
     def settle(self, quiet_s: float) -> None:
-        """Throw away what comes until nothing has come for `quiet_s`. Raises LineAwayError."""
+        """Throw away what comes until nothing has come for `quiet_s`."""
+        if self._port is None:
+            return
+        end = time.monotonic() + _LONGEST_TIMEOUTS * quiet_s
         try:
-            port = self._ready()
-            end = time.monotonic() + _LONGEST_TIMEOUTS * quiet_s
-            while time.monotonic() < end and port.read(quiet_s):
+            while time.monotonic() < end and self._port.read(quiet_s):
                 pass
-        except OSError as e:
+        except OSError:
             self.close()
-            raise LineAwayError(f"{self.place} is lost: {e}") from e
 
     def close(self) -> None:
         """Close the line; the next exchange opens it again."""
@@ -182,28 +192,35 @@ class Line:
                 port.close()
 
     def _ready(self) -> Port:
-        """The open line, with nothing left to read. One that was lost while it lay idle is opened anew."""
+        """The open line, with nothing left to read. One that was lost while it lay idle is opened anew.
+        Raises LineAwayError.
+        """
         if self._port is not None:
             try:
                 self._drain(self._port)
             except OSError:
                 self.close()
-        if self._port is None:
-            self._port = open_port(self.place)
-            self._drain(self._port)
+        port = self._port or self._open()
         wait_s = self._heard_at + self._silence_s - time.monotonic()
         if wait_s > 0:
             time.sleep(wait_s)
-        return self._port
+        return port
+
+    def _open(self) -> Port:
+        try:
+            self._port = port = open_port(self.place)
+            self._drain(port)
+        except OSError as e:
+            self.close()
+            raise LineAwayError(f"{self.place} cannot be opened: {e}") from e
+        return port
 
     def _drain(self, port: Port) -> None:
         end = time.monotonic() + _CONNECT_TIMEOUT_S
         while port.read(0.0) and time.monotonic() < end:
             self._heard_at = time.monotonic()
 
-    def _answer(
-        self, port: Port, find: Callable[[bytes], bytes | None], timeout_s: float
-    ) -> tuple[bytes, bytes]:
+    def _answer(self, port: Port, find: Callable[[bytes], bytes | None], timeout_s: float) -> bytes:
         received = bytearray()
         now = time.monotonic()
         last = now + _LONGEST_TIMEOUTS * timeout_s
@@ -213,7 +230,7 @@ class Line:
                 received += data
                 self._heard_at = time.monotonic()
                 if (frame := find(bytes(received))) is not None:
-                    return frame, bytes(received)
+                    return frame
                 until = min(self._heard_at + timeout_s, last)
             now = time.monotonic()
         self._unanswered += 1
