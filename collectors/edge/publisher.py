@@ -44,7 +44,7 @@ class PublisherOptions:
     username: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
-    keepalive_s: int = 30
+    keepalive_s: int = 15
     status_every_s: float = 60.0
     dispatch: DispatchOptions = field(default_factory=DispatchOptions)
 

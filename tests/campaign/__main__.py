@@ -30,14 +30,18 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="list the faults and end")
     parser.add_argument("--summary", type=Path, metavar="FILE", help="add up this file and end")
-    return parser.parse_args()
+    options = parser.parse_args()
+    unknown = {part for kind in (options.kinds or "").split(",") if kind for part in kind.split("+")} - {
+        *KINDS
+    }
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; --list lists the faults")
+    return options
 
 
 def _tasks(options: argparse.Namespace) -> list[Task]:
     if options.kinds:
         kinds = options.kinds.split(",")
-        for kind in kinds:
-            make_fault(kind, 1)
         return [(kind, seed) for seed in range(1, options.seeds + 1) for kind in kinds]
     singles = [(kind, seed) for seed in range(1, options.seeds + 1) for kind in KINDS]
     return singles + [("+".join(pair), 1) for pair in PAIRS[: options.pairs]]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 
+from collectors.edge.outbox import OutboxState, outbox_state
 from deploy.clients import connect_database
 from metering.errors import NengliuError
 
@@ -18,7 +19,6 @@ from .child import Child, StuckError
 from .clocks import Clock
 from .faults import Scene, carry_out, make_fault
 from .fleet import Services, gateway_process, outbox_file, register
-from .gateway import outbox_state
 from .rig import Rig
 from .truth import Plan
 from .verdict import judge
@@ -117,7 +117,11 @@ class Run:
         return [Plan(f"{name}-{n}", n, per_message, steps, _INTERVAL_S) for n in range(_GATEWAYS)]
 
     def _drained(self, plans: list[Plan]) -> bool:
-        return all(outbox_state(outbox_file(self.rig, plan)) == (0, plan.steps) for plan in plans)
+        states = [(self._outbox(plan), plan) for plan in plans]
+        return all(not state.waiting and state.last_seq == plan.steps for state, plan in states)
+
+    def _outbox(self, plan: Plan) -> OutboxState:
+        return outbox_state(outbox_file(self.rig, plan))
 
     def _calm(self) -> None:
         """Nothing may stay broken, also where the run was broken off."""
@@ -142,7 +146,7 @@ class Run:
         drained_s: float,
         began: float,
     ) -> Result:
-        taken = [replace(plan, steps=outbox_state(outbox_file(self.rig, plan))[1]) for plan in plans]
+        taken = [replace(plan, steps=self._outbox(plan).last_seq) for plan in plans]
         with connect_database(self.rig.settings, "pipeline", autocommit=True) as connection:
             verdict = judge(connection, taken)
         with connect_database(self.rig.settings, "superuser", autocommit=True) as connection:
