@@ -43,3 +43,23 @@ def ingest(
         typer.echo(json.dumps({k: v for k, v in report.items() if k != "rounds"}, indent=2))
     if report["lost"] or report["doubled"] or report["ratio"] < least_ratio:
         raise typer.Exit(1)
+
+
+@bench.command()
+def edge(
+    meters: Annotated[int, typer.Option(min=1, max=5000, help="Simulated DL/T 645 meters.")] = 200,
+    buses: Annotated[int, typer.Option(min=1, max=64, help="Buses that they are spread over.")] = 4,
+    baud: Annotated[int, typer.Option(min=300, help="Speed of each bus's line, 8E1.")] = 2400,
+    delay_s: Annotated[float, typer.Option(min=0, help="From request to answer, in a meter.")] = 0.03,
+    most_ratio: Annotated[
+        float, typer.Option(min=1, help="Ratio to what the line allows over which the exit code is 1.")
+    ] = 1.2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Seconds that an edge collector takes to poll all meters once, and the ratio to what the line speed allows."""
+    from deploy.bench.edge import EdgeOptions, run_edge
+
+    report = run_edge(EdgeOptions(meters, min(buses, meters), baud, delay_s))
+    typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
+    if report["failures"] or report["wrong"] or report["ratio"] > most_ratio or report["rss_mb"] >= 100:
+        raise typer.Exit(1)
