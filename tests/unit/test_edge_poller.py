@@ -13,6 +13,7 @@ import pytest
 from dlt645 import DLT645Protocol
 
 from collectors.edge.bus import merged
+from collectors.edge.cjt188_master import Cjt188Meter
 from collectors.edge.config import BusConfig, MeterConfig, MeterOnBus
 from collectors.edge.dlt645_master import Dlt645Meter as Asked
 from collectors.edge.line import Place, SerialPlace, TcpPlace
@@ -31,7 +32,7 @@ def meter(address: str, value: float = 1234.56, **more: object) -> Dlt645Meter:
 def bus(place: Place, *meters: MeterOnBus, **more: object) -> BusConfig:
     named = tuple(MeterConfig(getattr(m, "address", "m"), m) for m in meters)
     settings = {"timeout_s": 0.1, "retries": 1, "interval_s": 0.2} | more
-    return BusConfig("b", "dlt645", place, named, **settings)  # type: ignore[arg-type]
+    return BusConfig("b", str(settings.pop("protocol", "dlt645")), place, named, **settings)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -255,3 +256,28 @@ def test_answers_that_come_together_are_one_reading_and_late_ones_keep_their_own
         (start, {"1.8.0": 1.0, "2.8.0": 2.0}),
         (much_later, {"16.7.0": 3.0}),
     ]
+
+
+def test_a_heat_meter_is_read_with_its_clock_over_a_line():
+    """Answers as CJ/T 188-2004 lays them out for heat; the meter's clock is an hour slow."""
+    address, sink = "20140301000001", CollectingSink()
+
+    def answer(received: bytes) -> tuple[bytes, bytes]:
+        at = received.find(b"\x68\x20")
+        if at < 0 or len(received) < at + 16:
+            return b"", received
+        clock = datetime.now(UTC) + timedelta(hours=7)
+        data = received[at + 11 : at + 14] + bytes.fromhex("00000000 11 56341200 11 00000000 17 00000000 35")
+        data += bytes.fromhex("00000000 2C 504500 203000 001000")
+        data += bytes.fromhex(f"{clock:%Y%m%d%H%M%S}")[::-1] + b"\x00\x00"
+        body = received[at : at + 9] + bytes([0x81, len(data)]) + data
+        return body + bytes([sum(body) & 0xFF, 0x16]), b""
+
+    with (
+        served(answer) as (_, place),
+        polling(sink, bus(place, Cjt188Meter(address, 0x20), protocol="cjt188")) as poller,
+    ):
+        sink.wait_for(lambda: health_of(poller, address).clock_offset_s is not None)
+        assert health_of(poller, address).clock_offset_s == pytest.approx(-3600, abs=5)
+        sink.wait_for(lambda: bool(sink.readings))
+    assert sink.readings[0].values == {"6:1.0.0": 1234.56}
