@@ -104,7 +104,8 @@ class Bridge:
         self._sent_at = 0.0
 
     def _make_intake(self, routes: Routes) -> Intake:
-        return Intake(routes, self._inflight, self._options.topic_prefix, self._options.limits)
+        o = self._options
+        return Intake(routes, self._inflight, o.topic_prefix, o.limits, o.client_id)
 
     def _subscriptions(self, routes: Routes) -> tuple[str, ...]:
         shared = [f"$share/{self._options.share_group}/{f}" for f in routes.reading_filters]

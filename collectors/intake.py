@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 import structlog
 
@@ -18,7 +19,7 @@ from collectors.routes import Route, Routes
 from collectors.status import decode_status
 from collectors.throttle import Limits, Throttle, left_to_the_outbox, rate_limited
 from metering.errors import RejectReason
-from metering.records import MessageHeader, RejectRecord
+from metering.records import Delivery, MessageHeader, RejectRecord
 from stream.codec import encode_readings, encode_reject, encode_status
 from stream.topics import READINGS, REJECTS, STATUS
 
@@ -31,7 +32,9 @@ GROUP_MESSAGES = 200
 
 @dataclass(slots=True)
 class Waiting:
-    """A message that waits to be sent: what came, for whom, its entry in flight, and the outbox to answer."""
+    """A message that waits to be sent: what came, for whom, its entry in flight, and the outbox to answer; delivery: of
+    one without seq, where it will be acknowledged to the broker.
+    """
 
     message: Incoming
     gateway: str
@@ -39,6 +42,7 @@ class Waiting:
     entry: Entry
     outbox: str | None = None
     seq: int | None = None
+    delivery: Delivery | None = None
 
 
 @dataclass(slots=True)
@@ -57,11 +61,21 @@ class Outgoing:
 
 
 class Intake:
-    """Takes PUBLISHes one by one (`take`) and gives the records of all that came since (`outgoing`)."""
+    """Takes PUBLISHes one by one (`take`) and gives the records of all that came since (`outgoing`).
+
+    session: the client id by which the broker keeps what is not acknowledged.
+    """
 
     def __init__(
-        self, routes: Routes, inflight: InFlight, topic_prefix: str, limits: Limits | None = None
+        self,
+        routes: Routes,
+        inflight: InFlight,
+        topic_prefix: str,
+        limits: Limits | None = None,
+        session: str = "",
     ) -> None:
+        self._session = session
+        self._marked: set[str] = set()
         self._routes = routes
         self._inflight = inflight
         self._throttle = Throttle(limits) if limits is not None and limits != Limits() else None
@@ -110,7 +124,8 @@ class Intake:
         if status is None:
             self._inflight.settled([w.entry], Fate.STORED)
         elif isinstance(status, RejectRecord):
-            self._reject(w, status)
+            delivery = _delivery(self._session, w.message) if w.message.mid else None
+            self._reject(w, replace(status, delivery=delivery))
         else:
             self._ready.append(Outgoing(self._status_topic, w.gateway, encode_status(status), [w]))
 
@@ -120,6 +135,9 @@ class Intake:
     def _put(self, w: Waiting, decoded: Decoded) -> None:
         """Put what a message holds with its gateway's, or in the dead letters."""
         w.outbox, w.seq = decoded.outbox, decoded.seq
+        if decoded.seq is None and w.message.mid:
+            w.delivery = _delivery(self._session, w.message)
+            self._marked.add(w.gateway)
         if self._throttle is not None and self._is_over_limit(self._throttle, w, decoded):
             if decoded.seq is not None:
                 left_to_the_outbox()
@@ -167,9 +185,12 @@ class Intake:
 
     def _close_group(self, gateway: str) -> None:
         group = self._groups.pop(gateway)
-        self._ready.append(
-            Outgoing(self._readings_topic, gateway, encode_readings(group.build()), group.tokens)
-        )
+        batch = group.build()
+        if gateway in self._marked:
+            waiting: list[Waiting] = group.tokens
+            marks = tuple((i, w.delivery) for i, w in enumerate(waiting) if w.delivery is not None)
+            batch = replace(batch, deliveries=marks)
+        self._ready.append(Outgoing(self._readings_topic, gateway, encode_readings(batch), group.tokens))
 
     def _reject(self, w: Waiting, record: RejectRecord) -> None:
         if record.items:
@@ -193,6 +214,7 @@ class Intake:
         """The records of everything taken since the last call; per gateway and topic in order of arrival."""
         for gateway in list(self._groups):
             self._close_group(gateway)
+        self._marked.clear()
         self._count()
         ready, self._ready = self._ready, []
         yield from ready
@@ -219,6 +241,7 @@ class Intake:
                 outbox=w.outbox,
                 seq=w.seq,
                 user_properties=w.message.user_properties,
+                delivery=w.delivery,
             )
             metrics.REJECTS.labels(record.reason).inc()
             yield Outgoing(self._rejects_topic, w.gateway, encode_reject(record), [w])
@@ -238,6 +261,12 @@ def _decode(decoder: Decoder, route: Route, w: Waiting) -> Decoded:
         )
 
 
+def _delivery(session: str, message: Incoming) -> Delivery:
+    """By what the writer knows a message again that the broker delivers again, to whatever process."""
+    digest = blake2b(message.payload, digest_size=8, key=message.topic.encode()[:64]).digest()
+    return Delivery(session, message.mid, int.from_bytes(digest, "little"), message.dup)
+
+
 def _reject_record(w: Waiting, decoded: Decoded) -> RejectRecord:
     """The record of a message of which nothing was usable."""
     items = tuple(decoded.rejected)
@@ -253,4 +282,5 @@ def _reject_record(w: Waiting, decoded: Decoded) -> RejectRecord:
         seq=decoded.seq,
         user_properties=w.message.user_properties,
         items=items,
+        delivery=w.delivery,
     )

@@ -40,7 +40,7 @@ class SparkplugBridge(Bridge):
 
     def _make_intake(self, routes: Routes) -> SparkplugIntake:
         o = self._options
-        self._births = SparkplugIntake(routes, self._inflight, o.topic_prefix, o.limits)
+        self._births = SparkplugIntake(routes, self._inflight, o.topic_prefix, o.limits, session=o.client_id)
         return self._births
 
     def _subscriptions(self, routes: Routes) -> tuple[str, ...]:

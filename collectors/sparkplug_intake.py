@@ -51,8 +51,9 @@ class SparkplugIntake(Intake):
         topic_prefix: str,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        session: str = "",
     ) -> None:
-        super().__init__(routes, inflight, topic_prefix, limits)
+        super().__init__(routes, inflight, topic_prefix, limits, session)
         self._clock = clock
         self._nodes = Nodes()
         self._held: deque[_Held] = deque()

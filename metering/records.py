@@ -50,11 +50,24 @@ class MessageHeader(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Delivery:
+    """How a broker delivered a message without seq: the session's client id, the packet id (1 to 65,535), a 64-bit
+    digest of topic and payload, and whether it was flagged as a redelivery (DUP).
+    """
+
+    session: str
+    mid: int
+    digest: int
+    dup: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ReadingBatch:
     """One or more whole messages with their readings as columns of equal length n = sum of the counts.
 
     meter_ix, register_ix: index into `meters`, `registers`; ts_us; value (the meter's display unit);
-    correction: whether the reading carried "correction": true.
+    correction: whether the reading carried "correction": true; deliveries: (index into `messages`, delivery) of
+    messages without seq, in order.
     """
 
     messages: tuple[MessageHeader, ...]
@@ -65,6 +78,7 @@ class ReadingBatch:
     ts_us: Ints
     value: Floats
     correction: npt.NDArray[np.bool_]
+    deliveries: tuple[tuple[int, Delivery], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ts_us)
@@ -87,6 +101,7 @@ class RejectRecord:
     seq: int | None = None
     user_properties: tuple[tuple[str, str], ...] = ()
     items: tuple[RejectedValue, ...] = ()
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,10 @@ from prometheus_client import Counter, Gauge, Histogram
 VALUES = Counter("nengliu_writer_values_total", "Values received, by what became of them", ["outcome"])
 REJECTS = Counter("nengliu_writer_rejects_total", "Values that were rejected, by reason", ["reason"])
 MESSAGES = Counter("nengliu_writer_messages_total", "Messages taken in, with readings or without")
+REDELIVERED = Counter(
+    "nengliu_writer_redelivered_total",
+    "Messages without seq that a broker delivered again: they count nothing",
+)
 TRANSACTION_SECONDS = Histogram(
     "nengliu_writer_transaction_seconds",
     "One transaction of the writer, retries included",

@@ -35,6 +35,7 @@ from storage.writer_books import (
     write_ledger,
     write_statuses,
 )
+from storage.writer_deliveries import without_redelivered
 from storage.writer_readings import ReadingTable
 from storage.writer_rejects import RejectRow, rows_of_messages, rows_of_records, write_rejects
 from storage.writer_sequences import write_sequences
@@ -147,6 +148,7 @@ class Writer:
     def _transact(self, cursor: psycopg.Cursor[Any], intake: Intake) -> tuple[IntakeResult, int]:
         for advance in intake.advances:
             _advance(cursor, advance)
+        intake = without_redelivered(cursor, intake)
         taken = self.take(cursor, intake)
         accounts, rows = taken.accounts, taken.rejects
         reasons: Tally[str] = Tally()

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from metering.records import (
     AckRecord,
+    Delivery,
     MessageHeader,
     ReadingBatch,
     RejectedValue,
@@ -179,6 +180,25 @@ def _header_in(value: Any) -> MessageHeader:
     )
 
 
+def _delivery_out(d: Delivery) -> list[Any]:
+    return [d.session, d.mid, d.digest, d.dup]
+
+
+def _delivery_in(value: Any) -> Delivery:
+    session, mid, digest, dup = value
+    if not 1 <= mid <= 65_535 or not 0 <= digest < 2**64 or not isinstance(dup, bool):
+        raise ValueError("no delivery of a broker")
+    return Delivery(_text(session), _whole(mid), int(digest), dup)
+
+
+def _deliveries_in(value: Any, messages: int) -> tuple[tuple[int, Delivery], ...]:
+    found = tuple((_whole(i), _delivery_in(more)) for i, *more in value)
+    indexes = [i for i, _ in found]
+    if indexes != sorted(set(indexes)) or (indexes and not 0 <= indexes[0] <= indexes[-1] < messages):
+        raise ValueError("deliveries of messages that are not there")
+    return found
+
+
 def encode_readings(batch: ReadingBatch) -> bytes:
     """Record of meter.readings: whole messages with their readings as columns."""
     body: dict[str, Any] = {
@@ -192,6 +212,8 @@ def encode_readings(batch: ReadingBatch) -> bytes:
     }
     if batch.correction.any():
         body["corr"] = batch.correction.tobytes()
+    if batch.deliveries:
+        body["d"] = [[i, *_delivery_out(d)] for i, d in batch.deliveries]
     return _pack(body)
 
 
@@ -226,6 +248,7 @@ def _readings_in(body: dict[str, Any]) -> ReadingBatch:
         ts_us=ts_us,
         value=value,
         correction=corrections != 0,
+        deliveries=_deliveries_in(body["d"], len(messages)) if "d" in body else (),
     )
 
 
@@ -239,6 +262,7 @@ def decode_readings(data: bytes) -> ReadingBatch:
 
 def encode_reject(r: RejectRecord) -> bytes:
     """Record of meter.rejects: a message of which nothing was usable."""
+    delivery = {} if r.delivery is None else {"d": _delivery_out(r.delivery)}
     return _pack(
         {
             "reason": r.reason,
@@ -251,6 +275,7 @@ def encode_reject(r: RejectRecord) -> bytes:
             "seq": r.seq,
             "props": [list(p) for p in r.user_properties],
             "items": _rejected_out(r.items),
+            **delivery,
         }
     )
 
@@ -267,6 +292,7 @@ def _reject_in(body: dict[str, Any]) -> RejectRecord:
         seq=_maybe(_whole, body["seq"]),
         user_properties=tuple((_text(k), _text(v)) for k, v in body["props"]),
         items=_rejected_in(body["items"]),
+        delivery=_delivery_in(body["d"]) if "d" in body else None,
     )
 
 

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metering.records import AckRecord, MessageHeader, ReadingBatch, RejectedValue, RejectRecord, StatusRecord
+from metering.records import (
+    AckRecord,
+    Delivery,
+    MessageHeader,
+    ReadingBatch,
+    RejectedValue,
+    RejectRecord,
+    StatusRecord,
+)
 from stream import codec
 from stream.errors import CodecError, UnknownVersionError
 
@@ -16,6 +24,7 @@ int64 = st.integers(-(2**63), 2**63 - 1)
 instant = st.integers(codec.FIRST_US, codec.LAST_US)
 text = st.text(st.characters(codec="utf-8"), max_size=8)
 maybe_seq = st.one_of(st.none(), st.integers(0, 2**63 - 1))
+deliveries = st.builds(Delivery, text, st.integers(1, 65_535), st.integers(0, 2**64 - 1), st.booleans())
 rejected_values = st.builds(RejectedValue, text, text, st.binary(max_size=20))
 
 
@@ -49,6 +58,7 @@ def batches(draw: st.DrawFn) -> ReadingBatch:
         ts_us=np.array(column(instant), np.int64),
         value=np.array(column(st.floats(allow_nan=False, allow_infinity=False)), np.float64),
         correction=np.array(column(st.booleans()), np.bool_),
+        deliveries=tuple((i, draw(deliveries)) for i in range(len(messages)) if draw(st.booleans())),
     )
 
 
@@ -57,6 +67,7 @@ def batches(draw: st.DrawFn) -> ReadingBatch:
 def test_readings_come_back_as_they_went(batch: ReadingBatch) -> None:
     back = codec.decode_readings(codec.encode_readings(batch))
     assert (back.messages, back.meters, back.registers) == (batch.messages, batch.meters, batch.registers)
+    assert back.deliveries == batch.deliveries
     for column in ("meter_ix", "register_ix", "ts_us", "value", "correction"):
         there, here = getattr(batch, column), getattr(back, column)
         assert here.dtype == there.dtype
@@ -75,6 +86,7 @@ rejects = st.builds(
     seq=maybe_seq,
     user_properties=st.lists(st.tuples(text, text), max_size=3).map(tuple),
     items=st.lists(rejected_values, max_size=3).map(tuple),
+    delivery=st.none() | deliveries,
 )
 acks = st.builds(
     AckRecord,
