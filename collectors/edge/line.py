@@ -124,7 +124,7 @@ class _SerialPort:
                 write_timeout=_CONNECT_TIMEOUT_S,
                 exclusive=True,
             )
-        except termios.error as e:  # is no OSError, and what a device that is no serial line gives
+        except (termios.error, ValueError) as e:  # no OSErrors: a device that cannot do parity, speed
             raise OSError(f"{place.device} cannot be set to {place}: {e}") from e
 
     def write(self, data: bytes) -> None:

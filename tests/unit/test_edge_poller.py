@@ -281,3 +281,13 @@ def test_a_heat_meter_is_read_with_its_clock_over_a_line():
         assert health_of(poller, address).clock_offset_s == pytest.approx(-3600, abs=5)
         sink.wait_for(lambda: bool(sink.readings))
     assert sink.readings[0].values == {"6:1.0.0": 1234.56}
+
+
+def test_a_serial_device_that_is_unplugged_is_awaited_and_ends_nothing():
+    master, slave = os.openpty()
+    place, sink = SerialPlace(os.ttyname(slave), 2400, "N", 1), CollectingSink()
+    with polling(sink, bus(place, Asked(A))) as poller:
+        sink.wait_for(lambda: "no answer in time" in (health_of(poller, A).last_error or ""))
+        os.close(master)
+        os.close(slave)
+        sink.wait_for(lambda: "is away" in (health_of(poller, A).last_error or ""))
