@@ -230,8 +230,9 @@ class TestSettings:
         ports = {use.name: 20000 + n for n, use in enumerate(PORTS)}
         for name, value in settings_environment(Site(settings, StackState.of(settings), ports)).items():
             monkeypatch.setenv(name, value)
-        chosen = {use.field: ports[use.name] for use in PORTS}
-        assert load_settings() == settings.model_copy(update=chosen)
+        chosen: dict[str, object] = {use.field: ports[use.name] for use in PORTS}
+        absolute = {"edge_config": settings.edge_config.absolute()}
+        assert load_settings() == settings.model_copy(update=chosen | absolute)
 
 
 def test_the_supervisor_reads_back_what_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
