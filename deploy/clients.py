@@ -139,15 +139,15 @@ def mqtt_connection(settings: Settings, role: MqttRole) -> MqttEndpoint:
     return MqttEndpoint(local_host(settings), port, role, StackState.of(settings).secret(f"mqtt_{role}"))
 
 
-def parse_mqtt_url(url: str) -> MqttEndpoint:
-    """mqtt://user:password@host:port as an endpoint. Raises SettingError."""
+def parse_mqtt_url(url: str, setting: str = "NENGLIU_MQTT_URL") -> MqttEndpoint:
+    """mqtt://user:password@host:port as an endpoint. Raises SettingError naming `setting`."""
     parts = urlsplit(url)
     try:
         port = parts.port or 1883
     except ValueError:
         port = 0
     if parts.scheme != "mqtt" or not parts.hostname or not port:
-        raise SettingError("NENGLIU_MQTT_URL: want mqtt://user:password@host:port")
+        raise SettingError(f"{setting}: want mqtt://user:password@host:port")
     return MqttEndpoint(
         parts.hostname,
         port,

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Source] = {
     "findings": Source("finding_commands", "findings", "List what is silent and what stays missing."),
     "gateway": Source("gateway_commands", "gateway", "Add and remove gateways."),
     "collect": Source("service_commands", "collect", "Run a bridge: MQTT to Kafka."),
+    "edge": Source("edge_commands", "edge", "Run an edge collector: poll meters, publish over MQTT."),
     "write": Source("service_commands", "write", "Run a writer: Kafka to the database."),
     "work": Source("service_commands", "work", "Run a worker: energy, assessment, alerts."),
     "derive": Source("work_commands", "derive", "Derive energy again, by hand."),
