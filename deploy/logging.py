@@ -44,3 +44,5 @@ def configure_logging(settings: Settings) -> None:
     root.handlers[:] = [handler]
     # Libraries speak of their own troubles at length; what matters of them we log ourselves.
     root.setLevel(max(level, logging.WARNING))
+    # It warns at every connection that SCRAM goes without TLS; a password is never sent either way (RFC 5802).
+    logging.getLogger("kafka.net.sasl.scram").setLevel(logging.ERROR)

@@ -35,13 +35,15 @@ class LineSpeed:
 @dataclass
 class SimulatedBus:
     """Serves one connection after the other on a port of this machine. `wire_bytes` and `answers` count what went
-    over the line.
+    over the line; `first_s` and `last_s` say when its first byte came and its last went, by the monotonic clock.
     """
 
     answer: Answerer
     speed: LineSpeed = field(default_factory=LineSpeed)
     wire_bytes: int = 0
     answers: int = 0
+    first_s: float | None = None
+    last_s: float | None = None
 
     def __post_init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -91,6 +93,8 @@ class SimulatedBus:
             data = connection.recv(4096)
             if not data:
                 return
+            if self.first_s is None:
+                self.first_s = time.monotonic()
             time.sleep(self.speed.wire_s(len(data)))
             answer, kept = self.answer(kept + data)
             self.wire_bytes += len(data) + len(answer)
@@ -98,3 +102,4 @@ class SimulatedBus:
                 self.answers += 1
                 time.sleep(self.speed.delay_s + self.speed.wire_s(len(answer)))
                 connection.sendall(answer)
+                self.last_s = time.monotonic()

@@ -193,7 +193,10 @@ def load_config(path: Path) -> EdgeConfig:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as e:
-        raise SettingError(f"edge configuration {path} cannot be read: {e.strerror}") from e
+        raise SettingError(
+            f"edge configuration {path} (NENGLIU_EDGE_CONFIG) cannot be read: {e.strerror}; "
+            "`nengliu edge --example` prints one to start from"
+        ) from e
     except ValueError as e:
         raise SettingError(f"edge configuration {path} is not TOML: {e}") from e
     reading = _Reading(path.parent)

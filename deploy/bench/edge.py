@@ -1,17 +1,20 @@
 """`bench edge`: how long an edge collector takes to poll simulated DL/T 645 meters, against what the speed of their
 lines allows, and how much memory it fills.
 
-The buses are TCP ports of this process whose bytes come and go at the speed of a serial line; the collector's poller
-is a process of its own (`deploy.bench.edge_poller`) that polls one round. The limit is what the bytes that went over
-the slowest bus take, at 11 bits a byte (8E1), and the meters' answer delay.
+The buses are TCP ports of this process whose bytes come and go at the speed of a serial line. The collector is
+`nengliu edge` itself, with its outbox and its publisher, whose broker is away. Counted from the first byte that came
+over a bus to the last that went. The limit is what the bytes that went over the slowest bus take, at 11 bits a byte
+(8E1), and the meters' answer delay.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +22,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from collectors.edge.outbox import Outbox, outbox_state
 from metering.errors import NengliuError
 from simulators.bus_lines import LineSpeed, SimulatedBus
 from simulators.dlt645_meters import Dlt645Bus, Dlt645Meter
 
 _TOTAL = 0x00010000
 _BITS = 11
+_NO_BROKER = 1  # nobody listens on port 1: everything that is polled stays in the outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +43,26 @@ class EdgeOptions:
 
 
 def run_edge(options: EdgeOptions) -> dict[str, Any]:
-    """Poll every meter once. Seconds; ratio: polled_s / line_s; rss_mb: the most that the poller's process filled."""
+    """Poll every meter once. Seconds; ratio: polled_s / line_s; rss_mb: the most that the process filled."""
     with _buses(options) as buses:
-        report = _poll(_config(options, buses))
-        line_s = max(
-            bus.wire_bytes * _BITS / options.baud + bus.answers * options.delay_s for bus in buses.values()
-        )
+        values, rss_mb = _collect(_config(options, buses), options)
+        lines = list(buses.values())
+        line_s = max(bus.wire_bytes * _BITS / options.baud + bus.answers * options.delay_s for bus in lines)
+        polled_s = max(bus.last_s or 0.0 for bus in lines) - min(bus.first_s or 0.0 for bus in lines)
         return {
             "meters": options.meters,
             "buses": options.buses,
             "baud": options.baud,
             "delay_s": options.delay_s,
             "line_s": round(line_s, 3),
-            "polled_s": round(report["polled_s"], 3),
-            "ratio": round(report["polled_s"] / line_s, 4),
-            "rss_mb": round(report["rss_mb"], 1),
-            "answers": sum(bus.answers for bus in buses.values()),
-            "wire_bytes": sum(bus.wire_bytes for bus in buses.values()),
-            "readings": report["readings"],
-            "failures": report["failures"],
-            "wrong": sum(1 for m, v in report["values"].items() if v != _value(int(m) - 1)),
+            "polled_s": round(polled_s, 3),
+            "ratio": round(polled_s / line_s, 4),
+            "rss_mb": round(rss_mb, 1),
+            "answers": sum(bus.answers for bus in lines),
+            "wire_bytes": sum(bus.wire_bytes for bus in lines),
+            "kept": len(values),
+            "missing": options.meters - len(values),
+            "wrong": sum(1 for meter, value in values.items() if value != _value(int(meter) - 1)),
         }
 
 
@@ -97,16 +102,51 @@ def _config(options: EdgeOptions, buses: dict[str, SimulatedBus]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _poll(config: str) -> dict[str, Any]:
+def _collect(config: str, options: EdgeOptions) -> tuple[dict[str, float], float]:
+    """What `nengliu edge` keeps of one round (meter -> total), and the memory it filled, in MB of 2^20 bytes."""
     with tempfile.TemporaryDirectory(prefix="nengliu-bench-edge-") as folder:
-        file = Path(folder) / "edge.toml"
+        file, outbox = Path(folder) / "edge.toml", Path(folder) / "outbox.sqlite"
         file.write_text(config, encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.bench.edge_poller", str(file)],
-            stdout=subprocess.PIPE,
-            check=False,
-        )
-    if done.returncode:
-        raise NengliuError(f"the poller of the benchmark ended with {done.returncode}; its error is above")
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return report
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("NENGLIU_")} | {
+            "NENGLIU_STATE_DIR": folder,
+            "NENGLIU_EDGE_CONFIG": str(file),
+            "NENGLIU_EDGE_OUTBOX": str(outbox),
+            "NENGLIU_EDGE_MQTT_URL": f"mqtt://bench:none@127.0.0.1:{_NO_BROKER}",
+            "NENGLIU_LOG_LEVEL": "error",
+        }
+        command = [sys.executable, "-m", "deploy.cli.app", "edge"]
+        with subprocess.Popen(command, env=environment) as edge:
+            try:
+                _wait_for(outbox, edge, options)
+                rss_mb = _peak_rss_mb(edge.pid)
+            finally:
+                edge.terminate()
+        return _totals(outbox), rss_mb
+
+
+def _wait_for(outbox: Path, edge: subprocess.Popen[bytes], options: EdgeOptions) -> None:
+    """Until the outbox has every meter, or nothing new for so long that nothing more will come."""
+    waiting, patience_s = 0, 30.0
+    deadline = time.monotonic() + patience_s
+    while waiting < options.meters and time.monotonic() < deadline:
+        if edge.poll() is not None:
+            raise NengliuError(f"the edge collector ended with {edge.returncode}; its error is above")
+        time.sleep(0.05)
+        found = outbox_state(outbox).waiting if outbox.is_file() else 0
+        if found > waiting:
+            waiting, deadline = found, time.monotonic() + patience_s
+
+
+def _peak_rss_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) / 1024
+
+
+def _totals(outbox: Path) -> dict[str, float]:
+    kept = Outbox(outbox)
+    try:
+        readings = [r for m in kept.between(0, kept.last_seq, kept.last_seq) for r in json.loads(m.readings)]
+    finally:
+        kept.close()
+    return {r["meter"]: r["values"]["1.8.0"] for r in readings}

@@ -61,5 +61,5 @@ def edge(
 
     report = run_edge(EdgeOptions(meters, min(buses, meters), baud, delay_s))
     typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
-    if report["failures"] or report["wrong"] or report["ratio"] > most_ratio or report["rss_mb"] >= 100:
+    if report["missing"] or report["wrong"] or report["ratio"] > most_ratio or report["rss_mb"] >= 100:
         raise typer.Exit(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,9 @@ def edge(
     status: Annotated[
         bool, typer.Option("--status", help="Show the outbox and how each meter answers; nothing is started.")
     ] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Print a configuration to start from; it explains its keys.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="With --check or --status: print JSON.")] = False,
 ) -> None:
     """Poll meters over Modbus, DL/T 645 and CJ/T 188, keep what they say in an outbox, and publish it.
@@ -31,6 +35,9 @@ def edge(
 
     NENGLIU_EDGE_MQTT_URL=mqtt://GATEWAY:password@host:port says where to, with what `gateway add` printed.
     """
+    if example:
+        typer.echo(files("collectors.edge").joinpath("example.toml").read_text(encoding="utf-8"), nl=False)
+        return
     settings = load_settings()
     if config is not None:
         settings = settings.model_copy(update={"edge_config": config})
@@ -91,7 +98,7 @@ def _status(settings: Settings, as_json: bool) -> None:
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
     zh = settings.language == "zh"
-    oldest = "" if state.oldest is None else f"{state.oldest:%Y-%m-%d %H:%M:%S} UTC"
+    oldest = _moment(None if state.oldest is None else state.oldest.isoformat())
     typer.echo(
         f"发件箱 {path}:待发 {state.waiting} 条,最早 {oldest or '–'},最后编号 {state.last_seq}"
         if zh
@@ -118,7 +125,7 @@ def _print_health(health: dict[str, Any], zh: bool) -> None:
     rows = []
     for m in health["meters"]:
         state = ("正常", "answers") if m["last_ok"] and not m["failures_in_a_row"] else ("无应答", "silent")
-        offset = "" if m["clock_offset_s"] is None else f"{m['clock_offset_s']:.0f}"
+        offset = "" if m["clock_offset_s"] is None else str(round(m["clock_offset_s"]))
         rows.append(
             (
                 m["bus"], m["meter"], state[not zh], _moment(m["last_ok"]), str(m["failures_in_a_row"]),

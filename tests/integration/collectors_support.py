@@ -42,7 +42,7 @@ class Running:
 
     def __init__(self, settings: Settings, command: str, bridge_id: str, **environment: str) -> None:
         self.port = _free_port(settings.host)
-        kind = {"collect": "BRIDGE", "write": "WRITER"}[command]
+        kind = {"collect": "BRIDGE", "write": "WRITER", "edge": "EDGE"}[command]
         database = settings.database_url
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("NENGLIU_")},
@@ -62,6 +62,7 @@ class Running:
         self._ready = {
             "BRIDGE": "nengliu_bridge_mqtt_connected",
             "WRITER": "nengliu_stream_ready",
+            "EDGE": "nengliu_edge_mqtt_connected",
         }[kind]
         self.start()
 
@@ -94,7 +95,7 @@ class Running:
 
 @contextmanager
 def running(settings: Settings, command: str, bridge_id: str = "1", **environment: str) -> Iterator[Running]:
-    """`nengliu collect` or `nengliu write`, ready, with further settings; stopped afterwards."""
+    """`nengliu collect`, `write` or `edge`, ready, with further settings; stopped afterwards."""
     service = Running(settings, command, f"{settings.kafka_topic_prefix}{bridge_id}", **environment)
     try:
         yield service

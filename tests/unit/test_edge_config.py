@@ -12,6 +12,7 @@ from collectors.edge.config import load_config
 from collectors.edge.dlt645_master import Dlt645Meter
 from collectors.edge.line import SerialPlace, TcpPlace
 from collectors.edge.modbus_master import ModbusMeter
+from deploy.cli.edge_commands import edge
 from metering.errors import SettingError
 
 GOOD = """
@@ -136,7 +137,7 @@ def test_every_fault_of_a_file_is_named_at_once_with_its_place(tmp_path: Path):
 def test_a_file_that_is_no_toml_or_not_there_is_named(tmp_path: Path):
     with pytest.raises(SettingError, match=r"edge.toml is not TOML"):
         load_config(write(tmp_path, "[[bus"))
-    with pytest.raises(SettingError, match=r"nothing.toml cannot be read"):
+    with pytest.raises(SettingError, match=r"nothing.toml .*cannot be read"):
         load_config(tmp_path / "nothing.toml")
 
 
@@ -188,3 +189,11 @@ def test_a_fault_in_a_map_is_named_with_its_register(tmp_path: Path, change: tup
         load_config(write(tmp_path, modbus_with("own.toml")))
     assert expected in str(caught.value)
     assert "bus m: meter x: map: register map 'own.toml'" in str(caught.value)
+
+
+def test_the_example_that_is_printed_is_a_configuration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edge(example=True)
+    (tmp_path / "edge.toml").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert [b.protocol for b in load_config(tmp_path / "edge.toml").buses] == ["dlt645", "cjt188", "modbus"]
