@@ -13,7 +13,8 @@ from deploy.stack.state import StackState
 from metering.errors import DependencyAwayError, SettingError
 from stream.server import KafkaServer
 
-DatabaseRole = Literal["pipeline", "owner", "read", "superuser"]
+#: writer and worker: each service with its own rights; pipeline: the commands that people give.
+DatabaseRole = Literal["pipeline", "writer", "worker", "owner", "read", "superuser"]
 MqttRole = Literal["bridge", "admin"]
 #: Each service has a user of its own with the rights of stream/rights.py; admin administrates.
 KafkaRole = Literal["admin", "bridge", "writer", "worker"]
@@ -31,6 +32,8 @@ _DEAD_NETWORK: dict[str, Any] = {
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _USERS = {
     "pipeline": "nengliu_pipeline",
+    "writer": "nengliu_writer",
+    "worker": "nengliu_worker",
     "owner": "nengliu_owner",
     "read": "nengliu_read",
     "superuser": "postgres",
@@ -67,6 +70,8 @@ def database_url(settings: Settings, role: DatabaseRole, database: str = DATABAS
     """URL of the database for a role. The superuser is known of the local stack only."""
     existing = {
         "pipeline": settings.database_url,
+        "writer": settings.database_url,
+        "worker": settings.database_url,
         "owner": settings.database_owner_url or settings.database_url,
         "read": settings.read_url or settings.database_url,
         "superuser": None,

@@ -75,7 +75,8 @@ class Settings(BaseSettings):
     worker_metrics_port: int = Field(0, ge=0, le=65535, description="metrics of the worker; 0: any, kept")
 
     database_url: SecretStr | None = Field(
-        None, description="existing database, pipeline role; default: local stack"
+        None,
+        description="existing database, as nengliu_pipeline or the role of the service; default: local stack",
     )
     database_owner_url: SecretStr | None = Field(
         None, description="the same for migrations; default: database_url"

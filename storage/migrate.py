@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from metering.errors import NengliuError, SettingError
+from storage.rights import grant_rights
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -60,6 +61,7 @@ def migrate(
     changed.
     """
     require_whole_hours(timezone)
+    shipped = migrations is None
     migrations = shipped_migrations() if migrations is None else migrations
     if not conn.autocommit:
         conn.commit()
@@ -75,6 +77,8 @@ def migrate(
             _apply(conn, migration)
         with conn.transaction():
             _write_node(conn, node, timezone)
+            if shipped:  # the files of rights name its tables
+                grant_rights(conn, (m.name for m in migrations))
     finally:
         conn.execute("select pg_advisory_unlock(%s)", [_LOCK])
     return [m.name for m in missing]

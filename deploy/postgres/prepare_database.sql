@@ -15,8 +15,13 @@ end $$;
 -- Nobody makes objects in schema public but the owner; only our roles connect.
 revoke create on schema public from public;
 do $$
+declare service name;
 begin
     execute format('revoke connect, temporary on database %I from public', current_database());
     execute format('grant connect, temporary on database %I to nengliu_owner, nengliu_pipeline', current_database());
     execute format('grant connect on database %I to nengliu_read', current_database());
+    for service in select rolname from pg_roles where rolname in ('nengliu_writer', 'nengliu_worker')
+    loop
+        execute format('grant connect, temporary on database %I to %I', current_database(), service);
+    end loop;
 end $$;

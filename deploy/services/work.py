@@ -208,7 +208,7 @@ def main(settings: Settings) -> None:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
 
     def connect() -> psycopg.Connection[Any]:
-        return connect_database(settings, "pipeline")
+        return connect_database(settings, "worker")
 
     deriver = Deriver(connect)
     by_event = settings.clock is Clock.EVENT

@@ -48,7 +48,7 @@ def _connect(settings: Settings) -> psycopg.Connection[Any]:
 
     The server calls a paused COPY a running statement, so those end too, though later: a slow database is no pause.
     """
-    connection = connect_database(settings, "pipeline", autocommit=True)
+    connection = connect_database(settings, "writer", autocommit=True)
     connection.execute(
         "select set_config('idle_in_transaction_session_timeout', %s, false),"
         " set_config('statement_timeout', %s, false)",

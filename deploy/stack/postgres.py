@@ -24,6 +24,9 @@ host all all ::/0 scram-sha-256
 """
 
 
+_ROLES = ("nengliu_owner", "nengliu_pipeline", "nengliu_writer", "nengliu_worker", "nengliu_read")
+
+
 class Postgres:
     """The database server."""
 
@@ -91,7 +94,7 @@ class Postgres:
         """Make the roles and the database with its extension, where they are missing."""
         with connect_database(site.settings, "superuser", database="postgres", autocommit=True) as connection:
             existing = {row[0] for row in connection.execute("select rolname from pg_roles")}
-            for role in ("nengliu_owner", "nengliu_pipeline", "nengliu_read"):
+            for role in _ROLES:
                 verb = "alter" if role in existing else "create"
                 statement = sql.SQL(verb + " role {} login password {}")
                 connection.execute(

@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import paho.mqtt.client as paho
 from kafka import KafkaConsumer, TopicPartition
 from paho.mqtt.properties import Properties
 
 from deploy.bench.ingest import _free_port
-from deploy.clients import MqttEndpoint, kafka_server, mqtt_connection
+from deploy.clients import MqttEndpoint, database_url, kafka_server, mqtt_connection
 from deploy.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,8 +57,10 @@ class Running:
             "PYTHONPATH": str(ROOT),
             **environment,
         }
-        if database is not None:
-            self._environment["NENGLIU_DATABASE_URL"] = database.get_secret_value()
+        if database is not None and command == "write":
+            name = urlsplit(database.get_secret_value()).path.lstrip("/")
+            local = settings.model_copy(update={"database_url": None})
+            self._environment["NENGLIU_DATABASE_URL"] = database_url(local, "writer", name)
         self._command = [sys.executable, "-m", "deploy.cli.app", command]
         self._ready = {
             "BRIDGE": "nengliu_bridge_mqtt_connected",

@@ -59,6 +59,8 @@ class Database:
     pipeline_url: str
     owner_url: str
     read_url: str
+    writer_url: str
+    worker_url: str
     superuser_url: str
 
 
@@ -137,7 +139,10 @@ def fresh_database(settings: Settings, template: str) -> Iterator[Database]:
     prepare_database(site_of(settings), name)
     yield Database(
         name,
-        *(database_url(settings, role, name) for role in ("pipeline", "owner", "read", "superuser")),
+        *(
+            database_url(settings, role, name)
+            for role in ("pipeline", "owner", "read", "writer", "worker", "superuser")
+        ),
     )
     with database_server(settings) as connection:
         connection.execute(sql.SQL("drop database {} with (force)").format(identifier))

@@ -202,7 +202,7 @@ def derive_anew(connection: psycopg.Connection[Any], database: Any) -> dict[str,
         "insert into nengliu.change (site_id, point_id, from_ts, to_ts) "
         "select site_id, point_id, '-infinity', 'infinity' from nengliu.point"
     )
-    deriver = Deriver(lambda: psycopg.connect(database.pipeline_url))
+    deriver = Deriver(lambda: psycopg.connect(database.worker_url))
     deriver.run_all()
     deriver.close()
     return derived(connection)

@@ -46,7 +46,9 @@ class Replay:
     def __init__(self, database) -> None:
         self._url = database.pipeline_url
         self._owner_url = database.owner_url
-        self.assessor = RollingAssessor(self.connect, RollingOptions(by_event=True))
+        self.assessor = RollingAssessor(
+            lambda: psycopg.connect(database.worker_url), RollingOptions(by_event=True)
+        )
 
     def connect(self):
         return psycopg.connect(self._url)

@@ -26,13 +26,14 @@ def replayed(servers, template, folder, days_at_once, assess_every):
     with fresh_database(servers.settings, template) as database:
 
         def connect():
-            return psycopg.connect(database.pipeline_url)
+            return psycopg.connect(database.worker_url)
 
         with psycopg.connect(database.owner_url) as conn:
             load_factors(conn)
-        with connect() as conn:
+        with psycopg.connect(database.pipeline_url) as conn:
             import_registry(conn, folder, "test")
-        writer, deriver = Writer(connect), Deriver(connect)
+        writer = Writer(lambda: psycopg.connect(database.writer_url))
+        deriver = Deriver(connect)
         assessor = RollingAssessor(connect, RollingOptions(by_event=True))
         helpings = 0
         for intake, complete in intakes(days_at_once):

@@ -34,11 +34,14 @@ class House:
         self.now = NOW
         self._database = database
         self._assessor = RollingAssessor(
-            self.connect, RollingOptions(by_event=False, debounce_s=0.0), lambda: self.now
+            self.work, RollingOptions(by_event=False, debounce_s=0.0), lambda: self.now
         )
 
     def connect(self):
         return psycopg.connect(self._database.pipeline_url)
+
+    def work(self):
+        return psycopg.connect(self._database.worker_url)
 
     def write(self, *readings):
         writer = Writer(self.connect)
@@ -47,7 +50,7 @@ class House:
         self.derive()
 
     def derive(self):
-        deriver = Deriver(self.connect)
+        deriver = Deriver(self.work)
         deriver.run_all()
         deriver.close()
 

@@ -20,7 +20,7 @@ from .delivery_support import ledger, producing, put_messages, register_meter, r
 
 pytestmark = pytest.mark.integration
 
-_WRITERS = "from pg_stat_activity where datname = %s and usename = 'nengliu_pipeline'"
+_WRITERS = "from pg_stat_activity where datname = %s and usename = 'nengliu_writer'"
 
 
 @contextmanager

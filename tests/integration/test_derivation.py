@@ -26,7 +26,7 @@ def town(database) -> Iterator[Town]:
         empty_database(database.superuser_url),
         psycopg.connect(database.pipeline_url, autocommit=True) as connection,
     ):
-        yield Town(connection, database.pipeline_url, database.superuser_url)
+        yield Town(connection, database.worker_url, database.superuser_url)
 
 
 def derive(town: Town):

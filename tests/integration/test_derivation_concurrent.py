@@ -31,7 +31,10 @@ def test_everybody_at_once_comes_to_the_same_energy(database, seed):
     """Nothing that a writer marks is overlooked by a worker, whatever an import moves at the same moment."""
 
     def connect() -> psycopg.Connection:
-        return psycopg.connect(database.pipeline_url)
+        return psycopg.connect(database.worker_url)
+
+    def connect_writer() -> psycopg.Connection:
+        return psycopg.connect(database.writer_url)
 
     with (
         empty_database(database.superuser_url, registry=True),
@@ -45,8 +48,8 @@ def test_everybody_at_once_comes_to_the_same_energy(database, seed):
         workers = [
             threads.submit(work, Deriver(connect, DeriveOptions(sites=1)), over) for _ in range(WORKERS)
         ]
-        others = [threads.submit(write, connect, f"{seed}-{n}", meters) for n in range(WRITERS)]
-        others.append(threads.submit(edit, connect, plan))
+        others = [threads.submit(write, connect_writer, f"{seed}-{n}", meters) for n in range(WRITERS)]
+        others.append(threads.submit(edit, lambda: psycopg.connect(database.pipeline_url), plan))
         try:
             for other in others:
                 other.result()

@@ -173,11 +173,11 @@ def test_incremental_is_from_scratch(database, seed):
         psycopg.connect(database.pipeline_url, autocommit=True) as connection,
         psycopg.connect(database.owner_url) as owner,
     ):
-        town = Town(connection, database.pipeline_url, database.superuser_url)
+        town = Town(connection, database.worker_url, database.superuser_url)
         plan = Plan.begin(chance)
         plan.take_in(owner)
         options = DeriveOptions(sites=chance.choice([1, 5]), readings=chance.choice([20, 10_000]))
-        deriver = Deriver(lambda: psycopg.connect(database.pipeline_url), options)
+        deriver = Deriver(lambda: psycopg.connect(database.worker_url), options)
         for _ in range(chance.randrange(4, 25)):
             if chance.random() < 0.3:
                 saved = plan.save()

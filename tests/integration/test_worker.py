@@ -39,7 +39,7 @@ def town(database) -> Iterator[Town]:
         empty_database(database.superuser_url),
         psycopg.connect(database.pipeline_url, autocommit=True) as connection,
     ):
-        yield Town(connection, database.pipeline_url, database.superuser_url)
+        yield Town(connection, database.worker_url, database.superuser_url)
 
 
 def wait_for(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
@@ -147,10 +147,10 @@ def test_events_reach_kafka_once_and_in_order(town, settings):
     assert sorted({e["event_id"] for e in found}) == [e["event_id"] for e in found]
 
 
-def service(settings) -> subprocess.Popen:
+def service(settings, database) -> subprocess.Popen:
     """`nengliu work` as a process of its own."""
     known = {
-        "NENGLIU_DATABASE_URL": settings.database_url.get_secret_value(),
+        "NENGLIU_DATABASE_URL": database.worker_url,
         "NENGLIU_STATE_DIR": str(settings.state_dir),
         "NENGLIU_KAFKA_TOPIC_PREFIX": settings.kafka_topic_prefix,
     }
@@ -162,12 +162,12 @@ def service(settings) -> subprocess.Popen:
     )
 
 
-def test_a_worker_stops_when_told_and_one_that_is_killed_loses_nothing(town, settings):
+def test_a_worker_stops_when_told_and_one_that_is_killed_loses_nothing(town, settings, database):
     """kill -9 in the middle of its work, again and again: what is derived in the end is what one quiet run gives."""
     for name in ("a", "b", "c"):
         meter(town, name)
     for round_no in range(2):
-        process = service(settings)
+        process = service(settings, database)
         for n in range(4):
             for name in ("a", "b", "c"):
                 begin = 400 * (4 * round_no + n)
@@ -176,7 +176,7 @@ def test_a_worker_stops_when_told_and_one_that_is_killed_loses_nothing(town, set
             wait_for(lambda: hours_of(town) > 0, "the first hours")
         process.kill()
         process.communicate()
-    process = service(settings)
+    process = service(settings, database)
     wait_for(lambda: town.rows("select count(*) from nengliu.change") == [(0,)], "the backlog to be gone")
     process.send_signal(signal.SIGTERM)
     _, log = process.communicate(timeout=60)

@@ -142,7 +142,7 @@ def new_feed(database, registry):
     writers = []
 
     def make() -> Feed:
-        writer = Writer(lambda: psycopg.connect(database.pipeline_url))
+        writer = Writer(lambda: psycopg.connect(database.writer_url))
         writers.append(writer)
         return Feed(writer, Partition("cluster", f"topic-{next(_numbers)}", "meter.readings", 0))
 

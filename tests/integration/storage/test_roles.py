@@ -106,6 +106,71 @@ def test_the_pipeline_cannot_change_the_schema_or_drop(pipeline, registry, state
         pipeline.execute(statement)
 
 
+WRITER_MUST_NOT = [
+    "delete from nengliu.registry_version",
+    "insert into nengliu.site (site_code, name, kind, sector) values ('X', 'x', 'building', 'buildings')",
+    "update nengliu.installation set ratio = 2",
+    "delete from nengliu.installation",
+    "insert into nengliu.quota (site_id) values (1)",
+    "select * from nengliu.quota",
+    "select * from nengliu.contact",
+    "select * from nengliu.alert",
+    "select * from api.reading",
+    "delete from nengliu.reading",
+    "delete from nengliu.reading_version",
+    "update nengliu.reading_version set value = 0",
+    "update nengliu.reject set reason = 'x'",
+    "delete from nengliu.ingest_ledger",
+    "delete from nengliu.change",
+    "update nengliu.point_hour set consumption = 0",
+    "insert into nengliu.event_outbox (topic, key, value) values ('alert.events', 'k', '{}')",
+]
+WORKER_MUST_NOT = [
+    "insert into nengliu.reading (series_id, ts, value) values (1, now(), 1)",
+    "update nengliu.reading set value = 0",
+    "delete from nengliu.reading",
+    "update nengliu.reading_version set value = 0",
+    "insert into nengliu.series (meter, register) values ('x', '1.8.0')",
+    "update nengliu.stream_offset set next_offset = 0",
+    "update nengliu.ingest_ledger set stored = 0",
+    "delete from nengliu.reject",
+    "update nengliu.installation set ratio = 2",
+    "insert into nengliu.quota (site_id) values (1)",
+    "update nengliu.quota_limit set limit_value = 0",
+    "delete from nengliu.quota_assessment",
+    "update nengliu.quota_assessment set used = 0",
+    "update nengliu.alert_transition set note = ''",
+    "delete from nengliu.alert_transition",
+    "delete from nengliu.alert",
+    "update nengliu.site set floor_area_m2 = 1",
+    "update nengliu.factor set value = 0",
+    "update nengliu.contact set address = 'x'",
+]
+NO_SERVICE_MAY = [
+    "drop table nengliu.reading",
+    "truncate nengliu.reading",
+    "create table nengliu.mine (x int)",
+    "create table public.mine (x int)",
+    "create role mine",
+    "set role nengliu_pipeline",
+    "set role nengliu_owner",
+    "select drop_chunks('nengliu.reading', older_than => now())",
+    "copy (select 1) to program 'true'",
+]
+
+
+@pytest.mark.parametrize("statement", WRITER_MUST_NOT + NO_SERVICE_MAY)
+def test_a_writer_cannot(database, registry, statement):
+    with psycopg.connect(database.writer_url) as writer, pytest.raises(errors.InsufficientPrivilege):
+        writer.execute(statement)
+
+
+@pytest.mark.parametrize("statement", WORKER_MUST_NOT + NO_SERVICE_MAY)
+def test_a_worker_cannot(database, registry, statement):
+    with psycopg.connect(database.worker_url) as worker, pytest.raises(errors.InsufficientPrivilege):
+        worker.execute(statement)
+
+
 def test_merge_chunks_which_crashes_the_server_is_for_no_login_role(database):
     with psycopg.connect(database.superuser_url) as superuser:
         allowed = superuser.execute(

@@ -50,7 +50,7 @@ def test_kill_9_in_mid_transaction_loses_and_doubles_nothing(database, pipeline,
         with psycopg.connect(database.pipeline_url) as holder:
             holder.execute("select 1 from nengliu.ingest_ledger for update")
             child = subprocess.Popen(
-                [sys.executable, "-c", CHILD, database.pipeline_url, "killed"],
+                [sys.executable, "-c", CHILD, database.writer_url, "killed"],
                 cwd=root,
                 env={**os.environ, "PYTHONPATH": str(root)},
             )
@@ -64,7 +64,7 @@ def test_kill_9_in_mid_transaction_loses_and_doubles_nothing(database, pipeline,
         "select count(*) from nengliu.stream_offset where topic_id = 'killed'"
     ).fetchone() == (0,)
     subprocess.run(
-        [sys.executable, "-c", CHILD, database.pipeline_url, "killed"],
+        [sys.executable, "-c", CHILD, database.writer_url, "killed"],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         check=True,
