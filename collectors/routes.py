@@ -29,6 +29,8 @@ STATEFUL: dict[str, Naming] = {"sparkplug": Naming()}
 STATUS_FILTER = "nl/v1/{gateway}/status"
 
 _CACHE_SIZE = 20_000
+#: Longer topics are not remembered: a gateway may send a new one of 64 KiB each time, and fill the memory.
+_LONGEST_CACHED = 256
 
 
 def ack_topic(gateway: str) -> str:
@@ -141,6 +143,8 @@ class Routes:
         try:
             return self._cache[topic]
         except KeyError:
+            if len(topic) > _LONGEST_CACHED:
+                return self._find(topic)
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
             route = self._cache[topic] = self._find(topic)

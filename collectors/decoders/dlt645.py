@@ -23,6 +23,7 @@ SHAPE = Shape(
     header=10,
     start=re.compile(rb"\x68(?=.{6}\x68)", re.DOTALL),
     cut=re.compile(rb"\x68(?:.{6}\x68|" + BCD + rb"{0,6}\Z)", re.DOTALL),
+    second=7,
 )
 
 #: Control codes: answer to a read, the same with more frames to follow, and the bits of a control code.

@@ -31,12 +31,14 @@ class Shape:
     """How a protocol's frames look. `header`: bytes up to and with L, which is the last of them.
 
     start: matches where a frame may begin, whole or broken; cut: matches where one begins of which the rest is
-    missing (searched in what lies between whole frames, so it may ask for the end of the bytes).
+    missing (searched in what lies between whole frames, so it may ask for the end of the bytes). second: where the
+    header has a second start byte, which begins no frame of its own; 0: it has none.
     """
 
     header: int
     start: re.Pattern[bytes]
     cut: re.Pattern[bytes]
+    second: int = 0
 
 
 class Stretch(NamedTuple):
@@ -167,11 +169,19 @@ def _between(data: bytes, start: int, end: int, shape: Shape) -> Iterator[Stretc
             yield Stretch(first, at, broken_end, RejectReason.BAD_CHECKSUM)
             start = broken_end
             continue
-        found = _broken_from(data, at + 1, end, shape)
+        found = _after_cut(data, at, end, shape)
         start = end if found is None else _wake_up_before(data, found[0], at + 1)
         yield Stretch(first, at, start, RejectReason.TRUNCATED_FRAME)
     if start < end:
         yield Stretch(start, start, end, RejectReason.JUNK)
+
+
+def _after_cut(data: bytes, at: int, end: int, shape: Shape) -> tuple[int, int | None] | None:
+    """The next frame that is broken after the one at `at`, of which the end is missing."""
+    found = _broken_from(data, at + 1, end, shape)
+    if shape.second and found == (at + shape.second, None) and not shape.start.match(data, found[0], end):
+        return _broken_from(data, at + shape.second + 1, end, shape)
+    return found
 
 
 def _broken_from(data: bytes, start: int, end: int, shape: Shape) -> tuple[int, int | None] | None:

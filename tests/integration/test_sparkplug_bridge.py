@@ -15,11 +15,11 @@ import pytest
 from deploy.clients import connect_database
 from deploy.gateways import add_gateways, remove_gateways
 from deploy.settings import Settings
+from simulators.sparkplug_payloads import metric, payload
 from storage.registry import import_registry
 from stream import codec
 from stream.topics import READINGS, REJECTS, STATUS
 
-from ..unit.sparkplug_payloads import metric, payload
 from .collectors_support import Gateway, Running, endpoint_of, records, running, wait_until
 from .delivery_support import rows
 from .test_collectors_bridge import write_registry

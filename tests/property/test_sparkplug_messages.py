@@ -12,9 +12,8 @@ from collectors.inflight import Fate, InFlight
 from collectors.mqtt_link import Incoming
 from collectors.routes import Routes
 from collectors.sparkplug_intake import MOST_WAITING, WAIT_S, SparkplugIntake
+from simulators.sparkplug_payloads import metric, payload
 from stream import codec
-
-from ..unit.sparkplug_payloads import metric, payload
 
 NOW_MS = 1_393_604_100_000
 maybe = st.none

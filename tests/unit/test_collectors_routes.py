@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from collectors.routes import Filter, Routes
@@ -51,3 +53,17 @@ def test_routes_take_native_and_configured_topics_and_refuse_unknown_decoders() 
     assert "vendor/+/json" in routes.reading_filters
     with pytest.raises(SettingError, match="no_such"):
         Routes({"vendor/{gateway}/json": "no_such"})
+
+
+def test_topics_that_are_new_and_long_each_time_fill_no_memory() -> None:
+    routes = Routes({"vendor/{gateway}/#": "native_json"})
+    tracemalloc.start()
+    try:
+        for n in range(300):
+            route = routes.of(f"vendor/b/{n}" + "/x" * 30_000)
+            assert route is not None
+            assert route.gateway == "b"
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 2_000_000

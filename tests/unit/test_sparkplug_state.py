@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collectors.decoders.sparkplug import Naming, Parsed, parse, parse_topic
 from collectors.sparkplug_state import Nodes
-
-from .sparkplug_payloads import metric, payload
+from simulators.sparkplug_payloads import metric, payload
 
 
 def message(kind: str, node: str, *metrics: bytes, seq: int) -> Parsed:
