@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy.bench.ingest import _free_port
+from deploy.bench.rig import free_port
 from deploy.clients import connect_database, mqtt_connection
 from deploy.gateways import Credential, add_gateways
 from storage.registry import import_registry
@@ -39,7 +39,7 @@ class Services:
 
     def _make(self, rig: Rig, folder: Path, kind: str, number: int) -> Child:
         command, ready = _KINDS[kind]
-        port = _free_port("127.0.0.1")
+        port = free_port("127.0.0.1")
         environment = {
             "NENGLIU_STATE_DIR": str(rig.facade(kind)),
             "NENGLIU_BRIDGE_ID": f"b{number}",

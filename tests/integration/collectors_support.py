@@ -19,7 +19,7 @@ import paho.mqtt.client as paho
 from kafka import KafkaConsumer, TopicPartition
 from paho.mqtt.properties import Properties
 
-from deploy.bench.ingest import _free_port
+from deploy.bench.rig import free_port
 from deploy.clients import MqttEndpoint, database_url, kafka_server, mqtt_connection
 from deploy.settings import Settings
 
@@ -42,7 +42,7 @@ class Running:
     """A service of ours as a process."""
 
     def __init__(self, settings: Settings, command: str, bridge_id: str, **environment: str) -> None:
-        self.port = _free_port(settings.host)
+        self.port = free_port(settings.host)
         kind = {"collect": "BRIDGE", "write": "WRITER", "edge": "EDGE"}[command]
         database = settings.database_url
         self._environment = {

@@ -1,0 +1,296 @@
+"""What a benchmark runs in: on the servers of the running local stack, but with a database, topics, gateways,
+bridges and writers of its own, which are all removed afterwards.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import sql
+
+from deploy.bench.rows import Load
+from deploy.clients import connect_database, database_url, mqtt_connection
+from deploy.gateways import Credential, add_gateways, remove_gateways
+from deploy.kafka_topics import prepare_topics, remove_topics
+from deploy.settings import Settings
+from deploy.stack.postgres import prepare_database
+from deploy.stack.site import Site
+from deploy.stack.state import StackState
+from metering.errors import NengliuError, SettingError
+from storage.migrate import migrate
+from storage.registry import import_registry
+
+_READY_TIMEOUT_S = 60.0
+
+
+class BenchError(NengliuError):
+    """The benchmark could not be carried out; the message says where it stopped."""
+
+
+@dataclass(slots=True)
+class Service:
+    """A process of ours that is measured."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    metrics_url: str
+    log: Path
+    cpu_s: float = 0.0
+    peak_rss_mb: float = 0.0
+
+    def measure(self) -> None:
+        """Take its CPU seconds and its highest resident memory so far."""
+        self.cpu_s = cpu_s(self.process.pid)
+        self.peak_rss_mb = round(_status_kb(self.process.pid, "VmHWM") / 1024, 1)
+
+    def rss_mb(self) -> float:
+        """Its resident memory now."""
+        return round(_status_kb(self.process.pid, "VmRSS") / 1024, 1)
+
+
+def require_local_stack(settings: Settings, command: str) -> None:
+    """Raises SettingError where the servers are not the local stack's."""
+    if settings.database_url is not None or settings.mqtt_url is not None:
+        raise SettingError(
+            f"bench {command} runs on a local stack: unset NENGLIU_DATABASE_URL and NENGLIU_MQTT_URL"
+        )
+
+
+@contextmanager
+def _database(settings: Settings, name: str, write_registry: Callable[[Path], None]) -> Iterator[str]:
+    """A database of its own, migrated, with the registry that `write_registry` writes into a folder."""
+    identifier = sql.Identifier(name)
+    state = StackState.of(settings)
+    with connect_database(settings, "superuser", autocommit=True, database="postgres") as server:
+        server.execute(sql.SQL("create database {} owner nengliu_owner").format(identifier))
+    try:
+        prepare_database(Site(settings, state, state.ports()), name)
+        with connect_database(settings, "superuser", autocommit=True, database=name) as connection:
+            roles = "nengliu_owner, nengliu_pipeline, nengliu_read"
+            connection.execute(
+                sql.SQL("grant connect, temporary on database {} to " + roles).format(identifier)
+            )
+        with connect_database(settings, "owner", database=name) as connection:
+            migrate(connection, settings.node, settings.timezone)
+        with tempfile.TemporaryDirectory() as folder:
+            write_registry(Path(folder))
+            with connect_database(settings, "pipeline", database=name) as connection:
+                import_registry(connection, Path(folder), "bench")
+        yield name
+    finally:
+        with connect_database(settings, "superuser", autocommit=True, database="postgres") as server:
+            server.execute(sql.SQL("drop database {} with (force)").format(identifier))
+
+
+def write_load_registry(folder: Path, load: Load) -> None:
+    """The registry of a load's meters, as CSV files."""
+    site = ["site_code", "name", "kind", "sector", "building_type", "district_code", "floor_area_m2"]
+    point = ["point_code", "site_code", "item_code", "name", "parent_point_code", "rated_per_hour"]
+    installation = [
+        *("meter", "point_code", "register", "gateway", "protocol", "unit", "digits", "decimals", "ratio"),
+        *("installed_at", "removed_at", "start_value", "end_value", "interval_s"),
+    ]
+    sites, points, installations = [], [], []
+    for g in range(load.gateways):
+        code = f"{load.tag}-{g}"
+        sites.append([code, code, "building", "buildings", "A", "110108", 1000])
+        for meter in load.meters(g, 0):
+            points.append([meter, code, "01A", meter, "", ""])
+            row = [
+                meter,
+                meter,
+                "1.8.0",
+                code,
+                "json",
+                "kWh",
+                9,
+                2,
+                1,
+                "2019-12-01T00:00:00+08:00",
+                "",
+                0,
+                "",
+                900,
+            ]
+            installations.append(row)
+    for name, header, rows in (
+        ("sites.csv", site, sites),
+        ("points.csv", point, points),
+        ("installations.csv", installation, installations),
+    ):
+        with (folder / name).open("w", newline="", encoding="utf-8") as f:
+            csv.writer(f).writerows([header, *rows])
+
+
+@contextmanager
+def _topics(settings: Settings, prefix: str) -> Iterator[None]:
+    ours = settings.model_copy(update={"kafka_topic_prefix": prefix})
+    prepare_topics(ours)
+    try:
+        yield
+    finally:
+        remove_topics(ours)
+
+
+@contextmanager
+def _gateways(settings: Settings, names: list[str], filters: Mapping[str, str]) -> Iterator[list[Credential]]:
+    endpoint = mqtt_connection(settings, "admin")
+    credentials = add_gateways(endpoint, names, list(filters))
+    try:
+        yield credentials
+    finally:
+        remove_gateways(endpoint, names)
+
+
+@dataclass(slots=True)
+class Rig:
+    """What a benchmark has of its own. filters: topic filter -> decoder; the stack's bridge does not see them, so
+    nothing of a benchmark reaches the stack's data. environment: further settings of the services.
+    """
+
+    settings: Settings
+    tag: str
+    database: str
+    filters: Mapping[str, str]
+    credentials: list[Credential]
+    folder: Path
+    environment: dict[str, str]
+    services: list[Service]
+
+    @property
+    def topic_prefix(self) -> str:
+        """Of its Kafka topics."""
+        return f"{self.tag}."
+
+    def start(self, kind: str, count: int = 1) -> list[Service]:
+        """Start that many bridges or writers and wait until they are ready. kind: bridge, writer."""
+        started = [self._start(kind) for _ in range(count)]
+        for service in started:
+            _await_ready(service)
+        return started
+
+    def _start(self, kind: str) -> Service:
+        number = sum(s.name.startswith(kind) for s in self.services) + 1
+        name = f"{kind}-{number}"
+        port = free_port(self.settings.host)
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("NENGLIU_")},
+            "NENGLIU_STATE_DIR": str(self.settings.state_dir.absolute()),
+            "NENGLIU_HOST": self.settings.host,
+            "NENGLIU_KAFKA_TOPIC_PREFIX": self.topic_prefix,
+            "NENGLIU_DATABASE_URL": database_url(self.settings, "writer", self.database),
+            "NENGLIU_BRIDGE_ID": f"{self.tag}-{name}",
+            "NENGLIU_MQTT_FILTERS": json.dumps(dict(self.filters)),
+            f"NENGLIU_{kind.upper()}_METRICS_PORT": str(port),
+            "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
+            **self.environment,
+        }
+        log = self.folder / f"{name}.log"
+        command = {"bridge": "collect", "writer": "write"}[kind]
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "deploy.cli.app", command], env=environment, stderr=out
+            )
+        service = Service(name, process, f"http://{self.settings.host}:{port}/metrics", log)
+        self.services.append(service)
+        return service
+
+
+@contextmanager
+def bench_rig(
+    settings: Settings,
+    tag: str,
+    gateways: list[str],
+    filters: Mapping[str, str],
+    write_registry: Callable[[Path], None],
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Rig]:
+    """A rig without services yet; all that it made is removed afterwards.
+
+    write_registry: puts the registry's CSV files into a folder. Raises DependencyAwayError.
+    """
+    with ExitStack() as stack:
+        database = stack.enter_context(_database(settings, tag.replace("-", "_"), write_registry))
+        stack.enter_context(_topics(settings, f"{tag}."))
+        credentials = stack.enter_context(_gateways(settings, gateways, filters))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nengliu-bench-")))
+        rig = Rig(settings, tag, database, filters, credentials, folder, dict(environment or {}), [])
+        try:
+            yield rig
+        finally:
+            for service in rig.services:
+                end(service)
+
+
+def free_port(host: str) -> int:
+    """A port that is free now."""
+    with socket.socket() as s:
+        s.bind((host, 0))
+        return int(s.getsockname()[1])
+
+
+def metric(service: Service, name: str) -> float:
+    """The sum of a metric over its labels; 0 while the service does not answer."""
+    try:
+        with urllib.request.urlopen(service.metrics_url, timeout=2) as answer:
+            lines = answer.read().decode().splitlines()
+    except OSError:
+        return 0.0
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith((name + "{", name + " ")))
+
+
+def _await_ready(service: Service) -> None:
+    name = "nengliu_bridge_mqtt_connected" if service.name.startswith("bridge") else "nengliu_stream_ready"
+    deadline = time.monotonic() + _READY_TIMEOUT_S
+    while metric(service, name) < 1:
+        check_alive(service)
+        if time.monotonic() > deadline:
+            raise BenchError(f"{service.name} is not ready after {_READY_TIMEOUT_S:.0f} s:\n{tail(service)}")
+        time.sleep(0.1)
+
+
+def tail(service: Service) -> str:
+    """The last lines of its log."""
+    return "\n".join(service.log.read_text(errors="replace").splitlines()[-15:])
+
+
+def check_alive(service: Service) -> None:
+    """Raises BenchError where it has ended."""
+    if service.process.poll() is not None:
+        raise BenchError(f"{service.name} ended with {service.process.returncode}:\n{tail(service)}")
+
+
+def end(service: Service) -> None:
+    """Stop it, by force where it must be."""
+    if service.process.poll() is None:
+        service.process.send_signal(signal.SIGTERM)
+        try:
+            service.process.wait(20)
+        except subprocess.TimeoutExpired:
+            service.process.kill()
+            service.process.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _status_kb(pid: int, name: str) -> int:
+    """A figure of /proc/PID/status in kB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
