@@ -107,7 +107,7 @@ def write_load_registry(folder: Path, load: Load) -> None:
     for g in range(load.gateways):
         code = f"{load.tag}-{g}"
         sites.append([code, code, "building", "buildings", "A", "110108", 1000])
-        for meter in load.meters(g, 0):
+        for meter in load.all_meters(g):
             points.append([meter, code, "01A", meter, "", ""])
             row = [
                 meter,

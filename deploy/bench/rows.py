@@ -4,6 +4,7 @@ around.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +12,15 @@ import numpy.typing as npt
 
 _FIRST_US = 1_577_836_800_000_000  # 2020-01-01T00:00Z
 _INTERVAL_US = 900_000_000
+_BASE = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`messages` of each of `gateways`, each with `per_message` meters at one instant, from step
-    `first_step` on.
+    """`messages` of each of `gateways`, each with `per_message` meters at one instant.
 
-    `shift_days` moves one round of a benchmark away from another.
+    cycle: groups of meters that a gateway's messages take turns over; shift_days moves one round of a benchmark away
+    from another; repeat_every: after so many messages one of them comes once more, 0: never.
     """
 
     tag: str
@@ -26,41 +28,62 @@ class Load:
     messages: int
     per_message: int
     shift_days: int = 0
+    cycle: int = 1
+    repeat_every: int = 0
 
     @property
     def readings(self) -> int:
-        """Readings in all."""
+        """Readings in all, repeats not counted."""
         return self.gateways * self.messages * self.per_message
 
     @property
-    def steps(self) -> range:
-        """The steps of each gateway; they are its sequence numbers too."""
-        return range(self.messages)
+    def repeated(self) -> int:
+        """Readings that come once more."""
+        again = self.messages // self.repeat_every if self.repeat_every else 0
+        return self.gateways * again * self.per_message
+
+    @property
+    def days(self) -> int:
+        """How many days its readings cover, rounded up."""
+        return -(-self.messages * _INTERVAL_US // (self.cycle * 86_400_000_000)) + 1
+
+    def steps(self) -> Iterator[int]:
+        """What each gateway sends, by step; a step is its message's sequence number too."""
+        for step in range(self.messages):
+            yield step
+            if self.repeat_every and (step + 1) % self.repeat_every == 0:
+                yield step - self.repeat_every // 2
 
     def ts_us(self, step: int) -> int:
         """Time of a step, µs since 1970."""
-        return _FIRST_US + self.shift_days * 86_400_000_000 + step * _INTERVAL_US
+        return _FIRST_US + self.shift_days * 86_400_000_000 + step // self.cycle * _INTERVAL_US
 
-    def meters(self, gateway: int, step: int) -> list[str]:  # noqa: ARG002
+    def all_meters(self, gateway: int) -> list[str]:
+        """The meters of a gateway."""
+        return [_meter(gateway, i) for i in range(self.per_message * self.cycle)]
+
+    def meters(self, gateway: int, step: int) -> list[str]:
         """Meters that a message reads."""
-        return [f"{gateway:04d}{i:08d}" for i in range(self.per_message)]
+        first = step % self.cycle * self.per_message
+        return [_meter(gateway, first + i) for i in range(self.per_message)]
 
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """All readings in the order of their sending, gateways taking turns: (meter number, ts_us, value)."""
         g, m, p = self.gateways, self.messages, self.per_message
         step, gateway, i = np.meshgrid(np.arange(m), np.arange(g), np.arange(p), indexing="ij")
-        meter = (gateway * p + i).ravel()
-        ts = self.ts_us(0) + step.ravel() * _INTERVAL_US
+        meter = (gateway * self.cycle + step % self.cycle) * p + i
+        ts = self.ts_us(0) + step // self.cycle * _INTERVAL_US
         return (
-            meter.astype(np.int64),
-            ts.astype(np.int64),
+            meter.ravel().astype(np.int64),
+            ts.ravel().astype(np.int64),
             (_BASE * gateway + step * 0.25 + i).ravel().astype(np.float64),
         )
 
 
-_BASE = 1000.0
+def _meter(gateway: int, i: int) -> str:
+    return f"{gateway:04d}{i:08d}"
 
 
 def value_of(gateway: int, step: int, i: int) -> float:
-    """The register of meter `i` of a gateway at a step, kWh."""
+    """The register of meter `i` of a message of a gateway, at a step, kWh."""
     return _BASE * gateway + step * 0.25 + i

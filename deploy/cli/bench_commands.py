@@ -1,4 +1,4 @@
-"""`nengliu bench ingest`: how fast readings go from MQTT to committed rows here."""
+"""`nengliu bench …`: how fast things go here."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.bench.parts import Part
 from deploy.settings import load_settings
 
 bench = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -27,6 +28,17 @@ def ingest(
     window: Annotated[int, typer.Option(min=1, help="Unacknowledged messages a gateway may have.")] = 200,
     writers: Annotated[int, typer.Option(min=1, max=6, help="Writer processes.")] = 1,
     bridges: Annotated[int, typer.Option(min=1, max=6, help="Bridge processes.")] = 1,
+    part: Annotated[
+        Part,
+        typer.Option(help="chain: publish to committed row; bridge: publish to Kafka; writer: Kafka to row."),
+    ] = Part.CHAIN,
+    repeats: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the messages that are sent once more.")
+    ] = 0.0,
+    replay: Annotated[bool, typer.Option(help="Then send every round's messages once more.")] = False,
+    latency: Annotated[
+        bool, typer.Option(help="Then measure publish to durable acknowledgement at half of the speed.")
+    ] = False,
     least_ratio: Annotated[
         float, typer.Option(min=0, help="Ratio to the limit below which the exit code is 1.")
     ] = 0.25,
@@ -35,13 +47,25 @@ def ingest(
     """Readings a second from MQTT publish to committed row, and the ratio to a bare COPY of the same rows."""
     from deploy.bench.ingest import IngestOptions, run_ingest
 
-    options = IngestOptions(readings, per_message, gateways, rounds, window, writers, bridges)
+    options = IngestOptions(
+        readings=readings,
+        per_message=per_message,
+        gateways=gateways,
+        rounds=rounds,
+        window=window,
+        writers=writers,
+        bridges=bridges,
+        part=part,
+        repeat_every=round(1 / repeats) if repeats else 0,
+        replay=replay and part is Part.CHAIN,
+        latency=latency and part is Part.CHAIN,
+    )
     report = run_ingest(load_settings(), options, lambda text: print(text, file=sys.stderr))  # noqa: T201
     if as_json:
         typer.echo(json.dumps(report))
     else:
         typer.echo(json.dumps({k: v for k, v in report.items() if k != "rounds"}, indent=2))
-    if report["lost"] or report["doubled"] or report["ratio"] < least_ratio:
+    if report["lost"] or report["doubled"] or report["wrong"] or report["ratio"] < least_ratio:
         raise typer.Exit(1)
 
 

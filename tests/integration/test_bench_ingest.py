@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from deploy.bench.ingest import IngestOptions, run_ingest
+from deploy.bench.ingest import IngestOptions, Part, run_ingest
 from deploy.clients import connect_database, kafka_server, mqtt_connection
 from deploy.gateways import SecurityDesk
 
@@ -32,3 +32,26 @@ def test_a_small_run_counts_every_reading_and_cleans_up(servers: Servers) -> Non
     admin.close()
     with SecurityDesk(mqtt_connection(servers.settings, "admin")) as desk:
         assert not [n for n in desk.known() if n.startswith("bench-")]
+
+
+def test_repeats_and_a_replay_are_booked_as_such_and_latency_is_measured(servers: Servers) -> None:
+    options = IngestOptions(
+        readings=2000, per_message=1, gateways=2, rounds=1, repeat_every=10, replay=True, latency=True
+    )
+    report = run_ingest(servers.settings, options, lambda _: None)
+    assert (report["lost"], report["doubled"], report["wrong"]) == (0, 0, [])
+    assert report["repeated"] == 200
+    assert report["replay_readings_per_s"] > 0
+    taken = report["latency"]["publish_to_durable_ack_s"]
+    assert 0 < taken["p50"] <= taken["p99"] <= taken["p100"]
+
+
+@pytest.mark.parametrize(
+    ("part", "services"), [(Part.BRIDGE, {"bridge-1"}), (Part.WRITER, {"bridge-1", "writer-1"})]
+)
+def test_a_part_of_the_way_is_measured_alone(servers: Servers, part: Part, services: set[str]) -> None:
+    options = IngestOptions(readings=2000, per_message=10, gateways=2, rounds=1, part=part)
+    report = run_ingest(servers.settings, options, lambda _: None)
+    assert (report["part"], report["lost"], report["doubled"], report["wrong"]) == (part.value, 0, 0, [])
+    assert set(report["peak_rss_mb"]) == services
+    assert report["readings_per_s"] > 0
