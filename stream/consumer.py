@@ -28,6 +28,7 @@ from stream.acks import AckPublisher
 from stream.backoff import Backoff
 from stream.batch import Batch
 from stream.errors import ProducerFailedError
+from stream.group_consumer import group_consumer
 from stream.producer import Producer
 from stream.server import KafkaServer, kafka_away
 from stream.topics import ACKS, MAX_RECORD_BYTES, READINGS, REJECTS, STATUS, topic_identity
@@ -139,13 +140,12 @@ class WriterLoop:
         o = self._options
         self._forget()
         try:
-            consumer = KafkaConsumer(
-                **o.kafka.options(),
+            consumer = group_consumer(
+                o.kafka,
                 client_id=o.client_id,
                 group_id=o.topic_prefix + o.group,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
-                allow_auto_create_topics=False,
                 session_timeout_ms=o.session_timeout_ms,
                 heartbeat_interval_ms=o.session_timeout_ms // 4,
                 max_poll_records=o.max_records,
@@ -153,9 +153,6 @@ class WriterLoop:
                 fetch_max_bytes=2 * o.max_bytes,
                 fetch_max_wait_ms=100,
                 metadata_max_age_ms=_METADATA_AGE_MS,
-                reconnect_backoff_max_ms=1_000,
-                bootstrap_timeout_ms=10_000,
-                metrics_enabled=False,
             )
             self._rebalancing_since = time.monotonic()
             consumer.subscribe(self._topics, listener=_Listener(self))

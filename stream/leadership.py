@@ -11,10 +11,10 @@ from contextlib import suppress
 from threading import Event
 
 import structlog
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from stream.backoff import Backoff
+from stream.group_consumer import group_consumer
 from stream.server import KafkaServer
 
 log = structlog.get_logger(__name__)
@@ -50,19 +50,15 @@ class Leadership:
                 self._seen_at = None
 
     def _session(self, stop: Event, backoff: Backoff) -> None:
-        consumer = KafkaConsumer(
+        consumer = group_consumer(
+            self._server,
             self._topic,
-            **self._server.options(),
             client_id=self._client_id,
             group_id=self._group,
             auto_offset_reset="latest",
             enable_auto_commit=False,
-            allow_auto_create_topics=False,
             session_timeout_ms=int(SESSION_S * 1000),
             heartbeat_interval_ms=2_500,
-            reconnect_backoff_max_ms=1_000,
-            bootstrap_timeout_ms=10_000,
-            metrics_enabled=False,
         )
         try:
             while not stop.is_set():

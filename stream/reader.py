@@ -7,12 +7,12 @@ from contextlib import suppress
 from threading import Event
 
 import structlog
-from kafka import KafkaConsumer
 from kafka.errors import KafkaError
 
 from metering.records import RejectRecord
 from stream.backoff import Backoff
 from stream.errors import CodecError
+from stream.group_consumer import group_consumer
 from stream.poison import poison_reject
 from stream.server import KafkaServer
 
@@ -53,21 +53,17 @@ def _session(
     stop: Event,
     backoff: Backoff,
 ) -> None:
-    consumer = KafkaConsumer(
+    consumer = group_consumer(
+        server,
         topic,
-        **server.options(),
         client_id=client_id,
         group_id=group,
         auto_offset_reset="earliest",
         enable_auto_commit=True,
         auto_commit_interval_ms=1_000,
-        allow_auto_create_topics=False,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_500,
         fetch_max_wait_ms=250,
-        reconnect_backoff_max_ms=1_000,
-        bootstrap_timeout_ms=10_000,
-        metrics_enabled=False,
     )
     try:
         while not stop.is_set():

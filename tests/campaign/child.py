@@ -53,6 +53,14 @@ class Child:
         """Whether it runs, or is stopped."""
         return self.process is not None and self.process.poll() is None
 
+    def rss_mb(self) -> float:
+        """Its resident memory; 0 where it does not run."""
+        if self.process is None or self.process.poll() is not None:
+            return 0.0
+        lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
+        kb = next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
+        return round(kb / 1024, 1)
+
     def ready(self) -> bool:
         """Whether a message can go through it."""
         try:

@@ -71,7 +71,8 @@ def _parsed(line: str) -> dict[str, Any] | None:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What runs add up to. recovery_…: to the first new row; every_recovery_…: to a new row of every gateway."""
+    """What runs add up to. recovery_…: to the first new row; every_recovery_…: to a new row of every gateway;
+    rss_most_mb: what the largest of our services filled after a run."""
 
     runs: int
     kinds: int
@@ -88,6 +89,7 @@ class Summary:
     recovery_longest_s: float | None
     every_recovery_median_s: float | None
     every_recovery_longest_s: float | None
+    rss_most_mb: float
     failed: tuple[str, ...]
 
     @property
@@ -114,6 +116,7 @@ def summarize(runs: Sequence[dict[str, Any]]) -> Summary:
         recovery_longest_s=max(first, default=None),
         every_recovery_median_s=statistics.median(every) if every else None,
         every_recovery_longest_s=max(every, default=None),
+        rss_most_mb=max((mb for run in runs for mb in run["rss_mb"].values()), default=0.0),
         failed=tuple(f"{run['kind']} seed {run['seed']}" for run in runs if not run["ok"]),
     )
 

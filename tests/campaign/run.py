@@ -29,13 +29,15 @@ _INTERVAL_S = 0.12
 #: Data flows for at least so long after a fault.
 _AFTER_S = 3.0
 _PATIENCE_S = 150.0
+#: No service fills more, whatever it has been through.
+_MOST_RSS_MB = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """A run as a line of the campaign's file. recovery_s: from the end of the fault to the first new committed row,
-    every_recovery_s: to one of every gateway, drained_s: to the last outbox's being empty. problems: everything that
-    was found wanting, empty if ok.
+    every_recovery_s: to one of every gateway, drained_s: to the last outbox's being empty. rss_mb: resident memory of the
+    services afterwards. problems: everything that was found wanting, empty if ok.
     """
 
     kind: str
@@ -53,6 +55,7 @@ class Result:
     every_recovery_s: float | None
     drained_s: float
     duration_s: float
+    rss_mb: dict[str, float]
     problems: tuple[str, ...]
     ok: bool
 
@@ -106,9 +109,11 @@ class Run:
             watch.close()
             for gateway in gateways:
                 problems += self._ended(gateway)
-        problems += [f"{c.name} does not run" for c in self.services.children() if not c.alive]
+        rss_mb = {c.name: c.rss_mb() for c in self.services.children()}
+        problems += [f"{name} does not run" for name, mb in rss_mb.items() if not mb]
+        problems += [f"{name} fills {mb:.0f} MB" for name, mb in rss_mb.items() if mb > _MOST_RSS_MB]
         recoveries = (watch.recovery_s(over), watch.recovery_s(over, every=True))
-        return self._result(plans, problems, recoveries, drained - over, began)
+        return self._result(plans, problems, recoveries, drained - over, began, rss_mb)
 
     def _plans(self, lasting_s: float) -> list[Plan]:
         steps = math.ceil((lasting_s + 2.0) / _INTERVAL_S)
@@ -145,6 +150,7 @@ class Run:
         recoveries: tuple[float | None, float | None],
         drained_s: float,
         began: float,
+        rss_mb: dict[str, float],
     ) -> Result:
         taken = [replace(plan, steps=self._outbox(plan).last_seq) for plan in plans]
         with connect_database(self.rig.settings, "pipeline", autocommit=True) as connection:
@@ -166,6 +172,7 @@ class Run:
             every_recovery_s=_rounded(recoveries[1]),
             drained_s=round(drained_s, 2),
             duration_s=round(time.monotonic() - began, 1),
+            rss_mb=rss_mb,
             problems=tuple(problems),
             ok=verdict.good and not problems,
         )
