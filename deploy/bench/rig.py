@@ -34,6 +34,13 @@ from storage.migrate import migrate
 from storage.registry import import_registry
 
 _READY_TIMEOUT_S = 60.0
+#: What a service of a kind runs as, and the metric that says it is ready.
+_COMMAND = {"bridge": "collect", "writer": "write", "worker": "work"}
+_READY = {
+    "bridge": "nengliu_bridge_mqtt_connected",
+    "writer": "nengliu_stream_ready",
+    "worker": "nengliu_derive_last_success_seconds",
+}
 
 
 class BenchError(NengliuError):
@@ -79,7 +86,7 @@ def _database(settings: Settings, name: str, write_registry: Callable[[Path], No
     try:
         prepare_database(Site(settings, state, state.ports()), name)
         with connect_database(settings, "superuser", autocommit=True, database=name) as connection:
-            roles = "nengliu_owner, nengliu_pipeline, nengliu_read"
+            roles = "nengliu_owner, nengliu_pipeline, nengliu_read, nengliu_writer, nengliu_worker"
             connection.execute(
                 sql.SQL("grant connect, temporary on database {} to " + roles).format(identifier)
             )
@@ -176,7 +183,7 @@ class Rig:
         return f"{self.tag}."
 
     def start(self, kind: str, count: int = 1) -> list[Service]:
-        """Start that many bridges or writers and wait until they are ready. kind: bridge, writer."""
+        """Start that many services and wait until they are ready. kind: bridge, writer, worker."""
         started = [self._start(kind) for _ in range(count)]
         for service in started:
             _await_ready(service)
@@ -191,7 +198,9 @@ class Rig:
             "NENGLIU_STATE_DIR": str(self.settings.state_dir.absolute()),
             "NENGLIU_HOST": self.settings.host,
             "NENGLIU_KAFKA_TOPIC_PREFIX": self.topic_prefix,
-            "NENGLIU_DATABASE_URL": database_url(self.settings, "writer", self.database),
+            "NENGLIU_DATABASE_URL": database_url(
+                self.settings, "worker" if kind == "worker" else "writer", self.database
+            ),
             "NENGLIU_BRIDGE_ID": f"{self.tag}-{name}",
             "NENGLIU_MQTT_FILTERS": json.dumps(dict(self.filters)),
             f"NENGLIU_{kind.upper()}_METRICS_PORT": str(port),
@@ -199,10 +208,9 @@ class Rig:
             **self.environment,
         }
         log = self.folder / f"{name}.log"
-        command = {"bridge": "collect", "writer": "write"}[kind]
         with log.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.cli.app", command], env=environment, stderr=out
+                [sys.executable, "-m", "deploy.cli.app", _COMMAND[kind]], env=environment, stderr=out
             )
         service = Service(name, process, f"http://{self.settings.host}:{port}/metrics", log)
         self.services.append(service)
@@ -253,7 +261,7 @@ def metric(service: Service, name: str) -> float:
 
 
 def _await_ready(service: Service) -> None:
-    name = "nengliu_bridge_mqtt_connected" if service.name.startswith("bridge") else "nengliu_stream_ready"
+    name = _READY[service.name.split("-")[0]]
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while metric(service, name) < 1:
         check_alive(service)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -86,4 +87,27 @@ def edge(
     report = run_edge(EdgeOptions(meters, min(buses, meters), baud, delay_s))
     typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
     if report["missing"] or report["wrong"] or report["ratio"] > most_ratio or report["rss_mb"] >= 100:
+        raise typer.Exit(1)
+
+
+@bench.command()
+def soak(
+    minutes: Annotated[float, typer.Option(min=0.1, help="How long messages are sent.")] = 30.0,
+    rate: Annotated[float, typer.Option(min=1, help="Messages a second, of one reading each.")] = 4000.0,
+    gateways: Annotated[int, typer.Option(min=1, max=200, help="Gateways, each with a connection.")] = 8,
+    every_s: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks at the memory.")] = 5.0,
+    chart: Annotated[Path | None, typer.Option(help="Write the curves to this SVG file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Memory of bridge, writer and worker over a long time of small messages; 1 where it grows or a reading is lost."""
+    from deploy.bench.progress import progress
+    from deploy.bench.soak import SoakOptions, run_soak
+    from deploy.bench.soak_chart import soak_chart
+
+    with progress("bench soak") as tell:
+        report, curves = run_soak(load_settings(), SoakOptions(minutes, rate, gateways, every_s), tell)
+    if chart is not None:
+        chart.write_text(soak_chart(curves), encoding="utf-8")
+    typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
+    if report["lost"] or not all(r["flat"] for r in report["rss"].values()):
         raise typer.Exit(1)
