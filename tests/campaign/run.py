@@ -36,8 +36,8 @@ _MOST_RSS_MB = 300.0
 @dataclass(frozen=True, slots=True)
 class Result:
     """A run as a line of the campaign's file. recovery_s: from the end of the fault to the first new committed row,
-    every_recovery_s: to one of every gateway, drained_s: to the last outbox's being empty. rss_mb: resident memory of the
-    services afterwards. problems: everything that was found wanting, empty if ok.
+    every_recovery_s: to one of every gateway, drained_s: to the last outbox's being empty. rss_mb: resident memory of
+    the services afterwards. problems: everything that was found wanting, empty if ok.
     """
 
     kind: str
