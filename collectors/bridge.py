@@ -11,6 +11,7 @@ made anew and the connection dropped, so that the broker sends again everything 
 from __future__ import annotations
 
 import select
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from collectors.intake import Intake, Outgoing
 from collectors.mqtt_link import LinkOptions, MqttLink
 from collectors.routes import Routes, ack_topic
 from collectors.throttle import Limits
+from collectors.tls_errors import explained
 from collectors.wakeup import WakeUp
 from metering.errors import DependencyAwayError, SettingError
 from metering.records import RejectRecord
@@ -67,6 +69,7 @@ class BridgeOptions:
     max_ack_messages: int = 200
     session_expiry_s: int = 86_400
     limits: Limits | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class Bridge:
@@ -89,6 +92,7 @@ class Bridge:
                 subscriptions=self._subscriptions(routes),
                 receive_maximum=options.receive_maximum,
                 session_expiry_s=options.session_expiry_s,
+                tls=options.tls,
             ),
             self._intake.take,
         )
@@ -140,7 +144,8 @@ class Bridge:
                 if not self._stop.is_set():
                     log.warning("mqtt_lost", reason=self._link.lost, failures=backoff.failures)
             except OSError as e:
-                log.warning("mqtt_away", host=self._options.host, port=self._options.port, error=str(e))
+                said = explained(e, "NENGLIU_MQTT")
+                log.warning("mqtt_away", host=self._options.host, port=self._options.port, error=said)
             except ProducerFailedError as e:
                 log.error(
                     "producer_failed", error=str(e), action="making a new producer; the broker sends again"
@@ -241,20 +246,21 @@ class Bridge:
         """Sleep until the broker or another thread has something; whether the broker's socket may be read."""
         full = self._full
         self._gauges.paused.set(full)
+        decrypted = not full and self._link.has_decrypted
         poll = select.poll()
         poll.register(self._wake_up, select.POLLIN)
         fd = self._link.fileno()
         if fd is not None:
             events = (0 if full else select.POLLIN) | (select.POLLOUT if self._link.wants_write else 0)
             poll.register(fd, events)
-        readable = False
-        for ready, event in poll.poll(timeout_s * 1000):
+        readable = decrypted
+        for ready, event in poll.poll(0 if decrypted else timeout_s * 1000):
             if ready != fd:
                 self._wake_up.hear()
                 continue
             if event & select.POLLOUT:
                 self._link.write()
-            readable = bool(event & (select.POLLIN | select.POLLHUP | select.POLLERR))
+            readable |= bool(event & (select.POLLIN | select.POLLHUP | select.POLLERR))
         return readable
 
     def _finish(self) -> None:

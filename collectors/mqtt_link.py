@@ -10,6 +10,7 @@ write. See docs/decisions/mqtt-client.md; the private names of paho that this re
 
 from __future__ import annotations
 
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -24,6 +25,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from collectors.tls_errors import closed_early, explained
+
 log = structlog.get_logger(__name__)
 
 PRIVATE_NAMES = (
@@ -37,7 +40,9 @@ PRIVATE_NAMES = (
 )
 
 _READ_BYTES = 256 * 1024
-_READS = 4
+_READ_AT_MOST = 4 * _READ_BYTES
+#: A read of less than this has most likely emptied a plain socket.
+_SHORT_READ = _READ_BYTES // 4
 _PUBLISH = 0x30
 _PUBACK = 0x40
 _SESSION_TAKEN_OVER = 0x8E
@@ -57,6 +62,7 @@ class LinkOptions:
     receive_maximum: int = 2000
     session_expiry_s: int = 86_400
     connect_timeout_s: float = 5.0
+    tls: ssl.SSLContext | None = None
 
 
 @dataclass(slots=True)
@@ -73,7 +79,9 @@ class Incoming:
 
 @dataclass(slots=True)
 class _State:
+    answered: bool = False
     ready: bool = False
+    reading_wants_write: bool = False
     unsubscribed: int = 0
     session_present: bool = False
     refused: str | None = None
@@ -194,6 +202,10 @@ class MqttLink:
         client.manual_ack_set(True)
         client.max_inflight_messages_set(500)
         client.connect_timeout = options.connect_timeout_s
+        if options.tls is not None:
+            client.tls_set_context(options.tls)
+        # TLS gives one record of at most 16 KiB a read, however much there is.
+        self._short_read = _SHORT_READ if options.tls is None else 0
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_subscribe = self._subscribed
@@ -250,7 +262,13 @@ class MqttLink:
     @property
     def wants_write(self) -> bool:
         """Whether something waits to be written."""
-        return bool(self._client.want_write())
+        return self._state.reading_wants_write or bool(self._client.want_write())
+
+    @property
+    def has_decrypted(self) -> bool:
+        """Whether TLS holds bytes that were taken off the socket and not read yet: the socket need not be readable."""
+        sock = None if self._options.tls is None else self._client.socket()
+        return isinstance(sock, ssl.SSLSocket) and sock.pending() > 0
 
     def drop(self, why: str) -> None:
         """Give the connection up without a word: the broker sends everything unacknowledged again."""
@@ -281,23 +299,33 @@ class MqttLink:
 
     def read(self) -> None:
         """Read what is there, up to a bound, and hand every whole PUBLISH over in order."""
-        for _ in range(_READS):
+        taken = 0
+        while taken < _READ_AT_MOST:
             sock = self._client.socket()
             if sock is None:
                 return
             try:
                 data = sock.recv(_READ_BYTES)
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantReadError):
+                return
+            except ssl.SSLWantWriteError:
+                self._state.reading_wants_write = True
                 return
             except OSError as e:
-                self._lose(f"reading failed: {e}")
+                self._lose(f"reading failed: {explained(e, 'NENGLIU_MQTT')}")
                 return
             if not data:
-                self._lose("the broker closed the connection")
+                self._lose(self._why_closed())
                 return
             self._received(data)
-            if len(data) < _READ_BYTES // 4:
+            taken += len(data)
+            if len(data) < self._short_read:
                 return
+
+    def _why_closed(self) -> str:
+        if self._state.answered:
+            return "the broker closed the connection"
+        return closed_early(self._options.tls is not None, "NENGLIU_MQTT")
 
     def _received(self, data: bytes) -> None:
         with self._client._msgtime_mutex:
@@ -336,6 +364,9 @@ class MqttLink:
 
     def write(self) -> None:
         """Write what waits, as much as the socket takes."""
+        if self._state.reading_wants_write:
+            self._state.reading_wants_write = False
+            self.read()
         self._client.loop_write()
 
     def misc(self, reading: bool = True) -> None:
@@ -373,6 +404,7 @@ class MqttLink:
         reason: ReasonCode,
         __: Properties | None,
     ) -> None:
+        self._state.answered = True
         if reason.is_failure:
             self._state.refused = f"the broker refused the connection: {reason}"
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -10,6 +11,7 @@ import psycopg
 
 from deploy.settings import Settings
 from deploy.stack.state import StackState
+from deploy.tls import TlsFiles, trusting
 from metering.errors import DependencyAwayError, SettingError
 from stream.server import KafkaServer
 
@@ -29,6 +31,7 @@ _DEAD_NETWORK: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 20_000,
 }
+_MQTT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 _USERS = {
     "pipeline": "nengliu_pipeline",
@@ -42,12 +45,13 @@ _USERS = {
 
 @dataclass(frozen=True, slots=True)
 class MqttEndpoint:
-    """Where an MQTT broker is and who we are there."""
+    """Where an MQTT broker is and who we are there; `tls`: how it is reached over TLS, None for plain MQTT."""
 
     host: str
     port: int
     username: str | None
     password: str | None
+    tls: ssl.SSLContext | None = None
 
 
 def local_host(settings: Settings) -> str:
@@ -134,30 +138,52 @@ def _existing_kafka(settings: Settings, bootstrap: str) -> KafkaServer:
 def mqtt_connection(settings: Settings, role: MqttRole) -> MqttEndpoint:
     """Where the broker is, and the user for the bridge or for the administration of gateways."""
     existing = settings.mqtt_url if role == "bridge" else settings.mqtt_admin_url
+    files = TlsFiles("NENGLIU_MQTT", settings.mqtt_ca_file, settings.mqtt_cert_file, settings.mqtt_key_file)
     if existing is not None:
-        return parse_mqtt_url(existing.get_secret_value())
+        setting = "NENGLIU_MQTT_URL" if role == "bridge" else "NENGLIU_MQTT_ADMIN_URL"
+        return parse_mqtt_url(existing.get_secret_value(), setting, files)
     if settings.mqtt_url is not None:
         raise SettingError(
             "NENGLIU_MQTT_URL names an existing broker: to manage its gateways set NENGLIU_MQTT_ADMIN_URL too"
         )
+    if files.given:
+        raise SettingError(
+            f"{', '.join(files.given)}: for an existing broker, and NENGLIU_MQTT_URL names none; "
+            "the local stack has certificates of its own (`nengliu up --tls`)"
+        )
     port = local_port(settings, "mqtt", "NENGLIU_MQTT_URL")
-    return MqttEndpoint(local_host(settings), port, role, StackState.of(settings).secret(f"mqtt_{role}"))
+    state = StackState.of(settings)
+    tls = trusting(state.tls / "ca.pem", "the local stack's authority") if state.tls_in_force else None
+    return MqttEndpoint(local_host(settings), port, role, state.secret(f"mqtt_{role}"), tls)
 
 
-def parse_mqtt_url(url: str, setting: str = "NENGLIU_MQTT_URL") -> MqttEndpoint:
-    """mqtt://user:password@host:port as an endpoint. Raises SettingError naming `setting`."""
+def parse_mqtt_url(
+    url: str, setting: str = "NENGLIU_MQTT_URL", files: TlsFiles | None = None
+) -> MqttEndpoint:
+    """mqtt://user:password@host:port, or mqtts:// for TLS with `files`, as an endpoint.
+
+    Raises SettingError naming `setting`, or the setting of a file that cannot be used.
+    """
     parts = urlsplit(url)
+    files = files or TlsFiles(setting.removesuffix("_URL"))
     try:
-        port = parts.port or 1883
+        port = parts.port or _MQTT_PORTS.get(parts.scheme, 0)
     except ValueError:
         port = 0
-    if parts.scheme != "mqtt" or not parts.hostname or not port:
-        raise SettingError(f"{setting}: want mqtt://user:password@host:port")
+    if parts.scheme not in _MQTT_PORTS or not parts.hostname or not port:
+        raise SettingError(
+            f"{setting}: want mqtt://user:password@host:port, or mqtts://user:password@host:port for TLS"
+        )
+    if parts.scheme == "mqtt" and files.given:
+        raise SettingError(
+            f"{', '.join(files.given)}: for TLS, and {setting} says mqtt://; want mqtts:// there"
+        )
     return MqttEndpoint(
         parts.hostname,
         port,
         unquote(parts.username) if parts.username else None,
         unquote(parts.password) if parts.password else None,
+        files.context() if parts.scheme == "mqtts" else None,
     )
 
 

@@ -22,6 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from collectors.decoders.sparkplug import NAMESPACE
 from collectors.routes import Filter, ack_topic
+from collectors.tls_errors import explained
 from deploy.clients import MqttEndpoint
 from metering.errors import DependencyAwayError, NengliuError, SettingError
 
@@ -33,6 +34,9 @@ NATIVE_UP = ("readings", "dlt645", "cjt188", "status")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}\Z")
 _TIMEOUT_S = 10.0
+#: Between a gateway's name, which cannot have it, and what tells its certificates apart.
+_OF_CERTIFICATE = "~"
+_LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1, ub-common-name
 
 
 class GatewayError(NengliuError):
@@ -60,6 +64,26 @@ def check_names(names: Sequence[str]) -> None:
             )
     if doubled := sorted({n for n in names if list(names).count(n) > 1}):
         raise GatewayNameError(f"named twice: {', '.join(doubled)}")
+
+
+def new_identity(gateway: str) -> str:
+    """A name for a certificate of `gateway` to log in as: a user of its own with the gateway's rights.
+
+    It is never used again: the certificate of a gateway that was removed stays void when one of its name is added.
+    Raises GatewayNameError where a certificate cannot hold it.
+    """
+    identity = f"{gateway}{_OF_CERTIFICATE}{secrets.token_hex(4)}"
+    if len(identity) > _LONGEST_COMMON_NAME:
+        longest = _LONGEST_COMMON_NAME - len(identity) + len(gateway)
+        raise GatewayNameError(
+            f"gateway name {gateway!r}: with a certificate it may have {longest} characters"
+        )
+    return identity
+
+
+def _identities(known: Iterable[str], gateway: str) -> list[str]:
+    """Users that log in by a certificate of `gateway`."""
+    return sorted(name for name in known if name.startswith(gateway + _OF_CERTIFICATE))
 
 
 def acls_of(gateway: str, extra_filters: Iterable[str] = ()) -> list[dict[str, Any]]:
@@ -101,6 +125,8 @@ class SecurityDesk:
         self._state = "connecting"
         client = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
         client.username_pw_set(endpoint.username, endpoint.password)
+        if endpoint.tls is not None:
+            client.tls_set_context(endpoint.tls)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_message = self._answered
@@ -112,7 +138,7 @@ class SecurityDesk:
             self._client.connect(e.host, e.port, keepalive=30)
         except OSError as error:
             raise DependencyAwayError(
-                f"MQTT at {e.host}:{e.port} cannot be reached ({error}); "
+                f"MQTT at {e.host}:{e.port} cannot be reached ({explained(error, 'NENGLIU_MQTT')}); "
                 "run `nengliu up`, or check NENGLIU_MQTT_ADMIN_URL"
             ) from error
         self._client.loop_start()
@@ -197,17 +223,19 @@ def add_gateways(
     names: Sequence[str],
     extra_filters: Iterable[str] = (),
     new_password: bool = False,
+    identities: Mapping[str, str] | None = None,
 ) -> list[Credential]:
     """Let gateways publish, all of them or none. Raises GatewayError for one that exists, unless
     `new_password`.
 
     With `new_password` an existing gateway keeps its rights and gets another password; its live sessions
-    end.
+    end. identities: gateway -> what its new certificate logs in as (`new_identity`); its earlier ones end.
     """
     check_names(names)
     filters = list(extra_filters)
     with SecurityDesk(endpoint) as desk:
-        there = desk.known() & set(names)
+        known = desk.known()
+        there = known & set(names)
         if there and not new_password:
             raise GatewayError(
                 f"already there: {', '.join(sorted(there))}; nothing was added (--new-password gives another password)"
@@ -222,7 +250,12 @@ def add_gateways(
                 commands += _renew(c, filters)
             else:
                 commands += _create(c, filters)
-        _all_or_nothing(desk, commands, [n for n in names if n not in there])
+        undo = [command for n in names if n not in there for command in _delete(n)]
+        for name, identity in (identities or {}).items():
+            commands += [_delete_client(old) for old in _identities(known, name)]
+            commands.append(_create_identity(identity, name))
+            undo.append(_delete_client(identity))
+        _all_or_nothing(desk, commands, undo)
     return credentials
 
 
@@ -253,7 +286,16 @@ def _renew(c: Credential, filters: list[str]) -> list[dict[str, Any]]:
     ]
 
 
-def _all_or_nothing(desk: SecurityDesk, commands: list[dict[str, Any]], new: list[str]) -> None:
+def _create_identity(identity: str, gateway: str) -> dict[str, Any]:
+    """Without a password, so that the plugin lets nobody in under this name who shows no certificate."""
+    return {
+        "command": "createClient",
+        "username": identity,
+        "roles": [{"rolename": role_of(gateway), "priority": 0}],
+    }
+
+
+def _all_or_nothing(desk: SecurityDesk, commands: list[dict[str, Any]], undo: list[dict[str, Any]]) -> None:
     answers = desk.ask(commands)
     refused = [
         f"{c['command']} {c.get('username', c.get('rolename'))}: {a['error']}"
@@ -261,15 +303,16 @@ def _all_or_nothing(desk: SecurityDesk, commands: list[dict[str, Any]], new: lis
         if "error" in a
     ]
     if refused:
-        desk.ask([command for name in new for command in _delete(name)])
+        desk.ask(undo)
         raise GatewayError(f"the broker refused, nothing was added: {'; '.join(refused)}")
 
 
 def _delete(name: str) -> list[dict[str, Any]]:
-    return [
-        {"command": "deleteClient", "username": name},
-        {"command": "deleteRole", "rolename": role_of(name)},
-    ]
+    return [_delete_client(name), {"command": "deleteRole", "rolename": role_of(name)}]
+
+
+def _delete_client(name: str) -> dict[str, Any]:
+    return {"command": "deleteClient", "username": name}
 
 
 def remove_gateways(endpoint: MqttEndpoint, names: Sequence[str]) -> None:
@@ -278,9 +321,11 @@ def remove_gateways(endpoint: MqttEndpoint, names: Sequence[str]) -> None:
     """
     check_names(names)
     with SecurityDesk(endpoint) as desk:
-        missing = [n for n in names if n not in desk.known() or not _is_gateway(desk, n)]
+        known = desk.known()
+        missing = [n for n in names if n not in known or not _is_gateway(desk, n)]
         if missing:
             raise GatewayError(f"no such gateway: {', '.join(missing)}; nothing was removed")
-        answers = desk.ask([command for name in names for command in _delete(name)])
+        certified = [_delete_client(i) for name in names for i in _identities(known, name)]
+        answers = desk.ask([*certified, *(command for name in names for command in _delete(name))])
         if refused := [a["error"] for a in answers if "error" in a]:
             raise GatewayError(f"the broker refused: {'; '.join(refused)}")

@@ -87,7 +87,10 @@ def add_gateways(settings: Settings, gateways: Sequence[str]) -> dict[str, Gatew
 def connections(settings: Settings, passwords: Mapping[str, str]) -> dict[str, GatewayConnection]:
     """How each gateway connects, by its password."""
     broker = mqtt_connection(settings, "bridge")
-    return {g: GatewayConnection(broker.host, broker.port, g, password) for g, password in passwords.items()}
+    return {
+        g: GatewayConnection(broker.host, broker.port, g, password, tls=broker.tls)
+        for g, password in passwords.items()
+    }
 
 
 def read_credentials(path: Path, gateways: Sequence[str]) -> dict[str, str]:

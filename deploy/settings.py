@@ -58,6 +58,17 @@ class Settings(BaseSettings):
     mqtt_port: int = Field(
         21883, ge=0, le=65535, description="port of the local Mosquitto; 0: any free one, kept"
     )
+    mqtt_certificate_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port of the local Mosquitto for logins by certificate, where it speaks TLS; 0: any, kept",
+    )
+    mqtt_tls_names: tuple[str, ...] = Field(
+        (),
+        description="further host names and addresses that the local Mosquitto's certificate is for; "
+        "in the environment as JSON",
+    )
     kafka_port: int = Field(
         29092, ge=0, le=65535, description="port of the local Kafka; 0: any free one, kept"
     )
@@ -99,10 +110,20 @@ class Settings(BaseSettings):
         None, description="PEM file of the authority that an existing Kafka's certificate is checked against"
     )
     mqtt_url: SecretStr | None = Field(
-        None, description="existing broker, mqtt://user:password@host:port; default: local stack"
+        None,
+        description="existing broker, mqtt://user:password@host:port, or mqtts:// for TLS; default: local stack",
     )
     mqtt_admin_url: SecretStr | None = Field(
         None, description="the same with the dynamic-security admin's user; default: local stack"
+    )
+    mqtt_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authority that an existing broker's certificate is checked against; "
+        "default: those that the system trusts",
+    )
+    mqtt_cert_file: Path | None = Field(None, description="PEM file of our certificate for such a broker")
+    mqtt_key_file: Path | None = Field(
+        None, description="PEM file of its key, where the certificate's file does not hold it"
     )
     bridge_id: str = Field(
         "1",
@@ -120,7 +141,19 @@ class Settings(BaseSettings):
         Path("edge.toml"), description="buses and meters that `nengliu edge` polls, a TOML file"
     )
     edge_mqtt_url: SecretStr | None = Field(
-        None, description="the broker as the edge's gateway, mqtt://GATEWAY:password@host:port"
+        None,
+        description="the broker as the edge's gateway, mqtt://GATEWAY:password@host:port, or mqtts:// for TLS",
+    )
+    edge_mqtt_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authority that its certificate is checked against; "
+        "default: those that the system trusts",
+    )
+    edge_mqtt_cert_file: Path | None = Field(
+        None, description="PEM file of the gateway's certificate, instead of or beside the password"
+    )
+    edge_mqtt_key_file: Path | None = Field(
+        None, description="PEM file of its key, where the certificate's file does not hold it"
     )
     edge_outbox: Path | None = Field(
         None, description="file of the edge's outbox; default: edge/GATEWAY.sqlite in the state dir"

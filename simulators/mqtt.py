@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,13 +22,14 @@ _KEEPALIVE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class GatewayConnection:
-    """Where and as whom a gateway connects; the user name is the gateway's id."""
+    """Where and as whom a gateway connects; the user name is the gateway's id. `tls`: None for plain MQTT."""
 
     host: str
     port: int
     username: str
     password: str
     connect_timeout_s: float = 15.0
+    tls: ssl.SSLContext | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True):
@@ -75,6 +77,8 @@ class GatewayClient:
             CallbackAPIVersion.VERSION2, client_id=f"replay-{gateway}", protocol=MQTTProtocolVersion.MQTTv5
         )
         client.username_pw_set(connection.username, connection.password)
+        if connection.tls is not None:
+            client.tls_set_context(connection.tls)
         client.will_set(self._topic("status"), self._status("offline"), qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from collectors.edge import metrics
 from collectors.edge.clock import ClockEstimate
 from collectors.edge.dispatch import Dispatch, DispatchOptions
 from collectors.edge.outbox import Acknowledgement, Message, Outbox
+from collectors.tls_errors import closed_early, explained
 from metering.instants import from_us
 
 log = structlog.get_logger(__name__)
@@ -78,6 +80,7 @@ class Publisher:
         self._wake = threading.Event()
         self._subscribed = threading.Event()
         self._new_connection = False
+        self._answered = False
         self._online = False
         self._status_at = 0.0
         self._extras: bool | None = None
@@ -237,14 +240,20 @@ class Publisher:
         client.max_inflight_messages_set(o.dispatch.window + 10)
         client.will_set(self._status_topic, _OFFLINE, qos=1, retain=True)
         client.on_connect = self._on_connect
-        client.on_connect_fail = lambda *_: log.warning("mqtt_away", host=o.host, port=o.port)
+        client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_publish = self._on_publish
         client.on_message = self._on_message
         return client
 
+    def _on_connect_fail(self, *_: Any) -> None:
+        # paho calls this while it handles the error, and does not hand it over.
+        said = explained(sys.exception(), "NENGLIU_EDGE_MQTT")
+        log.warning("mqtt_away", host=self._options.host, port=self._options.port, error=said)
+
     def _on_connect(self, client: paho.Client, _: Any, flags: Any, reason: Any, __: Any) -> None:
+        self._answered = True
         if reason.is_failure:
             log.error("mqtt_refused", reason=str(reason), gateway=self._options.gateway)
             return
@@ -264,7 +273,9 @@ class Publisher:
     def _on_disconnect(self, _: Any, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         self._subscribed.clear()
         if not self._stop.is_set():
-            log.warning("mqtt_disconnected", reason=str(reason))
+            early = closed_early(self._options.tls is not None, "NENGLIU_EDGE_MQTT")
+            log.warning("mqtt_disconnected", reason=str(reason) if self._answered else early)
+        self._answered = False
 
     def _on_publish(self, _: Any, __: Any, mid: int, reason: Any, ___: Any) -> None:
         now = time.monotonic()

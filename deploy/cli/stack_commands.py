@@ -22,13 +22,28 @@ def up(
     servers_only: Annotated[
         bool, typer.Option("--servers-only", help="Servers and schema, no services.")
     ] = False,
+    tls: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls/--no-tls",
+            help="Mosquitto speaks TLS only, with certificates of the stack's own authority, and gateways may have "
+            "certificates (gateway add --certificates); or plain MQTT again. Kept until it is said otherwise.",
+        ),
+    ] = None,
 ) -> None:
     """Start the local stack and return when all of it is ready. Run again, it only starts what is missing."""
     from deploy.stack import stack
+    from deploy.stack.status import read_tls
 
     settings = load_settings()
     steps = Steps(settings.language)
-    site = stack.up(settings, steps, servers_only=servers_only)
+    site = stack.up(settings, steps, servers_only=servers_only, tls=tls)
+    if told := read_tls(settings):
+        steps.say(
+            f"MQTT 只接受 TLS; 客户端需信任 {told.ca_file}; 凭证书登录的网关用 {told.certificate_address}",
+            f"MQTT speaks TLS only; clients are to trust {told.ca_file}; gateways with a certificate "
+            f"use {told.certificate_address}",
+        )
     steps.say(f"就绪。状态目录: {site.state.folder}", f"Ready. State directory: {site.state.folder}")
 
 

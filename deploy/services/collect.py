@@ -34,6 +34,7 @@ def bridge_options(settings: Settings) -> BridgeOptions:
         port=endpoint.port,
         username=endpoint.username,
         password=endpoint.password,
+        tls=endpoint.tls,
         client_id=f"{scope}-bridge-{settings.bridge_id}",
         kafka=kafka_server(settings, "bridge"),
         topic_prefix=settings.kafka_topic_prefix,

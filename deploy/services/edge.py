@@ -22,6 +22,7 @@ from collectors.edge.report import summary
 from deploy.clients import MqttEndpoint, parse_mqtt_url
 from deploy.logging import configure_logging
 from deploy.settings import Settings
+from deploy.tls import TlsFiles
 from metering.errors import SettingError
 
 log = structlog.get_logger(__name__)
@@ -34,10 +35,16 @@ def edge_endpoint(settings: Settings) -> MqttEndpoint:
     """The broker as this edge's gateway. Raises SettingError."""
     if settings.edge_mqtt_url is None:
         raise SettingError(
-            "NENGLIU_EDGE_MQTT_URL is missing: want mqtt://GATEWAY:password@host:port, with what "
+            "NENGLIU_EDGE_MQTT_URL is missing: want mqtt://GATEWAY:password@host:port (mqtts:// for TLS), with what "
             "`nengliu gateway add GATEWAY` printed"
         )
-    endpoint = parse_mqtt_url(settings.edge_mqtt_url.get_secret_value(), "NENGLIU_EDGE_MQTT_URL")
+    files = TlsFiles(
+        "NENGLIU_EDGE_MQTT",
+        settings.edge_mqtt_ca_file,
+        settings.edge_mqtt_cert_file,
+        settings.edge_mqtt_key_file,
+    )
+    endpoint = parse_mqtt_url(settings.edge_mqtt_url.get_secret_value(), "NENGLIU_EDGE_MQTT_URL", files)
     if not endpoint.username:
         raise SettingError("NENGLIU_EDGE_MQTT_URL: the user name is the gateway, and there is none")
     return endpoint
@@ -64,6 +71,7 @@ def publisher_options(settings: Settings) -> PublisherOptions:
         port=endpoint.port,
         username=endpoint.username,
         password=endpoint.password,
+        tls=endpoint.tls,
         status_every_s=settings.edge_status_every,
         dispatch=DispatchOptions(window=settings.edge_window, backlog_per_s=settings.edge_backlog_rate),
     )

@@ -9,7 +9,9 @@ import os
 import secrets
 from typing import Any
 
+from collectors.tls_errors import explained
 from deploy.clients import MqttEndpoint, mqtt_connection
+from deploy.stack.certificates import Authority
 from deploy.stack.mqtt_probe import publish_once
 from deploy.stack.programs import Programs
 from deploy.stack.site import NotReadyError, Process, Site, render
@@ -40,6 +42,7 @@ class Mosquitto:
             config,
             host=site.settings.host,
             port=site.ports[self.port_name],
+            **_tls(site),
             plugin=programs.dynamic_security,
             folder=folder,
             root=os.geteuid() == 0,
@@ -52,12 +55,24 @@ class Mosquitto:
         probe_broker(mqtt_connection(site.settings, "admin"), PROBE_TOPIC)
 
 
+def _tls(site: Site) -> dict[str, Any]:
+    """What the configuration says of TLS: nothing, unless it is in force."""
+    if not site.state.tls_in_force:
+        return {"tls": None}
+    server = Authority(site.state.tls).server_file.read_bytes()
+    return {
+        "tls": site.state.tls,
+        "certificate": hashlib.sha256(server).hexdigest()[:16],
+        "certificate_port": site.ports["mqtt_certificate"],
+    }
+
+
 def probe_broker(endpoint: MqttEndpoint, topic: str) -> None:
     """Publish one message; NotReadyError where the broker does not take it."""
     try:
         publish_once(endpoint, topic)
     except (OSError, ValueError) as e:
-        raise NotReadyError(f"MQTT at {endpoint.host}:{endpoint.port}: {e}") from e
+        raise NotReadyError(f"MQTT at {endpoint.host}:{endpoint.port}: {explained(e, 'NENGLIU_MQTT')}") from e
 
 
 def first_users(passwords: dict[str, str]) -> dict[str, Any]:

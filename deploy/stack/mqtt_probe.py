@@ -21,7 +21,7 @@ def publish_once(endpoint: MqttEndpoint, topic: str | None, timeout_s: float = 5
 
     Raises OSError where nobody answers, ValueError where the broker refuses.
     """
-    with socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s) as wire:
+    with _connected(endpoint, timeout_s) as wire:
         wire.sendall(_packet(_CONNECT, _connect_body(endpoint)))
         kind, body = _receive(wire)
         if kind != _CONNACK or len(body) < 2 or body[1] >= _REFUSED_FROM:
@@ -29,6 +29,17 @@ def publish_once(endpoint: MqttEndpoint, topic: str | None, timeout_s: float = 5
         if topic is not None:
             _publish(wire, topic)
         wire.sendall(_packet(_DISCONNECT, b""))
+
+
+def _connected(endpoint: MqttEndpoint, timeout_s: float) -> socket.socket:
+    wire = socket.create_connection((endpoint.host, endpoint.port), timeout=timeout_s)
+    if endpoint.tls is None:
+        return wire
+    try:
+        return endpoint.tls.wrap_socket(wire, server_hostname=endpoint.host)
+    except BaseException:
+        wire.close()
+        raise
 
 
 def _publish(wire: socket.socket, topic: str) -> None:

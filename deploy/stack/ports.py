@@ -30,6 +30,7 @@ class PortUse:
 
 PORTS = (
     PortUse("mqtt", "mqtt_port", "mosquitto"),
+    PortUse("mqtt_certificate", "mqtt_certificate_port", "mosquitto"),
     PortUse("kafka", "kafka_port", "kafka"),
     PortUse("kafka_controller", "kafka_controller_port", "kafka"),
     PortUse("postgres", "postgres_port", "postgres"),

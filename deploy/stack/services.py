@@ -38,6 +38,7 @@ class Service:
             site.state.folder,
             50,
             environment={"PYTHONPATH": _import_path(), "PYTHONUNBUFFERED": "1", **settings_environment(site)},
+            digest="tls" if self.name == "bridge" and site.state.tls_in_force else "",
         )
 
     def probe(self, site: Site) -> None:
@@ -52,6 +53,7 @@ def settings_environment(site: Site) -> dict[str, str]:
     """The settings as NENGLIU_* variables, paths absolute, ports as chosen."""
     ports = {
         "mqtt_port": "mqtt",
+        "mqtt_certificate_port": "mqtt_certificate",
         "kafka_port": "kafka",
         "kafka_controller_port": "kafka_controller",
         "postgres_port": "postgres",

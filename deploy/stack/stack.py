@@ -11,9 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collectors.tls_errors import explained
 from deploy.clients import connect_database, mqtt_connection
 from deploy.kafka_topics import prepare_topics
 from deploy.settings import Settings
+from deploy.stack.certificates import decide_tls
 from deploy.stack.errors import StackError
 from deploy.stack.kafka import Kafka
 from deploy.stack.leftovers import end_leftovers
@@ -51,8 +53,11 @@ def local_servers(settings: Settings) -> list[Server]:
     return [*servers, Prometheus()]
 
 
-def up(settings: Settings, steps: Steps, *, servers_only: bool = False) -> Site:
-    """Make servers and services run and be ready. Idempotent. Raises StackError saying what to do."""
+def up(settings: Settings, steps: Steps, *, servers_only: bool = False, tls: bool | None = None) -> Site:
+    """Make servers and services run and be ready. Idempotent. Raises StackError saying what to do.
+
+    tls: whether Mosquitto is to speak TLS from now on; None leaves that as it is.
+    """
     state = StackState.of(settings)
     programs = ensure_programs(settings, steps)
     _require_space(state)
@@ -66,6 +71,7 @@ def up(settings: Settings, steps: Steps, *, servers_only: bool = False) -> Site:
         site = Site(settings, state, choose_ports(settings, state.ports(), running))
         state.keep_ports(dict(site.ports))
         servers = local_servers(settings)
+        decide_tls(settings, state, tls)
         with steps.step("准备配置", "Prepare the configuration"):
             processes = [server.prepare(site, programs) for server in servers]
             supervisor.apply([*processes, *(Service(name).process(site) for name in SERVICES)])
@@ -121,7 +127,8 @@ def _check_existing(settings: Settings, steps: Steps) -> None:
                 publish_once(endpoint, None)
             except (OSError, ValueError) as e:
                 raise DependencyAwayError(
-                    f"the broker at {endpoint.host}:{endpoint.port} (NENGLIU_MQTT_URL) does not let us in: {e}"
+                    f"the broker at {endpoint.host}:{endpoint.port} (NENGLIU_MQTT_URL) does not let us in: "
+                    f"{explained(e, 'NENGLIU_MQTT')}"
                 ) from e
 
 

@@ -51,6 +51,25 @@ class StackState:
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:12]
         return Path(tempfile.gettempdir(), f"nengliu-{os.geteuid()}-{name}")
 
+    @property
+    def tls(self) -> Path:
+        """Folder of the stack's own certificate authority and of what it certified."""
+        return self.folder / "tls"
+
+    @property
+    def tls_in_force(self) -> bool:
+        """Whether the stack's Mosquitto speaks TLS and nothing else."""
+        return (self.tls / "in-force").is_file()
+
+    def set_tls(self, in_force: bool) -> None:
+        """Remember that Mosquitto speaks TLS, or no longer; the authority and what it certified are kept."""
+        mark = self.tls / "in-force"
+        if in_force:
+            self.tls.mkdir(mode=0o700, exist_ok=True)
+            write_private(mark, "")
+        else:
+            mark.unlink(missing_ok=True)
+
     def server(self, name: str) -> Path:
         """Folder of one server's data and configuration."""
         return self.folder / name

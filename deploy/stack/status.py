@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from rich.table import Table
 from alerts.event_clock import event_clock_state
 from deploy.clients import connect_database, database_url, local_host, mqtt_connection
 from deploy.settings import Clock, Settings
+from deploy.stack.certificates import Authority
 from deploy.stack.figures import FIGURES, describe, read_samples
 from deploy.stack.kafka import Kafka, require_listener
 from deploy.stack.mosquitto import Mosquitto
@@ -45,13 +47,26 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """TLS of the local Mosquitto. `certificate_address`: host:port for gateways that log in by certificate."""
+
+    ca_file: Path
+    certificate_address: str
+
+    def as_json(self) -> dict[str, str]:
+        """As plain data."""
+        return {"ca_file": str(self.ca_file), "certificate_address": self.certificate_address}
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
-    """The whole stack."""
+    """The whole stack. `tls`: None where the local Mosquitto speaks plain MQTT, or is not used."""
 
     read_url: str | None
     servers: Sequence[Line]
     services: Sequence[Line]
     warnings: Sequence[str] = ()
+    tls: Tls | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -59,11 +74,12 @@ class Status:
         return all(line.state == "running" for line in [*self.servers, *self.services])
 
     def as_json(self) -> dict[str, Any]:
-        """The contracted shape; "warnings" only where there are any."""
+        """The contracted shape; "mqtt_tls" only where TLS is in force, "warnings" only where there are any."""
         return {
             "read_url": self.read_url,
             "servers": [line.as_json() for line in self.servers],
             "services": [line.as_json() for line in self.services],
+            **({"mqtt_tls": self.tls.as_json()} if self.tls else {}),
             **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
@@ -79,7 +95,18 @@ def read_status(settings: Settings) -> Status:
         lines = list(pool.map(lambda s: _line(site, s, processes.get(s.name)), [*servers, *services]))
     steps = Steps(settings.language)
     warnings = [*_warnings(settings, steps), *_notices(lines[len(servers) :], steps)]
-    return Status(_read_url(settings), lines[: len(servers)], lines[len(servers) :], warnings)
+    return Status(
+        _read_url(settings), lines[: len(servers)], lines[len(servers) :], warnings, read_tls(settings)
+    )
+
+
+def read_tls(settings: Settings) -> Tls | None:
+    """How the local Mosquitto speaks TLS; None where it does not."""
+    state = StackState.of(settings)
+    port = state.ports().get("mqtt_certificate")
+    if settings.mqtt_url is not None or not state.tls_in_force or port is None:
+        return None
+    return Tls(Authority(state.tls).ca_file, f"{local_host(settings)}:{port}")
 
 
 def _line(site: Site, server: Server | Service, process: ProcessState | None) -> Line:
@@ -141,6 +168,11 @@ def print_status(found: Status, steps: Steps) -> None:
     for line in [*found.servers, *found.services]:
         samples = read_samples(line.address) if line.name in FIGURES and line.pid and line.address else {}
         figures = describe(line.name, samples, zh=zh) if samples else ""
+        if line.name == "mosquitto" and found.tls is not None:
+            figures = steps.text(
+                f"TLS, 凭证书登录: {found.tls.certificate_address}",
+                f"TLS, by certificate at {found.tls.certificate_address}",
+            )
         table.add_row(line.name, line.state, line.address or "", str(line.pid or ""), figures)
     console = Console(highlight=False)
     console.print(table)
