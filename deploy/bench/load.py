@@ -1,11 +1,12 @@
 """The load of a benchmark: a process of its own that publishes prepared messages with QoS 1, at a rate or as fast as
 they are taken.
 
-It speaks MQTT 5 on plain sockets, so that measuring costs little of what is measured: packets are encoded
-before the clock starts, sent many at a time, and PUBACKs are only counted. At most `window` messages a
-connection are unacknowledged by the broker, and of all connections together at most `ahead` are ones that the
-platform has not taken yet: a broker keeps only so many for a bridge and drops the others, which real outboxes would
-send again. Every gateway also subscribes to its acknowledgements and checks off the sequence numbers that are durable.
+It speaks MQTT 5 on bare sockets (in TLS where the stack does), so that measuring costs little of what is measured:
+packets are encoded before the clock starts, sent many at a time, and PUBACKs are only counted. At most `window`
+messages a connection are unacknowledged by the broker, and of all connections together at most `ahead` are ones that
+the platform has not taken yet: a broker keeps only so many for a bridge and drops the others, which real outboxes
+would send again. Every gateway also subscribes to its acknowledgements and checks off the sequence numbers that are
+durable.
 
 Run as ``python -m deploy.bench.load``. Lines on stdin: the task as JSON, "go" after "ready" came on stdout, then now
 and then how many messages the platform has taken. The result comes as JSON.
@@ -17,6 +18,7 @@ import json
 import os
 import selectors
 import socket
+import ssl
 import struct
 import sys
 import time
@@ -24,12 +26,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deploy.bench.rows import Load, value_of
+from deploy.tls import trusting
 
 _CHUNK = 64 * 1024
 
@@ -112,7 +116,7 @@ class Publisher:
                         self.sent_s[step] = now
             try:
                 n = self.sock.send(self.out[:_CHUNK])
-            except BlockingIOError:
+            except (BlockingIOError, ssl.SSLWantWriteError):
                 return
             self.out = self.out[n:]
 
@@ -120,10 +124,13 @@ class Publisher:
         """Count what came."""
         try:
             data = self.sock.recv(_CHUNK)
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return
         if not data:
             raise ConnectionError("the broker closed a publisher's connection")
+        if isinstance(self.sock, ssl.SSLSocket):
+            while waiting := self.sock.pending():  # decrypted: the socket does not tell of it
+                data += self.sock.recv(waiting)
         self.buffer += data
         for first, body in self._packets():
             if first == 0x40:
@@ -164,6 +171,9 @@ def _publisher(task: dict[str, Any], load: Load, gateway: int) -> Publisher:
     name, password = task["gateways"][gateway]
     sock = socket.create_connection((task["host"], task["port"]), timeout=10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if task["ca_file"] is not None:
+        context = trusting(Path(task["ca_file"]), "the local stack's authority")
+        sock = context.wrap_socket(sock, server_hostname=task["host"])
     sock.sendall(connect_packet(f"bench-{name}", name, password))
     answer = sock.recv(256)
     if len(answer) < 4 or answer[0] != 0x20 or answer[3]:

@@ -14,6 +14,7 @@ from deploy.bench.rig import BenchError, Rig
 from deploy.bench.rows import Load
 from deploy.bench.taken import Taken
 from deploy.clients import mqtt_connection
+from deploy.stack.status import read_tls
 
 _STALL_S = 60.0
 #: Messages on their way at most: the local stack's broker keeps 100,000 for a bridge.
@@ -62,9 +63,11 @@ def published(rig: Rig, publishing: Publishing, taken: Taken) -> tuple[dict[str,
 
 def _task(rig: Rig, publishing: Publishing) -> dict[str, Any]:
     endpoint = mqtt_connection(rig.settings, "bridge")
+    tls = read_tls(rig.settings)
     return {
         "host": endpoint.host,
         "port": endpoint.port,
+        "ca_file": str(tls.ca_file) if tls else None,
         "gateways": [[c.gateway, c.password] for c in rig.credentials],
         "topic": next(iter(rig.filters)),
         "load": asdict(publishing.load),

@@ -110,7 +110,9 @@ def running(settings: Settings, command: str, bridge_id: str = "1", **environmen
 class Gateway:
     """A gateway's MQTT connection, MQTT 5 with QoS 1. Keeps what the broker said and what came down."""
 
-    def __init__(self, endpoint: MqttEndpoint, name: str, password: str, connect: bool = True) -> None:
+    def __init__(
+        self, endpoint: MqttEndpoint, name: str, password: str, connect: bool = True, client_id: str = ""
+    ) -> None:
         self.name = name
         self.connected: str | None = None
         self.reasons: dict[int, str] = {}
@@ -118,8 +120,10 @@ class Gateway:
         self.received: list[tuple[str, dict[str, Any]]] = []
         self.disconnects = 0
         self.refusals: list[str] = []
-        client = paho.Client(paho.CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        client = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id, protocol=paho.MQTTv5)
         client.username_pw_set(name, password)
+        if endpoint.tls is not None:
+            client.tls_set_context(endpoint.tls)
         client.reconnect_delay_set(1, 1)
         client.max_inflight_messages_set(1000)
         client.on_connect = self._on_connect
