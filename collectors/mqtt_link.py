@@ -422,7 +422,8 @@ class MqttLink:
         reason: ReasonCode,
         ____: Properties | None,
     ) -> None:
-        self._state.lost = self._state.lost or why_disconnected(reason)
+        said = why_disconnected(reason) if self._state.answered else self._why_closed()
+        self._state.lost = self._state.lost or said
         self._state.taken_over = reason.value == _SESSION_TAKEN_OVER
 
     def _subscribed(

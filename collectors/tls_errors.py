@@ -39,10 +39,12 @@ _REASONS = {
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE": _OURS,
     "SSLV3_ALERT_CERTIFICATE_REVOKED": "our certificate is revoked: have another issued for {0}_CERT_FILE",
     "SSLV3_ALERT_CERTIFICATE_EXPIRED": "our certificate has expired: have another issued for {0}_CERT_FILE",
-    "UNEXPECTED_EOF_WHILE_READING": (
-        "the broker ended the connection before TLS began: it may speak no TLS on this port; check {0}_URL"
-    ),
 }
+
+_ENDED = (
+    "the broker ended the connection: it may speak no TLS on this port ({0}_URL), or want another certificate "
+    "of us ({0}_CERT_FILE, {0}_KEY_FILE)"
+)
 
 
 def explained(error: BaseException | None, settings: str) -> str:
@@ -53,6 +55,8 @@ def explained(error: BaseException | None, settings: str) -> str:
     advice: str | None = None
     if isinstance(error, ssl.SSLCertVerificationError):
         advice = _VERIFICATION.get(error.verify_code)
+    elif isinstance(error, ssl.SSLEOFError):
+        advice = _ENDED
     elif isinstance(error, ssl.SSLError):
         advice = _REASONS.get(error.reason or "")
     return f"{error}; {advice.format(settings)}" if advice else str(error)
