@@ -34,6 +34,8 @@ def edge(
     A message leaves the outbox only when the platform's database has it. Stops at SIGTERM.
 
     NENGLIU_EDGE_MQTT_URL=mqtt://GATEWAY:password@host:port says where to, with what `gateway add` printed.
+
+    Over TLS it is mqtts://, with NENGLIU_EDGE_MQTT_CA_FILE, and _CERT_FILE and _KEY_FILE for a login by certificate.
     """
     if example:
         typer.echo(files("collectors.edge").joinpath("example.toml").read_text(encoding="utf-8"), nl=False)
