@@ -47,7 +47,7 @@ def decode_status(
         state=fields["state"],
         clock_offset_s=_number(fields.get("clock_offset_s")),
         outbox_depth=_count(fields.get("outbox_depth")),
-        outbox_oldest_us=timestamps.parse(fields.get("outbox_oldest")),
+        outbox_oldest_us=timestamps.parse_told(fields.get("outbox_oldest")),
         meters=_plain(fields["meters"]) if isinstance(fields.get("meters"), Pairs) else None,
         final=fields.get("final") is True,
     )

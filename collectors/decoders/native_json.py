@@ -108,7 +108,7 @@ def decode_fast(payload: bytes, received_us: int) -> Decoded | None:
         texts += 1 + (type(sent_at) is str)
     if payload.count(b'"') != 2 * texts or not _plausible(registers, ts_us, values, received_us):
         return None
-    sent_us = None if sent_at is None else timestamps.parse(sent_at)
+    sent_us = None if sent_at is None else timestamps.parse_told(sent_at)
     return Decoded(meters, registers, ts_us, values, [], [], 0, outbox, seq, sent_us)
 
 
@@ -213,7 +213,7 @@ def _header_exact(message: Pairs) -> Decoded:
     problem = bad_outbox or bad_seq or _readings_problem(fields, doubled)
     if problem:
         return failed(RejectReason.MALFORMED, problem, *who)
-    return Decoded(outbox=outbox, seq=seq, sent_us=timestamps.parse(fields.get("sent_at")))
+    return Decoded(outbox=outbox, seq=seq, sent_us=timestamps.parse_told(fields.get("sent_at")))
 
 
 def _fields(pairs: Pairs) -> tuple[dict[str, Any], set[str]]:

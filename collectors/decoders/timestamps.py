@@ -11,6 +11,8 @@ import math
 import re
 from datetime import UTC, datetime, timedelta
 
+from stream.codec import FIRST_US, LAST_US
+
 #: A number above this is milliseconds.
 MILLISECONDS_FROM = 1e11
 
@@ -87,6 +89,14 @@ def parse(value: object) -> int | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return parse_number(value)
     return None
+
+
+def parse_told(value: object) -> int | None:
+    """Like `parse`, of a time that is told beside the readings: None also where records have no room for it (before
+    1900, after 9998), for it must not cost the readings.
+    """
+    us = parse(value)
+    return us if us is not None and FIRST_US <= us <= LAST_US else None
 
 
 def in_range(ts_us: int, received_us: int) -> bool:

@@ -35,6 +35,13 @@ def test_an_unreadable_field_beside_the_state_does_not_cost_the_state() -> None:
     assert status == StatusRecord("g", 5, "online")
 
 
+@pytest.mark.parametrize("oldest", [b'"0001-01-01T00:00:00Z"', b"1e15", b"-1e15", b"4e18"])
+def test_a_time_that_records_have_no_room_for_does_not_cost_the_status(oldest: bytes) -> None:
+    status = decode_status("g", TOPIC, b'{"v":1,"state":"online","outbox_oldest":%s}' % oldest, 5)
+    assert status == StatusRecord("g", 5, "online")
+    assert from_kafka(into_kafka(status)) == status
+
+
 def test_the_empty_message_that_clears_a_retained_one_says_nothing() -> None:
     assert decode_status("g", TOPIC, b"", 5) is None
 
