@@ -1,7 +1,7 @@
 """JSON read exactly: nothing is lost on the way, so that one bad value can be told from its neighbours.
 
-Objects keep every key-value pair in order, doubled keys too. Numbers that no float or short integer can
-hold (NaN, Infinity, 1e999, integers of thousands of digits) are kept as the text they came as.
+Objects keep every key-value pair in order, doubled keys too. Numbers that no float can hold (NaN,
+Infinity, 1e999, integers of thousands of digits) are kept as the text they came as.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 import re
 from typing import Any
 
-_MAX_INT_DIGITS = 300
+#: Every integer of so many digits is a finite float.
+_SURE_DIGITS = 300
 
 
 class Pairs(list[tuple[str, Any]]):
@@ -39,7 +40,9 @@ def _parse_float(text: str) -> Any:
 
 
 def _parse_int(text: str) -> Any:
-    return int(text) if len(text) <= _MAX_INT_DIGITS else OddNumber(text)
+    if len(text) <= _SURE_DIGITS or math.isfinite(float(text)):
+        return int(text)
+    return OddNumber(text)
 
 
 _decoder = json.JSONDecoder(
