@@ -79,6 +79,9 @@ def loads(data: bytes) -> Any:
         raise NotJsonError(f"not JSON: {e}") from e
 
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
 class _Raw(str):
     """Text that is JSON already."""
 
@@ -109,5 +112,5 @@ def dumps(value: Any) -> str:
                 todo += (v, _Raw(",")) if i else (v,)
             out.append("[")
         else:
-            out.append(json.dumps(item, allow_nan=False))
+            out.append(_encode(item))
     return "".join(out)
