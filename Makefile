@@ -1,6 +1,6 @@
 # `make` alone tells what there is. Everything sets itself up: see deploy/bootstrap.sh.
 .DEFAULT_GOAL := help
-.PHONY: help demo test campaign lint lock up down status clean
+.PHONY: help demo test campaign fuzz lint lock up down status clean
 IN := @sh deploy/bootstrap.sh --
 IN_DEV := @sh deploy/bootstrap.sh --dev --
 COMPILE := uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
@@ -16,6 +16,9 @@ test: ## style, types, rooms and all tests, on real servers
 
 campaign: ## real faults on real servers, every reading counted; about an hour, goes on where it was broken off
 	$(IN_DEV) python -m tests.campaign $(ARGS)
+
+fuzz: ## ten million hostile inputs to every decoder; about half an hour a core
+	$(IN_DEV) python -m tests.fuzz $(ARGS)
 
 lint: ## style and types only; mends what can be mended
 	$(IN_DEV) sh -c 'ruff check --fix . && ruff format . && mypy && lint-imports'
