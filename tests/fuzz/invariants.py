@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 
 from collectors.decoders import native_json, timestamps
-from collectors.decoders.base import Decoded, Decoder, name_problem
+from collectors.decoders.base import MAX_PAYLOAD_BYTES, Decoded, Decoder, name_problem
 from metering.errors import RejectReason
 from metering.registers import register_table
 
@@ -110,6 +110,8 @@ def check_native(message: Message, out: Decoded) -> None:
         exact = native_json.decode_exact(message.payload, RECEIVED_US)
         must(_plain(out) == _plain(exact), "fast", exact)
     for reason, payload in _some(out):
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            continue
         again = native_json.decode("g", payload, (), RECEIVED_US)
         same = not len(again) and [r.reason for r in again.rejected] == [reason]
         must(same and again.outbox is again.seq is None, "requeue", f"{reason}: {again}")
@@ -122,9 +124,12 @@ def _plain(out: Decoded) -> tuple[object, ...]:
 
 def check_translated(out: Decoded) -> None:
     """Rejects of formats that are not ours are native messages of one reading, which is refused again; but for what
-    has the wrong form, or a time in a form of ours, which then says what it says. Raises BreachError.
+    has the wrong form, or a time in a form of ours, which then says what it says. What was near the longest message is
+    over it as one of ours, and is too_large then. Raises BreachError.
     """
     for reason, payload in _some(out):
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            continue
         again = native_json.decode("g", payload, (), RECEIVED_US)
         fits = again.failure is None and (not len(again) or reason in ("malformed", "bad_timestamp"))
         must(fits and again.outbox is again.seq is None, "requeue", f"{reason}: {again}")
