@@ -107,6 +107,8 @@ KINDS = [
         "mqtt_response_topic",
         _stored(extra=b"\x08" + _string("nl/v1/x/ack") + b"\x09" + _string(b"\x00\xff")),
     ),
+    # A client must not send it (3.3.4); Mosquitto lets it pass.
+    Kind("mqtt_subscription_identifier", _stored(extra=b"\x0b\x01")),
     Kind("mqtt_expiry_far", _stored(extra=b"\x02\xff\xff\xff\xff")),
     Kind("topic_empty_levels", _below(lambda _: "///")),
     Kind("topic_spaces", _below(lambda _: " / . / .. ")),
@@ -114,7 +116,7 @@ KINDS = [
     Kind("topic_dollar", _below(lambda _: "$SYS/$share/x")),
     Kind("topic_sql", _below(lambda _: "'; drop table nengliu.reading;--/%s%n")),
     Kind("topic_new_each_time", _below(lambda s: f"{s.n}/{s.n * 7919}")),
-    Kind("topic_of_60_kilobytes", _below(lambda s: f"{s.n}" + "/x" * 30_000), 0.05),
+    Kind("topic_of_60_kilobytes", _below(lambda s: f"{s.n}/" + "x" * 60_000), 0.05),
     Kind("denied_topic_of_another_gateway", _denied(lambda s: f"{s.names.prefix}/someone-else/readings")),
     Kind("denied_native_topic_of_another", _denied(lambda _: "nl/v1/someone-else/readings")),
     Kind("denied_own_acknowledgements", _denied(lambda s: f"nl/v1/{s.names.gateway}/ack")),
@@ -128,9 +130,9 @@ KINDS = [
     Kind("breaking_nul_in_topic", _breaking("nl/\0/x"), 0.03),
     Kind("breaking_alias_zero", _breaking(extra=b"\x23\x00\x00"), 0.03),
     Kind("breaking_alias_too_great", _breaking(extra=b"\x23\xff\xff"), 0.03),
-    Kind("breaking_subscription_identifier", _breaking(extra=b"\x0b\x01"), 0.03),
     Kind("breaking_property_not_utf8", _breaking(extra=b"\x26" + _string(b"\xc3\x28") + _string("x")), 0.03),
     Kind("breaking_unknown_property", _breaking(extra=b"\x7e\x01"), 0.03),
+    Kind("breaking_topic_of_thousands_of_levels", _breaking("x" + "/x" * 5_000), 0.03),  # Mosquitto takes 200
     Kind("breaking_qos_3", _breaking(qos=3), 0.03),
     Kind("breaking_over_a_mebibyte", _breaking(size=1_200_000), 0.003),
 ]

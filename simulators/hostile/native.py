@@ -328,10 +328,11 @@ def _kept(r: Reading) -> bytes:
 
 
 def _conflict(spot: Spot) -> Message:
-    """Another value of the reading that its gateway sent last: the first stays."""
+    """Another value of the reading that its gateway sent last, one that no message gave it yet: the first stays."""
     own = Reading(spot.names.meter, "1.8.4", spot.ts_us, 100.0)
     first = spot.last or own
-    other = Reading(first.meter, first.register, first.ts_us, first.value + 1)
+    value = 17.0 if first.value != 17.0 else 18.0
+    other = Reading(first.meter, first.register, first.ts_us, value)
     both = [own, other]
     return Message(
         spot.topic(Leaf.NATIVE), _message(spot, map(_text, both), True), stored=(own,), conflicting=1

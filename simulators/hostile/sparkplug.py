@@ -1,5 +1,5 @@
-"""Hostile Sparkplug B, and the right births and data of a node among it. The node of a hostile message never says a
-birth that names aliases. Source: Sparkplug specification 3.0.0, 6.4.
+"""Hostile Sparkplug B, and the right births and data of a node among it. The node of a hostile message never gives
+birth to the aliases that others of its messages use. Source: Sparkplug specification 3.0.0, 6.4.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from simulators.hostile.cases import Kind, Message, Reading, Reject, Spot, iso, 
 from simulators.sparkplug_payloads import data, metric, payload, varint
 
 _DOUBLE, _STRING = 10, 12
+#: First alias of a hostile birth: beyond the number of any message, which is the alias of one without a birth.
+_BORN = 2**40
 
 
 def topic_of(spot: Spot, kind: str, device: str = "") -> str:
@@ -82,7 +84,9 @@ def _alias_of_nobody(kind: str, device: str) -> Callable[[Spot], Message]:
 def _birth_of_thousands(spot: Spot) -> Message:
     """A birth whose metrics are none of ours, each of them a reject."""
     names = [f"Line {spot.n}/Temp {i}" for i in range(300)]
-    told = payload(*(metric(n, 1.5, alias=i) for i, n in enumerate(names)), seq=0, ts_ms=spot.ts_us // 1000)
+    told = payload(
+        *(metric(n, 1.5, alias=_BORN + i) for i, n in enumerate(names)), seq=0, ts_ms=spot.ts_us // 1000
+    )
     rejects = tuple(
         Reject("unknown_register", v1(shown(spot.names.gateway, json.dumps(spot.ts), n, "1.5")))
         for n in names
