@@ -32,37 +32,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deploy.bench import mqtt5
 from deploy.bench.rows import Load, value_of
 from deploy.tls import trusting
 
 _CHUNK = 64 * 1024
-
-
-def _string(text: str) -> bytes:
-    data = text.encode()
-    return struct.pack(">H", len(data)) + data
-
-
-def _packet(first: int, body: bytes) -> bytes:
-    length, n = b"", len(body)
-    while True:
-        n, digit = n >> 7, n & 0x7F
-        length += bytes([digit | (0x80 if n else 0)])
-        if not n:
-            return bytes([first]) + length + body
-
-
-def connect_packet(client_id: str, user: str, password: str) -> bytes:
-    """MQTT 5 CONNECT with a clean start and a user."""
-    return _packet(
-        0x10,
-        _string("MQTT") + b"\x05\xc2\x00\x00\x00" + _string(client_id) + _string(user) + _string(password),
-    )
-
-
-def publish_packet(topic: str, mid: int, payload: bytes) -> bytes:
-    """MQTT 5 PUBLISH with QoS 1."""
-    return _packet(0x32, _string(topic) + struct.pack(">HB", mid, 0) + payload)
 
 
 def message(load: Load, gateway: int, step: int) -> bytes:
@@ -132,10 +106,11 @@ class Publisher:
             while waiting := self.sock.pending():  # decrypted: the socket does not tell of it
                 data += self.sock.recv(waiting)
         self.buffer += data
-        for first, body in self._packets():
-            if first == 0x40:
-                if len(body) > 2 and body[2] >= 0x80:
-                    raise ConnectionError(f"a message was refused with reason {body[2]}")
+        for first, body in mqtt5.take_packets(self.buffer):
+            if first == mqtt5.PUBACK:
+                _, reason = mqtt5.answer_of(body)
+                if reason >= 0x80:
+                    raise ConnectionError(f"a message was refused with reason {reason}")
                 self.acked += 1
             elif first & 0xF0 == 0x30:
                 self._take_ack(body)
@@ -148,24 +123,6 @@ class Publisher:
         self.durable_s[first] = time.time()
         self.durable += len(np.unique(first))
 
-    def _packets(self) -> Iterator[tuple[int, bytes]]:
-        buffer, at = self.buffer, 0
-        while at + 1 < len(buffer):
-            length, shift, p = 0, 0, at + 1
-            while p < len(buffer):
-                length |= (buffer[p] & 0x7F) << shift
-                shift += 7
-                p += 1
-                if buffer[p - 1] < 0x80:
-                    break
-            else:
-                break
-            if p + length > len(buffer):
-                break
-            yield buffer[at], bytes(buffer[p : p + length])
-            at = p + length
-        del buffer[:at]
-
 
 def _publisher(task: dict[str, Any], load: Load, gateway: int) -> Publisher:
     name, password = task["gateways"][gateway]
@@ -174,18 +131,18 @@ def _publisher(task: dict[str, Any], load: Load, gateway: int) -> Publisher:
     if task["ca_file"] is not None:
         context = trusting(Path(task["ca_file"]), "the local stack's authority")
         sock = context.wrap_socket(sock, server_hostname=task["host"])
-    sock.sendall(connect_packet(f"bench-{name}", name, password))
+    sock.sendall(mqtt5.connect(f"bench-{name}", name, password))
     answer = sock.recv(256)
     if len(answer) < 4 or answer[0] != 0x20 or answer[3]:
         raise ConnectionError(f"the broker refused {name}")
-    sock.sendall(_packet(0x82, b"\x00\x01\x00" + _string(f"nl/v1/{name}/ack") + b"\x00"))
+    sock.sendall(mqtt5.packet(0x82, b"\x00\x01\x00" + mqtt5.string(f"nl/v1/{name}/ack") + b"\x00"))
     sock.recv(256)
     sock.setblocking(False)
     topic = task["topic"].replace("{gateway}", name)
 
     def packets() -> Iterator[bytes]:
         for i, step in enumerate(load.steps()):
-            yield publish_packet(topic, i % 65535 + 1, message(load, gateway, step))
+            yield mqtt5.publish(topic, message(load, gateway, step), i % 65535 + 1)
 
     made = packets() if task["rate"] else iter(list(packets()))
     count = sum(1 for _ in load.steps())

@@ -4,7 +4,6 @@ bridges and writers of its own, which are all removed afterwards.
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from psycopg import sql
 
+from deploy.bench.registry import Installed, write_registry
 from deploy.bench.rows import Load
 from deploy.clients import connect_database, database_url, mqtt_connection
 from deploy.gateways import Credential, add_gateways, remove_gateways
@@ -30,6 +30,7 @@ from deploy.stack.postgres import prepare_database
 from deploy.stack.site import Site
 from deploy.stack.state import StackState
 from metering.errors import NengliuError, SettingError
+from metering.instants import from_us
 from storage.migrate import migrate
 from storage.registry import import_registry
 
@@ -61,7 +62,7 @@ class Service:
     def measure(self) -> None:
         """Take its CPU seconds and its highest resident memory so far."""
         self.cpu_s = cpu_s(self.process.pid)
-        self.peak_rss_mb = round(_status_kb(self.process.pid, "VmHWM") / 1024, 1)
+        self.peak_rss_mb = peak_rss_mb(self.process.pid)
 
     def rss_mb(self) -> float:
         """Its resident memory now."""
@@ -104,42 +105,13 @@ def _database(settings: Settings, name: str, write_registry: Callable[[Path], No
 
 def write_load_registry(folder: Path, load: Load) -> None:
     """The registry of a load's meters, as CSV files."""
-    site = ["site_code", "name", "kind", "sector", "building_type", "district_code", "floor_area_m2"]
-    point = ["point_code", "site_code", "item_code", "name", "parent_point_code", "rated_per_hour"]
-    installation = [
-        *("meter", "point_code", "register", "gateway", "protocol", "unit", "digits", "decimals", "ratio"),
-        *("installed_at", "removed_at", "start_value", "end_value", "interval_s"),
+    begin = from_us(load.ts_us(0) - 3_600_000_000).isoformat()
+    installations = [
+        Installed(meter, f"{load.tag}-{g}", "1.8.0", "json", since=begin, start_value="")
+        for g in range(load.gateways)
+        for meter in load.all_meters(g)
     ]
-    sites, points, installations = [], [], []
-    for g in range(load.gateways):
-        code = f"{load.tag}-{g}"
-        sites.append([code, code, "building", "buildings", "A", "110108", 1000])
-        for meter in load.all_meters(g):
-            points.append([meter, code, "01A", meter, "", ""])
-            row = [
-                meter,
-                meter,
-                "1.8.0",
-                code,
-                "json",
-                "kWh",
-                9,
-                2,
-                1,
-                "2019-12-31T23:00:00+00:00",
-                "",
-                "",
-                "",
-                900,
-            ]
-            installations.append(row)
-    for name, header, rows in (
-        ("sites.csv", site, sites),
-        ("points.csv", point, points),
-        ("installations.csv", installation, installations),
-    ):
-        with (folder / name).open("w", newline="", encoding="utf-8") as f:
-            csv.writer(f).writerows([header, *rows])
+    write_registry(folder, installations)
 
 
 @contextmanager
@@ -296,6 +268,11 @@ def cpu_s(pid: int) -> float:
     """CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_rss_mb(pid: int) -> float:
+    """The most resident memory that a process has had, MB of 2^20 bytes."""
+    return round(_status_kb(pid, "VmHWM") / 1024, 1)
 
 
 def _status_kb(pid: int, name: str) -> int:

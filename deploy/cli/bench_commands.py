@@ -17,7 +17,7 @@ bench = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exception
 
 @bench.callback()
 def _group() -> None:
-    """Measure speed."""
+    """Measure speed, and what the chain withstands."""
 
 
 @bench.command()
@@ -110,4 +110,24 @@ def soak(
         chart.write_text(soak_chart(curves), encoding="utf-8")
     typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
     if report["lost"] or not all(r["flat"] for r in report["rss"].values()):
+        raise typer.Exit(1)
+
+
+@bench.command()
+def hostile(
+    messages: Annotated[int, typer.Option(min=1, max=10_000_000, help="Hostile messages.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(help="The same seed sends the same messages.")] = 1,
+    gateways: Annotated[int, typer.Option(min=3, max=200, help="Gateways, each with a connection.")] = 8,
+    good_share: Annotated[float, typer.Option(min=0, max=10, help="Good messages to a hostile one.")] = 0.25,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Wrong, broken and ill-meant messages of every class among good ones: whether each becomes what it must."""
+    from deploy.bench.hostile import HostileOptions, run_hostile
+    from deploy.stack.steps import Steps
+
+    settings = load_settings()
+    options = HostileOptions(messages, seed, gateways, good_share)
+    report = run_hostile(settings, options, Steps(settings.language))
+    typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2, ensure_ascii=False))
+    if not report["passed"]:
         raise typer.Exit(1)

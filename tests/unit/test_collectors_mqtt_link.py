@@ -23,7 +23,7 @@ from collectors.mqtt_link import (
     split_packets,
     why_disconnected,
 )
-from deploy.bench.load import _packet, publish_packet
+from deploy.bench import mqtt5
 
 topics = st.text(st.characters(codec="utf-8", exclude_characters="\x00+#"), min_size=1, max_size=20)
 payloads = st.binary(max_size=300)
@@ -35,7 +35,7 @@ def publish(topic: str, payload: bytes, mid: int, dup: bool, properties: list[tu
         packed.UserProperty = properties
     name = topic.encode()
     head = len(name).to_bytes(2, "big") + name + (mid.to_bytes(2, "big") if mid else b"")
-    return _packet(0x30 | (0x08 if dup else 0) | (0x02 if mid else 0), head + packed.pack() + payload)
+    return mqtt5.packet(0x30 | (0x08 if dup else 0) | (0x02 if mid else 0), head + packed.pack() + payload)
 
 
 def test_paho_has_the_private_names_that_the_link_rests_on() -> None:
@@ -73,7 +73,7 @@ def test_a_publish_reads_as_paho_reads_it(
 def test_packets_come_whole_however_the_bytes_are_cut(
     messages: list[tuple[str, bytes]], data: st.DataObject
 ) -> None:
-    stream = b"".join(publish_packet(t, i + 1, p) for i, (t, p) in enumerate(messages))
+    stream = b"".join(mqtt5.publish(t, p, i + 1) for i, (t, p) in enumerate(messages))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     buffer, got = bytearray(), []
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):

@@ -1,0 +1,2 @@
+-- The reasons in the dead letters.
+select distinct reason from nengliu.reject
