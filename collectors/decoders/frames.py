@@ -177,10 +177,20 @@ def _between(data: bytes, start: int, end: int, shape: Shape) -> Iterator[Stretc
 
 
 def _after_cut(data: bytes, at: int, end: int, shape: Shape) -> tuple[int, int | None] | None:
-    """The next frame that is broken after the one at `at`, of which the end is missing."""
+    """The next frame that is broken after the one at `at`, of which the end is missing.
+
+    A byte of that frame may be 68, too: its second start byte is, and as far as its length says it goes, what is no
+    more than the beginning of a header is not taken for another frame.
+    """
+    length_at = at + shape.header - 1
+    own_end = length_at + 1 + (data[length_at] + 2 if length_at < end else 0)
+    whole = shape.second + 1 if shape.second else shape.header
     found = _broken_from(data, at + 1, end, shape)
-    if shape.second and found == (at + shape.second, None) and not shape.start.match(data, found[0], end):
-        return _broken_from(data, at + shape.second + 1, end, shape)
+    while found is not None and found[1] is None:
+        second = shape.second and found[0] == at + shape.second
+        if not second and not (found[0] < own_end and found[0] + whole > end):
+            break
+        found = _broken_from(data, found[0] + 1, end, shape)
     return found
 
 
