@@ -174,6 +174,8 @@ class Rig:
                 self.settings, "worker" if kind == "worker" else "writer", self.database
             ),
             "NENGLIU_BRIDGE_ID": f"{self.tag}-{name}",
+            # Nobody comes back by this id: the broker soon keeps nothing more for it.
+            "NENGLIU_BRIDGE_SESSION_EXPIRY": "60",
             "NENGLIU_MQTT_FILTERS": json.dumps(dict(self.filters)),
             f"NENGLIU_{kind.upper()}_METRICS_PORT": str(port),
             "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),
