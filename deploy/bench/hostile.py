@@ -197,7 +197,7 @@ class _Pace:
         """Return when fewer than the bound are on their way. Raises BenchError where the bridge takes nothing more."""
         since = time.monotonic()
         while arriving - self._taken >= _MOST_AHEAD:
-            self._lines.turn(_POLL_S)
+            self._rest()
             taken = metric(self._bridge, "nengliu_bridge_messages_total")
             if taken > self._taken:
                 self._taken, since = taken, time.monotonic()
@@ -207,6 +207,12 @@ class _Pace:
                     f"the bridge took {taken:.0f} of {arriving} messages and nothing more for {_STALL_S:.0f} s:\n"
                     + tail(self._bridge)
                 )
+
+    def _rest(self) -> None:
+        """Serve the connections for a moment: asking costs the bridge some milliseconds."""
+        until = time.monotonic() + _POLL_S
+        while (left := until - time.monotonic()) > 0:
+            self._lines.turn(left)
 
 
 def _await_books(

@@ -115,7 +115,7 @@ def soak(
 
 @bench.command()
 def hostile(
-    messages: Annotated[int, typer.Option(min=1, max=10_000_000, help="Hostile messages.")] = 1_000_000,
+    messages: Annotated[int, typer.Option(min=1, max=5_000_000, help="Hostile messages.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed sends the same messages.")] = 1,
     gateways: Annotated[int, typer.Option(min=3, max=200, help="Gateways, each with a connection.")] = 8,
     good_share: Annotated[float, typer.Option(min=0, max=10, help="Good messages to a hostile one.")] = 0.25,
