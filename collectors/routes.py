@@ -101,17 +101,23 @@ class Routes:
         self,
         extra: Mapping[str, str] | None = None,
         declared: Mapping[str, Decoder | Naming] | None = None,
+        native: bool = True,
     ) -> None:
-        """`extra`: further topic filter -> decoder name; `declared`: further decoders by name, or namings of Sparkplug.
+        """`extra`: further topic filter -> decoder name; `declared`: further decoders by name, or namings of Sparkplug;
+        `native`: whether the native topics are taken.
 
         Raises SettingError naming the wrong entry.
         """
+        if not native and not extra:
+            raise SettingError(
+                "NENGLIU_MQTT_NATIVE is off and NENGLIU_MQTT_FILTERS is empty: nothing would be taken"
+            )
         if taken := sorted({*DECODERS, *STATEFUL} & (declared or {}).keys()):
             raise SettingError(f"a declared format cannot be named {taken[0]!r}: that is one of our own")
         decoders: dict[str, Decoder | Naming] = {**DECODERS, **STATEFUL, **(declared or {})}
         self._table: list[tuple[Filter, str, Decoder]] = []
         self._stateful: list[tuple[Filter, str, Naming]] = []
-        for text, name in {**NATIVE_FILTERS, **(extra or {})}.items():
+        for text, name in {**(NATIVE_FILTERS if native else {}), **(extra or {})}.items():
             if name not in decoders:
                 known = ", ".join(sorted(decoders))
                 raise SettingError(f"topic filter {text!r} names the decoder {name!r}; there are: {known}")

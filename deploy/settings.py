@@ -202,6 +202,10 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",
     )
+    mqtt_native: bool = Field(
+        True,
+        description="a bridge takes the native topics nl/v1/{gateway}/…; off: only those of mqtt_filters",
+    )
     decoder_files: tuple[Path, ...] = Field(
         (),
         description="TOML files that declare formats of vendors' JSON or EMQ Neuron; a file's name is its decoder's; "

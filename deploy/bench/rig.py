@@ -176,6 +176,8 @@ class Rig:
             "NENGLIU_BRIDGE_ID": f"{self.tag}-{name}",
             # Nobody comes back by this id: the broker soon keeps nothing more for it.
             "NENGLIU_BRIDGE_SESSION_EXPIRY": "60",
+            # Not the topics of live gateways: to them a benchmark's writer would acknowledge what it never stored.
+            "NENGLIU_MQTT_NATIVE": "false",
             "NENGLIU_MQTT_FILTERS": json.dumps(dict(self.filters)),
             f"NENGLIU_{kind.upper()}_METRICS_PORT": str(port),
             "PYTHONPATH": os.pathsep.join(p for p in sys.path if p),

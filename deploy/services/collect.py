@@ -53,7 +53,7 @@ def main(settings: Settings) -> None:
     if settings.bridge_metrics_port:
         start_http_server(settings.bridge_metrics_port, addr=settings.host)
     options = bridge_options(settings)
-    routes = Routes(settings.mqtt_filters, load_formats(settings.decoder_files))
+    routes = Routes(settings.mqtt_filters, load_formats(settings.decoder_files), settings.mqtt_native)
     bridge = Bridge(options, routes, stop)
     beside = (
         SparkplugThread(SparkplugBridge(options, routes, stop), stop) if routes.stateful_filters else None

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+
 import pytest
 from kafka.admin import KafkaAdminClient
 
 from deploy.bench.ingest import IngestOptions, Part, run_ingest
+from deploy.bench.load import message
+from deploy.bench.rig import bench_rig, metric, write_load_registry
+from deploy.bench.rows import Load
 from deploy.clients import connect_database, kafka_server, mqtt_connection
 from deploy.gateways import SecurityDesk
 
+from .collectors_support import Gateway, wait_until
 from .conftest import Servers
 
 pytestmark = pytest.mark.integration
@@ -55,3 +61,24 @@ def test_a_part_of_the_way_is_measured_alone(servers: Servers, part: Part, servi
     assert (report["part"], report["lost"], report["doubled"], report["wrong"]) == (part.value, 0, 0, [])
     assert set(report["peak_rss_mb"]) == services
     assert report["readings_per_s"] > 0
+
+
+def test_a_benchmark_takes_no_message_of_a_live_gateway(servers: Servers) -> None:
+    tag = f"bench-{secrets.token_hex(3)}"
+    load = Load(tag, gateways=1, messages=1, per_message=1)
+    filters = {f"{tag}/{{gateway}}/readings": "native_json"}
+    with bench_rig(
+        servers.settings, tag, [f"{tag}-0"], filters, lambda folder: write_load_registry(folder, load)
+    ) as rig:
+        [bridge] = rig.start("bridge")
+        [credential] = rig.credentials
+        gateway = Gateway(
+            mqtt_connection(servers.settings, "bridge"), credential.gateway, credential.password
+        )
+        try:
+            for topic in (f"nl/v1/{credential.gateway}/readings", f"{tag}/{credential.gateway}/readings"):
+                gateway.client.publish(topic, message(load, 0, 0), qos=1).wait_for_publish(10)
+            wait_until(lambda: metric(bridge, "nengliu_bridge_messages_total"), "the benchmark's own message")
+            assert metric(bridge, "nengliu_bridge_messages_total") == 1
+        finally:
+            gateway.close()

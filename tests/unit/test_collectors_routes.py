@@ -67,3 +67,14 @@ def test_topics_that_are_new_and_long_each_time_fill_no_memory() -> None:
     finally:
         tracemalloc.stop()
     assert kept < 2_000_000
+
+
+def test_without_the_native_topics_only_what_settings_name_is_taken() -> None:
+    routes = Routes({"acme/{gateway}/up": "native_json"}, native=False)
+    assert routes.reading_filters == ["acme/+/up"]
+    assert routes.of("nl/v1/gw/readings") is None
+    route = routes.of("acme/gw/up")
+    assert route is not None
+    assert route.gateway == "gw"
+    with pytest.raises(SettingError, match="NENGLIU_MQTT_NATIVE"):
+        Routes(native=False)
