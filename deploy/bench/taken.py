@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
 
-from deploy.bench.rig import BenchError, Rig, Service, check_alive, metric, tail
+from deploy.bench.rig import BenchError, Rig, Service, check_alive, metrics, tail
 from deploy.bench.rows import Load
 from deploy.clients import kafka_server
 from stream.codec import decode_readings
@@ -88,18 +88,19 @@ def in_kafka(rig: Rig, load: Load) -> Taken:
     """By the bridges' own figures: received, and acknowledged by Kafka."""
     bridges = [s for s in rig.services if s.name.startswith("bridge")]
 
-    def received() -> int:
-        return int(sum(metric(b, "nengliu_bridge_messages_total") for b in bridges))
+    names = ("messages_total", "in_flight_messages", "last_success_seconds")
 
-    before = received()
+    def figures() -> list[tuple[float, ...]]:
+        return [metrics(b, *(f"nengliu_bridge_{name}" for name in names)) for b in bridges]
+
+    before = sum(received for received, _, _ in figures())
 
     def look() -> tuple[int, float]:
-        taken = (
-            received() - before - int(sum(metric(b, "nengliu_bridge_in_flight_messages") for b in bridges))
-        )
-        return taken, max(metric(b, "nengliu_bridge_last_success_seconds") for b in bridges)
+        now = figures()
+        taken = sum(received - in_flight for received, in_flight, _ in now) - before
+        return int(taken), max(at for _, _, at in now)
 
-    return Taken(look, (load.readings + load.repeated) // load.per_message, pause_s=0.1)
+    return Taken(look, (load.readings + load.repeated) // load.per_message, pause_s=0.25)
 
 
 def kafka_content(rig: Rig, load: Load) -> tuple[int, int]:
