@@ -226,7 +226,7 @@ def test_large_messages_are_bounded_in_bytes_too(own: Settings) -> None:
             ]
             gateway.answered(mids)
             wait_until(lambda: bridge.bridge._inflight.pending_bytes >= 300_000, "the bound to be reached")
-            beyond = mqtt_link._READS * mqtt_link._READ_BYTES
+            beyond = mqtt_link._READ_AT_MOST + mqtt_link._READ_BYTES
             assert bridge.bridge._inflight.pending_bytes < 300_000 + beyond, (
                 "at most one round of reads beyond the bound"
             )

@@ -19,7 +19,7 @@ import trustme
 from collectors.bridge import Bridge, BridgeOptions
 from collectors.mqtt_link import Incoming, LinkOptions, MqttLink
 from collectors.routes import Routes
-from deploy.bench.load import publish_packet
+from deploy.bench import mqtt5
 from stream.server import KafkaServer
 
 CONNACK = b"\x20\x03\x00\x00\x00"
@@ -90,7 +90,7 @@ def readable(link: MqttLink) -> bool:
 
 def test_messages_of_many_records_come_whole_and_in_order(broker: Broker) -> None:
     sent = [bytes([i]) * 300_000 for i in range(1, 11)]
-    stream = b"".join(publish_packet("a/b", i + 1, p) for i, p in enumerate(sent))
+    stream = b"".join(mqtt5.publish("a/b", p, i + 1) for i, p in enumerate(sent))
     got: list[Incoming] = []
     with connected(broker, got) as link:
         sender = threading.Thread(target=broker.send, args=(stream,))
@@ -107,7 +107,7 @@ def test_one_round_takes_many_records(broker: Broker) -> None:
     got: list[Incoming] = []
     with connected(broker, got) as link:
         for i in range(20):
-            broker.send(publish_packet("a/b", i + 1, b"x" * 1000))
+            broker.send(mqtt5.publish("a/b", b"x" * 1000, i + 1))
         while waiting_bytes(link) < 20_000:
             wait_readable(link)
         link.read()
@@ -122,7 +122,7 @@ def test_what_is_decrypted_but_not_read_is_known_though_the_socket_is_silent(
     got: list[Incoming] = []
     with connected(broker, got) as link:
         assert not link.has_decrypted
-        broker.send(publish_packet("a/b", 1, b"x" * 10_000))
+        broker.send(mqtt5.publish("a/b", b"x" * 10_000, 1))
         wait_readable(link)
         link.read()
         assert not got
@@ -143,7 +143,7 @@ def test_the_bridge_does_not_sleep_over_decrypted_bytes(
     )
     bridge = Bridge(options, Routes({}, {}), Event())
     bridge._link.connect()
-    broker.send(CONNACK + publish_packet("nl/v1/g/status", 1, b"x" * 10_000))
+    broker.send(CONNACK + mqtt5.publish("nl/v1/g/status", b"x" * 10_000, 1))
     wait_readable(bridge._link)
     bridge._link.read()
     assert bridge._link.has_decrypted
@@ -161,7 +161,7 @@ def test_a_read_that_has_to_write_first_goes_on_when_it_may(
     """As after the broker asked for new keys while our side of the socket is full."""
     got: list[Incoming] = []
     with connected(broker, got) as link:
-        broker.send(publish_packet("a/b", 1, b"x"))
+        broker.send(mqtt5.publish("a/b", b"x", 1))
         wait_readable(link)
 
         def blocked(*_: object) -> bytes:
