@@ -1,5 +1,5 @@
-"""Property tests search at random by hand, and the same cases each time where a landing depends on them. How long a case
-takes is the machine's business.
+"""Property tests search at random by hand, and the same cases each time where a landing depends on them. How long a
+case takes is the machine's business.
 """
 
 from __future__ import annotations
