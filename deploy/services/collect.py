@@ -44,6 +44,11 @@ def bridge_options(settings: Settings) -> BridgeOptions:
     )
 
 
+def routes_of(settings: Settings) -> Routes:
+    """What the bridge of these settings takes. Raises SettingError naming the wrong one."""
+    return Routes(settings.mqtt_filters, load_formats(settings.decoder_files), settings.mqtt_native)
+
+
 def main(settings: Settings) -> None:
     """Run a bridge until SIGTERM or SIGINT."""
     configure_logging(settings)
@@ -53,7 +58,7 @@ def main(settings: Settings) -> None:
     if settings.bridge_metrics_port:
         start_http_server(settings.bridge_metrics_port, addr=settings.host)
     options = bridge_options(settings)
-    routes = Routes(settings.mqtt_filters, load_formats(settings.decoder_files), settings.mqtt_native)
+    routes = routes_of(settings)
     bridge = Bridge(options, routes, stop)
     beside = (
         SparkplugThread(SparkplugBridge(options, routes, stop), stop) if routes.stateful_filters else None

@@ -14,6 +14,7 @@ from pathlib import Path
 from collectors.tls_errors import explained
 from deploy.clients import connect_database, mqtt_connection
 from deploy.kafka_topics import prepare_topics
+from deploy.services.collect import routes_of
 from deploy.settings import Settings
 from deploy.stack.certificates import decide_tls
 from deploy.stack.errors import StackError
@@ -54,10 +55,13 @@ def local_servers(settings: Settings) -> list[Server]:
 
 
 def up(settings: Settings, steps: Steps, *, servers_only: bool = False, tls: bool | None = None) -> Site:
-    """Make servers and services run and be ready. Idempotent. Raises StackError saying what to do.
+    """Make servers and services run and be ready. Idempotent. Raises StackError saying what to do, and SettingError for
+    formats and filters that no bridge could start with.
 
     tls: whether Mosquitto is to speak TLS from now on; None leaves that as it is.
     """
+    if not servers_only:
+        routes_of(settings)
     state = StackState.of(settings)
     programs = ensure_programs(settings, steps)
     _require_space(state)

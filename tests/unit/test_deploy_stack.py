@@ -295,3 +295,10 @@ def test_figures_are_read_in_both_languages() -> None:
     samples = {"nengliu_bridge_messages_total": {"readings": 3.0, "status": 2.0}}
     assert describe("bridge", samples, zh=False) == "messages 5"
     assert describe("bridge", samples, zh=True) == "消息 5"
+
+
+def test_up_refuses_formats_that_cannot_be_read_before_anything_starts(tmp_path: Path) -> None:
+    settings = Settings(state_dir=tmp_path / "state", decoder_files=(tmp_path / "none.toml",))
+    with pytest.raises(SettingError, match="NENGLIU_DECODER_FILES"):
+        stack.up(settings, SilentSteps())
+    assert not settings.state_dir.exists()

@@ -329,6 +329,11 @@ def test_gateways_are_heard_and_their_clocks_measured(pipeline, feed):
     feed.write(statuses=[StatusRecord("gw1", RECEIVED_US, "online", clock_offset_s=-7.0, outbox_depth=4)])
     feed.send("gw1", ("m1", "1.8.0", at(1), 1.5, False), sent_us=RECEIVED_US)
     assert one(pipeline, text) == (-7.0, at(2), True, "online")
+    feed.write(statuses=[StatusRecord("gw1", RECEIVED_US + 1_000_000, "offline")])
+    assert one(pipeline, text) == (-7.0, at(2), True, "offline"), "a last will says nothing of a clock"
+    feed.write(statuses=[StatusRecord("gw1", RECEIVED_US + 2_000_000, "online")])
+    measured = one(pipeline, text)[0]
+    assert 0.0 <= measured <= 5.0, "who gives no figure any more is measured again"
 
 
 def test_status_repeats_change_nothing_and_older_news_is_ignored(pipeline, feed):
