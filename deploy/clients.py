@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -52,6 +53,17 @@ class MqttEndpoint:
     username: str | None
     password: str | None
     tls: ssl.SSLContext | None = None
+
+    def open(self, timeout_s: float) -> socket.socket:
+        """A connection to it, in TLS where it speaks that. Raises OSError."""
+        wire = socket.create_connection((self.host, self.port), timeout=timeout_s)
+        if self.tls is None:
+            return wire
+        try:
+            return self.tls.wrap_socket(wire, server_hostname=self.host)
+        except BaseException:
+            wire.close()
+            raise
 
 
 def local_host(settings: Settings) -> str:

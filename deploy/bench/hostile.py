@@ -123,8 +123,8 @@ def run_hostile(settings: Settings, options: HostileOptions, steps: Steps) -> di
         connection = stack.enter_context(
             connect_database(settings, "owner", autocommit=True, database=rig.database)
         )
-        endpoint = mqtt_connection(settings, "bridge")
-        lines = stack.enter_context(connected(endpoint.host, endpoint.port, rig.credentials, verdict))
+        broker = mqtt_connection(settings, "bridge")
+        lines = stack.enter_context(connected(broker, rig.credentials, verdict))
         try:
             sums, times = _carry_out(plan, rig, lines, connection, steps)
             with steps.step("对账", "Compare the database with what must be there", long=True):

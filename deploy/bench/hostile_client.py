@@ -1,4 +1,4 @@
-"""The gateways of `bench hostile`: one connection each, on plain sockets, that send what no client library would, and
+"""The gateways of `bench hostile`: one connection each, on bare sockets, that send what no client library would, and
 hold what the broker answers against what each message says.
 
 QoS 1 and 2 are finished as MQTT says. A message that breaks its connection goes alone: everything before it has been
@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from deploy.bench import mqtt5
+from deploy import mqtt5
+from deploy.bench import wire
 from deploy.bench.hostile_verdict import Example, Fault, Verdict
+from deploy.clients import MqttEndpoint
 from deploy.gateways import Credential
 from metering.errors import NengliuError
 from simulators.hostile.mix import Sent
 
-_CHUNK = 64 * 1024
 #: Unanswered messages of a gateway, and bytes that wait for its socket.
 _WINDOW = 400
 _MOST_WAITING = 64 * 1024
@@ -59,8 +60,8 @@ class Answers:
 class Line:
     """A gateway's connection. Raises BrokerSilentError."""
 
-    def __init__(self, host: str, port: int, credential: Credential, answers: Answers) -> None:
-        self._address, self._credential, self._answers = (host, port), credential, answers
+    def __init__(self, broker: MqttEndpoint, credential: Credential, answers: Answers) -> None:
+        self._broker, self._credential, self._answers = broker, credential, answers
         self._waiting: dict[int, Waiting] = {}
         self._mid = 0
         self._connections = 0
@@ -72,7 +73,7 @@ class Line:
         self._buffer, self._out = bytearray(), bytearray()
         self._waiting.clear()
         self._connections += 1
-        self.sock = socket.create_connection(self._address, timeout=_ANSWER_S)
+        self.sock = self._broker.open(_ANSWER_S)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         name, password = self._credential.gateway, self._credential.password
         self.sock.sendall(mqtt5.connect(f"hostile-{name}-{self._connections}", name, password))
@@ -115,21 +116,14 @@ class Line:
     def write(self) -> None:
         """Send what the socket takes; raises OSError where the connection is gone."""
         while self._out:
-            try:
-                sent = self.sock.send(self._out[:_CHUNK])
-            except BlockingIOError:
+            sent = wire.send(self.sock, self._out)
+            if not sent:
                 return
             del self._out[:sent]
 
     def read(self) -> None:
         """Take the broker's answers; raises OSError where the connection is gone."""
-        try:
-            data = self.sock.recv(_CHUNK)
-        except BlockingIOError:
-            return
-        if not data:
-            raise ConnectionResetError("the broker ended the connection")
-        self._buffer += data
+        self._buffer += wire.receive(self.sock)
         for first, body in mqtt5.take_packets(self._buffer):
             if first in (mqtt5.PUBACK, mqtt5.PUBREC, mqtt5.PUBCOMP):
                 self._answered(first, *mqtt5.answer_of(body))
@@ -138,11 +132,11 @@ class Line:
         waiting = self._waiting.get(mid)
         if waiting is None:
             return
-        if first == mqtt5.PUBREC and reason < 0x80:
+        if first == mqtt5.PUBREC and reason < mqtt5.FAILED_FROM:
             self._out += mqtt5.pubrel(mid)
             return
         del self._waiting[mid]
-        refusal = reason if reason >= 0x80 else 0
+        refusal = reason if reason >= mqtt5.FAILED_FROM else 0
         if waiting.breaks:
             self._answers.surprise(waiting, Fault.BREAK, f"answered with reason {reason:#04x}")
         elif refusal != waiting.refused:
@@ -163,10 +157,10 @@ class Line:
 class Gateways:
     """The connections of all gateways, served by the thread that publishes."""
 
-    def __init__(self, host: str, port: int, credentials: Sequence[Credential], verdict: Verdict) -> None:
+    def __init__(self, broker: MqttEndpoint, credentials: Sequence[Credential], verdict: Verdict) -> None:
         self.answers = Answers(verdict)
         self._selector = selectors.DefaultSelector()
-        self._lines = [Line(host, port, c, self.answers) for c in credentials]
+        self._lines = [Line(broker, c, self.answers) for c in credentials]
         for line in self._lines:
             self._selector.register(line.sock, selectors.EVENT_READ, line)
 
@@ -233,10 +227,10 @@ class Gateways:
 
 @contextmanager
 def connected(
-    host: str, port: int, credentials: Sequence[Credential], verdict: Verdict
+    broker: MqttEndpoint, credentials: Sequence[Credential], verdict: Verdict
 ) -> Iterator[Gateways]:
     """The gateways' connections, ended afterwards; what the broker does wrong is added to `verdict`."""
-    gateways = Gateways(host, port, credentials, verdict)
+    gateways = Gateways(broker, credentials, verdict)
     try:
         yield gateways
     finally:

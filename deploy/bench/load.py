@@ -18,7 +18,6 @@ import json
 import os
 import selectors
 import socket
-import ssl
 import struct
 import sys
 import time
@@ -32,8 +31,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deploy.bench import mqtt5
+from deploy import mqtt5
+from deploy.bench import wire
 from deploy.bench.rows import Load, value_of
+from deploy.clients import MqttEndpoint
 from deploy.tls import trusting
 
 _CHUNK = 64 * 1024
@@ -88,28 +89,18 @@ class Publisher:
                 for step in islice(self.steps, take):
                     if self.sent_s[step] != self.sent_s[step]:  # not when it comes once more
                         self.sent_s[step] = now
-            try:
-                n = self.sock.send(self.out[:_CHUNK])
-            except (BlockingIOError, ssl.SSLWantWriteError):
+            sent = wire.send(self.sock, self.out)
+            if not sent:
                 return
-            self.out = self.out[n:]
+            self.out = self.out[sent:]
 
     def read(self) -> None:
         """Count what came."""
-        try:
-            data = self.sock.recv(_CHUNK)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return
-        if not data:
-            raise ConnectionError("the broker closed a publisher's connection")
-        if isinstance(self.sock, ssl.SSLSocket):
-            while waiting := self.sock.pending():  # decrypted: the socket does not tell of it
-                data += self.sock.recv(waiting)
-        self.buffer += data
+        self.buffer += wire.receive(self.sock)
         for first, body in mqtt5.take_packets(self.buffer):
             if first == mqtt5.PUBACK:
                 _, reason = mqtt5.answer_of(body)
-                if reason >= 0x80:
+                if reason >= mqtt5.FAILED_FROM:
                     raise ConnectionError(f"a message was refused with reason {reason}")
                 self.acked += 1
             elif first & 0xF0 == 0x30:
@@ -126,11 +117,9 @@ class Publisher:
 
 def _publisher(task: dict[str, Any], load: Load, gateway: int) -> Publisher:
     name, password = task["gateways"][gateway]
-    sock = socket.create_connection((task["host"], task["port"]), timeout=10)
+    tls = trusting(Path(task["ca_file"]), "the local stack's authority") if task["ca_file"] else None
+    sock = MqttEndpoint(task["host"], task["port"], name, password, tls).open(10)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if task["ca_file"] is not None:
-        context = trusting(Path(task["ca_file"]), "the local stack's authority")
-        sock = context.wrap_socket(sock, server_hostname=task["host"])
     sock.sendall(mqtt5.connect(f"bench-{name}", name, password))
     answer = sock.recv(256)
     if len(answer) < 4 or answer[0] != 0x20 or answer[3]:

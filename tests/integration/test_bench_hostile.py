@@ -56,7 +56,7 @@ def test_a_broker_that_answers_otherwise_than_a_message_says_is_found(servers: S
     }
     credentials = add_gateways(endpoint, [name])
     try:
-        with connected(endpoint.host, endpoint.port, credentials, verdict) as gateways:
+        with connected(endpoint, credentials, verdict) as gateways:
             for number, (kind, message) in enumerate(messages.items(), start=1):
                 gateways.publish(number, Sent(0, kind, message))
                 gateways.finish()

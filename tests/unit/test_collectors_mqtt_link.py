@@ -23,7 +23,7 @@ from collectors.mqtt_link import (
     split_packets,
     why_disconnected,
 )
-from deploy.bench import mqtt5
+from deploy import mqtt5
 
 topics = st.text(st.characters(codec="utf-8", exclude_characters="\x00+#"), min_size=1, max_size=20)
 payloads = st.binary(max_size=300)

@@ -19,7 +19,7 @@ import trustme
 from collectors.bridge import Bridge, BridgeOptions
 from collectors.mqtt_link import Incoming, LinkOptions, MqttLink
 from collectors.routes import Routes
-from deploy.bench import mqtt5
+from deploy import mqtt5
 from stream.server import KafkaServer
 
 CONNACK = b"\x20\x03\x00\x00\x00"

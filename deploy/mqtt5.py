@@ -1,4 +1,5 @@
-"""Packets of MQTT 5 as bytes, for benchmarks that must cost little themselves, or send what no client library does.
+"""Packets of MQTT 5 as bytes, for what must cost little itself or sends what no client library does: benchmarks, and
+the probe whether a broker is ready.
 
 Source: MQTT 5.0, 1.5 (data types), 2.1 (fixed header), 3.1 (CONNECT), 3.3 (PUBLISH).
 """
@@ -9,6 +10,9 @@ import struct
 from collections.abc import Iterable, Iterator
 
 CONNACK, PUBACK, PUBREC, PUBCOMP = 0x20, 0x40, 0x50, 0x70
+DISCONNECT = b"\xe0\x00"
+#: Reason codes from here on say that something failed (2.4).
+FAILED_FROM = 0x80
 
 
 def varint(n: int) -> bytes:
@@ -32,10 +36,13 @@ def packet(first: int, body: bytes) -> bytes:
     return bytes([first]) + varint(len(body)) + body
 
 
-def connect(client_id: str, user: str, password: str) -> bytes:
-    """CONNECT with a clean start, no keep-alive, and a user."""
-    head = string("MQTT") + b"\x05\xc2\x00\x00\x00"
-    return packet(0x10, head + string(client_id) + string(user) + string(password))
+def connect(client_id: str, user: str | None, password: str | None, keepalive_s: int = 0) -> bytes:
+    """CONNECT with a clean start, and a user where there is one; keepalive_s: 0 is without end."""
+    flags = 0x02 | (0x80 if user else 0) | (0x40 if password else 0)
+    head = string("MQTT") + struct.pack(">BBHB", 5, flags, keepalive_s, 0)
+    return packet(
+        0x10, b"".join([head, string(client_id), *(string(text) for text in (user, password) if text)])
+    )
 
 
 def publish(
