@@ -144,26 +144,42 @@ def try_one(target: Target, given: Input) -> Outcome | Finding:
     return outcome
 
 
-def run_chunk(target: Target, chunk: Chunk, seed: int) -> Tally:
-    """Make and try the inputs of a chunk."""
-    tally = Tally()
+Take = Callable[[Input], "Outcome | Finding"]
+
+
+@contextmanager
+def taking(target: Target, tally: Tally) -> Iterator[tuple[Callable[[], None], Take]]:
+    """What to call before an input is made, and with it: it is tried and counted in. Its processor time is taken."""
+
+    def take(given: Input) -> Outcome | Finding:
+        tally.inputs += 1
+        tally.payload_bytes += size_of(given)
+        result = try_one(target, given)
+        if isinstance(result, Finding):
+            tally.found(result)
+        else:
+            tally.count(given, result)
+        return result
+
     began = time.process_time()
-    maker = target.maker(Random(f"{seed} {chunk.target} {chunk.number}"))
     with bounded() as next_one:
-        for _ in range(chunk.size):
-            next_one()
-            given = maker.make()
-            tally.inputs += 1
-            tally.payload_bytes += size_of(given)
-            result = try_one(target, given)
-            if isinstance(result, Finding):
-                tally.found(result)
-            else:
-                tally.count(given, result)
-                maker.learn(given, result.signature)
+        yield next_one, take
         if put_off := end(target):
             tally.found(put_off)
     tally.seconds = time.process_time() - began
+
+
+def run_chunk(target: Target, chunk: Chunk, seed: int) -> Tally:
+    """Make and try the inputs of a chunk."""
+    tally = Tally()
+    maker = target.maker(Random(f"{seed} {chunk.target} {chunk.number}"))
+    with taking(target, tally) as (next_one, take):
+        for _ in range(chunk.size):
+            next_one()
+            given = maker.make()
+            result = take(given)
+            if not isinstance(result, Finding):
+                maker.learn(given, result.signature)
     return tally
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from functools import cache
 
@@ -11,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.property import test_declared_json, test_frame_decoders, test_native_json, test_sparkplug_messages
 
-from .chunks import Chunk, Finding, Tally, bounded, end, try_one
-from .inputs import Input, Message, size_of
+from .chunks import Chunk, Tally, taking
+from .inputs import Input, Message
 from .targets import Target
 
 Strategy = st.SearchStrategy[Input]
@@ -49,26 +48,14 @@ def strategies() -> Mapping[str, Strategy]:
 def run_structured(target: Target, chunk: Chunk, number: int) -> Tally:
     """Try inputs that Hypothesis makes; number: the seed. None is shrunk here: findings are made smaller alike."""
     tally = Tally()
-    began = time.process_time()
-    with bounded() as next_one:
-        _examples(
-            strategies()[chunk.target], chunk, number, lambda given: _take(target, given, tally, next_one)
-        )
-        if put_off := end(target):
-            tally.found(put_off)
-    tally.seconds = time.process_time() - began
+    with taking(target, tally) as (next_one, take):
+
+        def take_next(given: Input) -> None:
+            next_one()
+            take(given)
+
+        _examples(strategies()[chunk.target], chunk, number, take_next)
     return tally
-
-
-def _take(target: Target, given: Input, tally: Tally, next_one: Callable[[], None]) -> None:
-    next_one()
-    tally.inputs += 1
-    tally.payload_bytes += size_of(given)
-    result = try_one(target, given)
-    if isinstance(result, Finding):
-        tally.found(result)
-    else:
-        tally.count(given, result)
 
 
 def _examples(strategy: Strategy, chunk: Chunk, number: int, take: Callable[[Input], None]) -> None:
