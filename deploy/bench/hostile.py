@@ -35,9 +35,11 @@ from deploy.bench.rig import (
     BenchError,
     Rig,
     Service,
+    await_metric,
     bench_rig,
     check_alive,
     metric,
+    metrics,
     peak_rss_mb,
     require_local_stack,
     tail,
@@ -118,7 +120,7 @@ def run_hostile(settings: Settings, options: HostileOptions, steps: Steps) -> di
         )
         (bridge,) = rig.start("bridge")
         rig.start("writer")
-        _await(lambda: metric(bridge, "nengliu_sparkplug_mqtt_connected") == 1, bridge)
+        await_metric(bridge, "nengliu_sparkplug_mqtt_connected")
         watch, verdict = Watch(rig), Verdict()
         connection = stack.enter_context(
             connect_database(settings, "owner", autocommit=True, database=rig.database)
@@ -240,23 +242,8 @@ def _await_books(
 
 
 def _quiet(bridge: Service, writer: Service) -> bool:
-    return not any(
-        metric(service, name)
-        for service, name in (
-            (bridge, "nengliu_bridge_in_flight_messages"),
-            (bridge, "nengliu_sparkplug_in_flight_messages"),
-            (writer, "nengliu_stream_lag_records"),
-        )
-    )
-
-
-def _await(done: Callable[[], bool], service: Service) -> None:
-    deadline = time.monotonic() + _STALL_S
-    while not done():
-        check_alive(service)
-        if time.monotonic() > deadline:
-            raise BenchError(f"{service.name} is not ready after {_STALL_S:.0f} s:\n{tail(service)}")
-        time.sleep(_POLL_S)
+    under_way = metrics(bridge, "nengliu_bridge_in_flight_messages", "nengliu_sparkplug_in_flight_messages")
+    return not any(under_way) and not metric(writer, "nengliu_stream_lag_records")
 
 
 def _forget_retained(names: Sequence[Names], lines: Gateways) -> None:

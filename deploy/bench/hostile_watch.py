@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.bench.rig import Rig, Service, metric, peak_rss_mb
+from deploy.bench.rig import Rig, Service, metrics, peak_rss_mb
 from deploy.settings import Settings
 from deploy.stack.state import StackState
 from deploy.stack.supervisor import Supervisor
@@ -64,4 +64,4 @@ def server_pids(settings: Settings) -> dict[str, int | None]:
 
 def _troubles(service: Service) -> dict[str, float]:
     kind = service.name.split("-", maxsplit=1)[0]
-    return {name: metric(service, name) for name in _TROUBLES[kind]}
+    return dict(zip(_TROUBLES[kind], metrics(service, *_TROUBLES[kind]), strict=True))

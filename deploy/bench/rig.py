@@ -66,7 +66,7 @@ class Service:
 
     def rss_mb(self) -> float:
         """Its resident memory now."""
-        return round(_status_kb(self.process.pid, "VmRSS") / 1024, 1)
+        return rss_mb(self.process.pid)
 
 
 def require_local_stack(settings: Settings, command: str) -> None:
@@ -86,11 +86,6 @@ def _database(settings: Settings, name: str, write_registry: Callable[[Path], No
         server.execute(sql.SQL("create database {} owner nengliu_owner").format(identifier))
     try:
         prepare_database(Site(settings, state, state.ports()), name)
-        with connect_database(settings, "superuser", autocommit=True, database=name) as connection:
-            roles = "nengliu_owner, nengliu_pipeline, nengliu_read, nengliu_writer, nengliu_worker"
-            connection.execute(
-                sql.SQL("grant connect, temporary on database {} to " + roles).format(identifier)
-            )
         with connect_database(settings, "owner", database=name) as connection:
             migrate(connection, settings.node, settings.timezone)
         with tempfile.TemporaryDirectory() as folder:
@@ -158,7 +153,7 @@ class Rig:
         """Start that many services and wait until they are ready. kind: bridge, writer, worker."""
         started = [self._start(kind) for _ in range(count)]
         for service in started:
-            _await_ready(service)
+            await_metric(service, _READY[kind])
         return started
 
     def _start(self, kind: str) -> Service:
@@ -244,8 +239,8 @@ def metrics(service: Service, *names: str) -> tuple[float, ...]:
     )
 
 
-def _await_ready(service: Service) -> None:
-    name = _READY[service.name.split("-")[0]]
+def await_metric(service: Service, name: str) -> None:
+    """Wait until a metric is at least 1. Raises BenchError where it does not become so, or the service ends."""
     deadline = time.monotonic() + _READY_TIMEOUT_S
     while metric(service, name) < 1:
         check_alive(service)
@@ -280,6 +275,11 @@ def cpu_s(pid: int) -> float:
     """CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mb(pid: int) -> float:
+    """The resident memory of a process now, MB of 2^20 bytes."""
+    return round(_status_kb(pid, "VmRSS") / 1024, 1)
 
 
 def peak_rss_mb(pid: int) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import Event, Thread
 from typing import Any
@@ -20,6 +20,7 @@ from deploy.bench.rows import Load
 from deploy.bench.taken import in_database
 from deploy.clients import connect_database
 from deploy.settings import Settings
+from deploy.stack.steps import Step, Steps
 
 _GROWTH, _GROWTH_MB = 0.10, 16.0
 #: Meters of a gateway, each of which has a message of its own.
@@ -45,13 +46,8 @@ class Curve:
     rss_mb: list[float] = field(default_factory=list)
 
 
-def run_soak(
-    settings: Settings, options: SoakOptions, tell: Callable[[float], None]
-) -> tuple[dict[str, Any], list[Curve]]:
-    """Report and curves; `tell` is told the share of the time that has passed.
-
-    Raises BenchError, DependencyAwayError.
-    """
+def run_soak(settings: Settings, options: SoakOptions, steps: Steps) -> tuple[dict[str, Any], list[Curve]]:
+    """Report and curves. Raises BenchError, DependencyAwayError."""
     require_local_stack(settings, "soak")
     tag = f"bench-{secrets.token_hex(3)}"
     messages = max(1, round(options.minutes * 60 * options.rate / options.gateways))
@@ -64,12 +60,15 @@ def run_soak(
         with connect_database(settings, "owner", autocommit=True, database=rig.database) as connection:
             taken = in_database(connection, load)
             taken.pause_s = 0.5
-            watch = _Watch(rig.services, options, tell)
             started = time.monotonic()
-            try:
-                report, _ = published(rig, Publishing(load, 500, options.rate), taken)
-            finally:
-                curves = watch.end()
+            with steps.step(
+                f"发送 {options.minutes:g} 分钟", f"Send for {options.minutes:g} minutes", long=True
+            ) as step:
+                watch = _Watch(rig.services, options, step)
+                try:
+                    report, _ = published(rig, Publishing(load, 500, options.rate), taken)
+                finally:
+                    curves = watch.end()
             seconds = time.monotonic() - started
             stored = taken.stored()
         for service in rig.services:
@@ -80,10 +79,8 @@ def run_soak(
 class _Watch:
     """Looks at the memory of services from a thread of its own, until `end`."""
 
-    def __init__(
-        self, services: Sequence[Service], options: SoakOptions, tell: Callable[[float], None]
-    ) -> None:
-        self._services, self._options, self._tell = services, options, tell
+    def __init__(self, services: Sequence[Service], options: SoakOptions, step: Step) -> None:
+        self._services, self._options, self._step = services, options, step
         self._curves = [Curve(s.name) for s in services]
         self._stop = Event()
         self._thread = Thread(target=self._run, name="soak-watch", daemon=True)
@@ -96,7 +93,7 @@ class _Watch:
             for service, curve in zip(self._services, self._curves, strict=True):
                 curve.seconds.append(round(passed, 1))
                 curve.rss_mb.append(service.rss_mb())
-            self._tell(min(1.0, passed / (self._options.minutes * 60)))
+            self._step.advance(passed, self._options.minutes * 60)
             if self._stop.wait(self._options.every_s):
                 return
 

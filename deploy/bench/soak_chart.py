@@ -18,8 +18,9 @@ _STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000, 2000, 5000)
 def soak_chart(curves: Sequence[Curve]) -> str:
     """Resident memory in MB over minutes, a line a service, from 0."""
     seconds = max([1.0, *(t for c in curves for t in c.seconds)])
-    step_mb = _step(max([1.0, *(m for c in curves for m in c.rss_mb)]), 5)
-    top_mb = step_mb * (int(max([1.0, *(m for c in curves for m in c.rss_mb)]) / step_mb) + 1)
+    most_mb = max([1.0, *(m for c in curves for m in c.rss_mb)])
+    step_mb = _step(most_mb, 5)
+    top_mb = step_mb * (int(most_mb / step_mb) + 1)
     step_s = 60 * _step(seconds / 60, 8) if seconds > 120 else _step(seconds, 8)
 
     def x(s: float) -> float:

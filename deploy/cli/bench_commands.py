@@ -107,12 +107,13 @@ def soak(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Memory of bridge, writer and worker over a long time of small messages; 1 where it grows or a reading is lost."""
-    from deploy.bench.progress import progress
     from deploy.bench.soak import SoakOptions, run_soak
     from deploy.bench.soak_chart import soak_chart
+    from deploy.stack.steps import Steps
 
-    with progress("bench soak") as tell:
-        report, curves = run_soak(load_settings(), SoakOptions(minutes, rate, gateways, every_s), tell)
+    settings = load_settings()
+    options = SoakOptions(minutes, rate, gateways, every_s)
+    report, curves = run_soak(settings, options, Steps(settings.language))
     if chart is not None:
         chart.write_text(soak_chart(curves), encoding="utf-8")
     typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))

@@ -10,6 +10,8 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from deploy.bench.rig import rss_mb
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -55,11 +57,7 @@ class Child:
 
     def rss_mb(self) -> float:
         """Its resident memory; 0 where it does not run."""
-        if self.process is None or self.process.poll() is not None:
-            return 0.0
-        lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
-        kb = next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
-        return round(kb / 1024, 1)
+        return rss_mb(self.process.pid) if self.process is not None and self.alive else 0.0
 
     def ready(self) -> bool:
         """Whether a message can go through it."""

@@ -2,39 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
 from deploy.clients import kafka_server
-from deploy.stack.state import StackState
-from deploy.stack.supervisor import Supervisor
 from stream.group_consumer import LEAST_WAIT_S, group_consumer
 from stream.rights import grant, revoke
 from stream.topics import READINGS, delete_topics, ensure_topics
 
 from .collectors_support import wait_until
 from .conftest import Servers
+from .test_collectors_faults import pid_of, stalled
 
 pytestmark = pytest.mark.integration
 
 _HEARTBEAT_S = 0.3
-
-
-@contextmanager
-def _stalled_kafka(servers: Servers) -> Iterator[None]:
-    pid = (Supervisor(StackState.of(servers.settings)).processes() or {})["kafka"].pid
-    assert pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
 
 def test_a_consumer_looks_at_a_stalled_kafka_now_and_then_and_not_all_the_time(servers: Servers) -> None:
@@ -60,7 +44,7 @@ def test_a_consumer_looks_at_a_stalled_kafka_now_and_then_and_not_all_the_time(s
     try:
         wait_until(lambda: consumer.poll(timeout_ms=100) or consumer.assignment(), "a partition", 30)
         consumer._fetcher.fetch_records = counted
-        with _stalled_kafka(servers):
+        with stalled(pid_of(servers.settings, "kafka")):
             began = time.monotonic()
             while time.monotonic() - began < 10 * _HEARTBEAT_S:  # what it does while its heartbeats are late
                 consumer.poll(timeout_ms=500)
