@@ -10,12 +10,11 @@ import structlog
 from prometheus_client import start_http_server
 
 from collectors.bridge import Bridge, BridgeOptions
-from collectors.decoders.declared_formats import load_formats
-from collectors.routes import Routes
 from collectors.sparkplug_bridge import SparkplugBridge, SparkplugThread
 from collectors.throttle import Limits
 from deploy.clients import kafka_server, mqtt_connection
 from deploy.logging import configure_logging
+from deploy.routes import routes_of
 from deploy.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -42,11 +41,6 @@ def bridge_options(settings: Settings) -> BridgeOptions:
         session_expiry_s=settings.bridge_session_expiry,
         limits=Limits(settings.gateway_messages_per_s, settings.gateway_readings_per_s),
     )
-
-
-def routes_of(settings: Settings) -> Routes:
-    """What the bridge of these settings takes. Raises SettingError naming the wrong one."""
-    return Routes(settings.mqtt_filters, load_formats(settings.decoder_files), settings.mqtt_native)
 
 
 def main(settings: Settings) -> None:

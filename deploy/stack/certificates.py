@@ -10,8 +10,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import trustme
-
 from deploy.settings import Settings
 from deploy.stack.state import StackState, write_private
 from metering.errors import SettingError
@@ -70,11 +68,15 @@ class Authority:
         return self._issue(_NO_HOST, common_name=identity)
 
     def _make(self) -> None:
+        import trustme
+
         made = trustme.CA(organization_name="nengliu", organization_unit_name="local stack")
         write_private(self.folder / "ca.key", made.private_key_pem.bytes().decode())
         write_private(self.ca_file, made.cert_pem.bytes().decode())
 
     def _issue(self, *names: str, common_name: str | None = None) -> Certificate:
+        import trustme  # here: commands that only look at what was issued need not load its cryptography
+
         ca = trustme.CA.from_pem(self.ca_file.read_bytes(), (self.folder / "ca.key").read_bytes())
         try:
             made = ca.issue_cert(*names, common_name=common_name, organization_name="nengliu")

@@ -14,7 +14,7 @@ from pathlib import Path
 from collectors.tls_errors import explained
 from deploy.clients import connect_database, mqtt_connection
 from deploy.kafka_topics import prepare_topics
-from deploy.services.collect import routes_of
+from deploy.routes import routes_of
 from deploy.settings import Settings
 from deploy.stack.certificates import decide_tls
 from deploy.stack.errors import StackError
