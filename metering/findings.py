@@ -1,7 +1,7 @@
 """Findings: what a person should know of the data. Their kinds, and when silence is one. Pure; no I/O.
 
-The kinds are data (finding_kinds.csv beside this file): only those that something finds are in it. For the rules of
-silence see docs/decisions/findings.md.
+The kinds are data (finding_kinds.csv beside this file), shared with the simulators' scenario files; found_by names
+the rule that finds a kind, and is empty where none does yet. For the rules of silence see docs/decisions/findings.md.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ class FindingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FindingKind:
-    """A kind of finding. severity as alerts have it: warning, major, critical."""
+    """A kind of finding. severity as alerts have it: warning, major, critical; found_by: a rule, empty for none."""
 
     kind: str
     severity: str
+    found_by: str
     name_en: str
     name_zh: str
     meaning: str
