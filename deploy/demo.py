@@ -25,7 +25,8 @@ from deploy.stack.state import StackState
 from deploy.stack.steps import Step, Steps
 from metering.errors import DependencyAwayError
 from simulators.mqtt import GatewayConnection
-from simulators.replay import ReplayOptions, ReplayResult
+from simulators.replay import ReplayOptions
+from simulators.sending import SendOptions, SendResult
 
 _PATIENCE_S = 180.0
 
@@ -36,7 +37,7 @@ class DemoResult:
 
     check: Check
     quotas: Sequence[QuotaYear]
-    replay: ReplayResult
+    replay: SendResult
     report: Path
     seconds: dict[str, float]
     replay_to_assessed_s: float
@@ -118,7 +119,7 @@ def run_demo(settings: Settings, steps: Steps, *, fresh: bool, speed: float | No
         began = time.monotonic()
         with ReplayBar(steps) as bar:
             result = replay.run_replay(
-                plan, connected, ReplayOptions(timezone=settings.timezone, speed=speed), bar.show
+                plan, connected, ReplayOptions(settings.timezone, sending=SendOptions(speed)), bar.show
             )
         bar.summary(result)
         timer.lap("replay")

@@ -18,8 +18,9 @@ from metering.errors import InputFileError, SettingError
 from simulators.consumption import Consumption, read_folder
 from simulators.mqtt import GatewayConnection
 from simulators.registers import RegisterSeries, read_register
-from simulators.replay import ReplayOptions, ReplayProgress, ReplayResult, ReplaySource, replay
+from simulators.replay import ReplayOptions, ReplaySource, replay
 from simulators.replay_registry import ReplayMeter, plan_meters, write_registry
+from simulators.sending import SendProgress, SendResult
 from storage.registry import ImportResult
 from storage.registry import import_registry as storage_import
 
@@ -110,8 +111,8 @@ def run_replay(
     plan: ReplayPlan,
     connected: Mapping[str, GatewayConnection],
     options: ReplayOptions,
-    on_progress: Callable[[ReplayProgress], None],
-) -> ReplayResult:
+    on_progress: Callable[[SendProgress], None],
+) -> SendResult:
     """Replay `plan`; returns when everything is acknowledged for good."""
     sources = [
         ReplaySource(m.gateway, m.meter, s, connected[m.gateway])

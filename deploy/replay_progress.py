@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from deploy.stack.steps import Steps
-from simulators.replay import ReplayProgress, ReplayResult
+from simulators.sending import SendProgress, SendResult
 
 _WINDOW_S = 3.0
 _LINE_EVERY_S = 5.0
@@ -46,7 +46,7 @@ class ReplayBar:
     ) -> None:
         self._progress.stop()
 
-    def show(self, at: ReplayProgress) -> None:
+    def show(self, at: SendProgress) -> None:
         """Draw `at`, at most ten times a second."""
         now = time.monotonic()
         if now - self._drawn < 0.1:
@@ -61,7 +61,7 @@ class ReplayBar:
             self._next_line = now + _LINE_EVERY_S
             self._steps.say(f"    重放 {detail}", f"    replay {detail}")
 
-    def summary(self, result: ReplayResult) -> None:
+    def summary(self, result: SendResult) -> None:
         """Say what the replay did."""
         rate = result.readings / result.seconds if result.seconds else 0.0
         self._steps.say(
@@ -74,7 +74,7 @@ class ReplayBar:
         for reason, n in sorted(result.rejected.items()):
             self._steps.say(f"  ✗ {n} 条消息被拒：{reason}", f"  ✗ {n} messages rejected: {reason}")
 
-    def _detail(self, at: ReplayProgress) -> str:
+    def _detail(self, at: SendProgress) -> str:
         (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]
         rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
         day = f"{at.at:%Y-%m-%d}" if at.at else ""

@@ -21,11 +21,10 @@ class Waiting:
 
 @dataclass(slots=True)
 class Outbox:
-    """Messages of one outbox, numbered from 1; `name` is its random id."""
+    """Messages of one outbox; `name` is its id."""
 
     name: str
     retry_s: float
-    next_seq: int = 1
     resent: int = 0
     stored: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -34,12 +33,9 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, payload: bytes, readings: int, now: float) -> int:
-        """Keep the message that is being sent now as number `next_seq`, and return that."""
-        seq = self.next_seq
-        self.next_seq += 1
+    def put(self, payload: bytes, readings: int, now: float, seq: int) -> None:
+        """Keep the message that is being sent now as number `seq`."""
         self._waiting[seq] = Waiting(payload, readings, now)
-        return seq
 
     def acknowledge(self, stored: Sequence[int], rejected: Sequence[tuple[int, str]]) -> int:
         """Forget messages; numbers not waiting (acknowledged before) are ignored. Returns the readings

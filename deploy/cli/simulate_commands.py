@@ -64,13 +64,14 @@ def replay_command(
     from deploy.settings import load_settings
     from deploy.stack.steps import Steps
     from simulators.replay import ReplayOptions
+    from simulators.sending import SendOptions
 
     settings = load_settings()
     steps = Steps(settings.language)
     options = ReplayOptions(
         timezone=replay.check_timezone(csv_timezone or settings.timezone),
         readings_per_message=per_message,
-        speed=replay.parse_speed(speed),
+        sending=SendOptions(replay.parse_speed(speed)),
     )
     days = replay.parse_day(from_day, "--from"), replay.parse_day(to_day, "--to")
     with steps.step("读取用电数据", "Read the consumption") as step:

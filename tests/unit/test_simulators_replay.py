@@ -14,15 +14,18 @@ from metering.errors import InputFileError
 from simulators.consumption import read_folder
 from simulators.outbox import Outbox
 from simulators.registers import RegisterSeries
-from simulators.replay import local_texts, messages_of
+from simulators.replay import messages_of
 from simulators.replay_registry import PLAN_FILE, plan_meters, write_registry
+from simulators.times import local_texts
 
 SHIPPED = Path(__file__).parents[2] / "simulators" / "data" / "cambridge-estates"
 
 
 def test_a_message_is_forgotten_only_when_it_is_acknowledged():
     outbox = Outbox("k3f9", retry_s=30)
-    assert [outbox.put(b"a", 24, 0.0), outbox.put(b"b", 24, 1.0), outbox.put(b"c", 1, 2.0)] == [1, 2, 3]
+    outbox.put(b"a", 24, 0.0, 1)
+    outbox.put(b"b", 24, 1.0, 2)
+    outbox.put(b"c", 1, 2.0, 3)
     assert outbox.acknowledge([2], []) == 24
     assert outbox.acknowledge([], [(3, "unknown_meter")]) == 1
     assert (len(outbox), outbox.stored, outbox.rejected) == (1, 1, {"unknown_meter": 1})
@@ -30,7 +33,7 @@ def test_a_message_is_forgotten_only_when_it_is_acknowledged():
 
 def test_an_acknowledgement_that_comes_twice_or_for_nothing_changes_nothing():
     outbox = Outbox("k3f9", retry_s=30)
-    outbox.put(b"a", 24, 0.0)
+    outbox.put(b"a", 24, 0.0, 1)
     assert outbox.acknowledge([1, 1, 99], [(1, "malformed")]) == 24
     assert outbox.acknowledge([1], []) == 0
     assert (len(outbox), outbox.stored, outbox.rejected) == (0, 1, {})
@@ -38,8 +41,8 @@ def test_an_acknowledgement_that_comes_twice_or_for_nothing_changes_nothing():
 
 def test_what_is_not_acknowledged_in_time_is_sent_again_oldest_first_and_only_when_due():
     outbox = Outbox("k3f9", retry_s=30)
-    outbox.put(b"a", 1, 0.0)
-    outbox.put(b"b", 1, 10.0)
+    outbox.put(b"a", 1, 0.0, 1)
+    outbox.put(b"b", 1, 10.0, 2)
     assert outbox.next_due() == 30.0
     assert list(outbox.overdue(29.9)) == []
     assert list(outbox.overdue(30.0)) == [b"a"]
@@ -62,7 +65,7 @@ def test_messages_of_all_gateways_go_out_in_the_order_of_their_newest_reading():
 
 @pytest.mark.parametrize(("zone", "summer"), [("Asia/Shanghai", "+08:00"), ("America/New_York", "-04:00")])
 def test_times_are_written_with_the_offset_of_their_day(zone, summer):
-    (text,) = local_texts(series(24 * 365 * 44 + 24 * 200), zone)
+    (text,) = local_texts(series(24 * 365 * 44 + 24 * 200).ts_us, zone)
     assert text.endswith(summer)
     assert datetime.fromisoformat(text).timestamp() == (24 * 365 * 44 + 24 * 200) * 3600
 

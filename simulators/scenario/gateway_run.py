@@ -1,0 +1,142 @@
+"""What a gateway makes of its readings: messages with numbers, now or late, twice, out of order, damaged. Pure.
+
+Everything random depends on the seed, the gateway and the moment alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from metering.records import Ints
+from simulators.emission import Emission
+from simulators.scenario.chance import chance
+from simulators.scenario.draw import Fault
+from simulators.scenario.meter_run import clock_error_us
+
+_BACKLOG_GAP_US = 20_000
+_AGAIN_US = 30_000_000
+
+
+@dataclass
+class GatewayRun:
+    """One gateway through a run. timezone: of its sent_at; None: it does not say one."""
+
+    gateway: str
+    faults: Sequence[Fault]
+    seed: int
+    timezone: ZoneInfo | None
+    _seqs: dict[str, int] = field(default_factory=dict)
+    _outboxes: dict[tuple[str, int], str] = field(default_factory=dict)
+    _backlog: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._delay_us = 1_000_000 + int(3_000_000 * chance(self.seed, self.gateway, "delay"))
+
+    def clock_error_us(self, ts_us: Ints) -> Ints:
+        """int64[n]: how far its clock is ahead."""
+        error = np.zeros(len(ts_us), np.int64)
+        for fault in self.faults:
+            error += clock_error_us(fault, ts_us)
+        return error
+
+    def is_out(self, moment_us: int) -> bool:
+        """Whether it reads no meter then."""
+        return any(f.kind == "outage" and f.holds(moment_us) for f in self.faults)
+
+    def unknown_meter(self, moment_us: int) -> str | None:
+        """The number of a meter that the registry does not know and that is read along then."""
+        for f in self.faults:
+            if f.kind == "unknown_meter" and f.holds(moment_us):
+                return f"98{int(f.values['salt']):010d}"
+        return None
+
+    def send(self, moment_us: int, body: str, readings: int) -> Iterator[Emission]:
+        """The message of what was read up to `moment_us`, and what becomes of it. body: the readings' JSON, joined by
+        commas.
+        """
+        gateway, outbox = self._who(moment_us)
+        seq = self._seqs[outbox] = self._seqs.get(outbox, 0) + 1
+        if self._is_wiped(moment_us):
+            return
+        due = self._due(moment_us)
+        payload = self._payload(outbox, seq, due, body)
+        for damage in self._damages(moment_us):
+            broken = damaged(payload, chance(self.seed, gateway, moment_us, "damage"))
+            yield Emission(due, gateway, outbox, seq, broken, 0, awaited=False)
+            due += _AGAIN_US
+            if damage == "lost":
+                return
+        yield Emission(due, gateway, outbox, seq, payload, readings)
+        for fault in self._struck_by("repeats", moment_us):
+            again = int(fault.us("after") * chance(self.seed, gateway, moment_us, "after"))
+            yield Emission(due + max(again, 1), gateway, outbox, seq, payload, readings, awaited=False)
+
+    def _who(self, moment_us: int) -> tuple[str, str]:
+        """Its name then, and its outbox's: a gateway put in its place has another name, a wiped one another outbox."""
+        gateway, generation = self.gateway, 0
+        for f in self.faults:
+            if f.from_us <= moment_us and f.kind == "gateway_swapped":
+                gateway = other_gateway(gateway)
+            elif f.from_us <= moment_us and f.kind == "gateway_wiped":
+                generation += 1
+        key = (gateway, generation)
+        if key not in self._outboxes:
+            name = hashlib.blake2b(f"{self.seed}/{key}".encode(), digest_size=4).hexdigest()
+            self._outboxes[key] = name
+        return gateway, self._outboxes[key]
+
+    def _is_wiped(self, moment_us: int) -> bool:
+        return any(
+            f.kind == "gateway_wiped" and f.from_us - f.us("pending") <= moment_us < f.from_us
+            for f in self.faults
+        )
+
+    def _due(self, moment_us: int) -> int:
+        due = moment_us + self._delay_us
+        for n, fault in enumerate(self.faults):
+            if fault.kind == "late_batch" and fault.holds(moment_us):
+                self._backlog[n] = self._backlog.get(n, 0) + 1
+                free = fault.to_us + fault.us("delay") + self._delay_us
+                due = max(due, free + self._backlog[n] * _BACKLOG_GAP_US)
+        for fault in self._struck_by("reorder", moment_us):
+            due += int(fault.us("within") * chance(self.seed, self.gateway, moment_us, "within"))
+        return due
+
+    def _damages(self, moment_us: int) -> list[str]:
+        return [str(f.values["then"]) for f in self._struck_by("wrong_bytes", moment_us)]
+
+    def _struck_by(self, kind: str, moment_us: int) -> Iterator[Fault]:
+        """Faults of a kind that strike the message of this moment."""
+        for f in self.faults:
+            if f.kind != kind or not f.holds(moment_us):
+                continue
+            if chance(self.seed, self.gateway, moment_us, kind) < float(f.values["share"]):
+                yield f
+
+    def _payload(self, outbox: str, seq: int, due_us: int, body: str) -> bytes:
+        sent = ""
+        if self.timezone is not None:
+            clock_us = due_us + int(self.clock_error_us(np.array([due_us]))[0]) if self.faults else due_us
+            sent = f'"sent_at":"{datetime.fromtimestamp(clock_us // 1_000_000, self.timezone).isoformat()}",'
+        return f'{{"v":1,"outbox":"{outbox}","seq":{seq},{sent}"readings":[{body}]}}'.encode()
+
+
+def other_gateway(gateway: str) -> str:
+    """The name of the gateway that is put in the place of another."""
+    return f"{gateway}-b"
+
+
+def damaged(payload: bytes, how: float) -> bytes:
+    """A message cut short, with a byte changed so that it is no JSON, or noise; how: 0..1."""
+    if how < 1 / 3:
+        return payload[: 1 + int(len(payload) * how * 2.9)]
+    at = int((how * 1000 % 1) * (len(payload) - 1))
+    if how < 2 / 3:
+        return payload[:at] + b"\x00" + payload[at + 1 :]
+    return bytes(b ^ 0xA5 for b in payload[: max(8, at)])

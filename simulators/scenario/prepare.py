@@ -1,0 +1,32 @@
+"""What must be so before a run begins for a fault to happen in it: a register that is to roll over is nearly full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from simulators.scenario.draw import Fault, RunWindow
+from simulators.scenario.points import MeteredPoint
+
+
+def prepare_points(
+    points: Sequence[MeteredPoint], faults: Sequence[Fault], window: RunWindow
+) -> list[MeteredPoint]:
+    """The points with start values at which registers roll over about when a fault says so.
+
+    About: by the typical use of the point; when it truly did is in the truth.
+    """
+    prepared = list(points)
+    for fault in faults:
+        if fault.kind != "rollover":
+            continue
+        for p in fault.points:
+            point = prepared[p]
+            hours = (fault.from_us - window.from_us) / 3.6e9
+            ahead = Decimal(str(point.typical_per_hour * hours)) / point.face.ratio
+            step = Decimal(1).scaleb(-point.face.decimals)
+            ahead = max(ahead.quantize(step), step)
+            top = Decimal(10) ** point.face.digits
+            prepared[p] = replace(point, face=replace(point.face, start_value=(top - ahead) % top))
+    return prepared
