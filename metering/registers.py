@@ -1,6 +1,8 @@
 """The table of registers: OBIS C.D.E codes (IEC 62056-61; medium in front where it is not electricity).
 
 The table is data (registers.csv beside this file): a new register is a new line.
+Codes of heat meters are those of EN 13757-1 (C: 1 energy, 8 power, 9 flow rate, 10 flow and 11 return temperature),
+from memory, medium confidence. Their volume (C: 2) is left out: a cumulative register that is no energy has no role.
 """
 
 from __future__ import annotations

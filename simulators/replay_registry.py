@@ -11,7 +11,7 @@ import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -19,6 +19,15 @@ from zoneinfo import ZoneInfo
 from metering.errors import InputFileError
 from simulators.consumption import Consumption
 from simulators.registers import RegisterFace, wall_to_utc_us
+from simulators.registry_rows import (
+    ContactRow,
+    InstallationRow,
+    PointRow,
+    QuotaRow,
+    RegistryRows,
+    SiteRow,
+    write_rows,
+)
 
 PLAN_FILE = "replay.csv"
 _COLUMNS = (
@@ -115,88 +124,70 @@ def write_registry(
     Each meter is installed from the first hour of its building on. start_value stays empty: the first
     reading says it, and a replay of a part of the years then starts at that part.
     """
-    out.mkdir(parents=True, exist_ok=True)
     pairs = list(zip(meters, buildings, strict=True))
-    _write(
-        out / "sites.csv",
-        "site_code,name,kind,sector,building_type,district_code,floor_area_m2",
-        [
-            (
-                m.site_code,
-                m.name,
-                m.kind,
-                m.sector,
-                m.building_type,
-                m.district_code,
-                "" if b.gia_m2 is None else b.gia_m2,
-            )
-            for m, b in pairs
-        ],
-    )
-    _write(
-        out / "points.csv",
-        "point_code,site_code,item_code,name,parent_point_code,rated_per_hour",
-        [(m.point_code, m.site_code, "01", "总电表 · Electricity, total", "", "") for m in meters],
-    )
-    _write(
-        out / "installations.csv",
-        "meter,point_code,register,gateway,protocol,unit,digits,decimals,ratio,"
-        "installed_at,removed_at,start_value,end_value,interval_s",
-        [
-            (
-                m.meter,
-                m.point_code,
-                "1.8.0",
-                m.gateway,
-                "json",
-                "kWh",
-                m.face.digits,
-                m.face.decimals,
-                m.face.ratio,
-                _first_instant(b, timezone),
-                "",
-                "",
-                "",
-                3600,
-            )
-            for m, b in pairs
-        ],
-    )
-    _write(
-        out / "quotas.csv",
-        "site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from",
-        [
-            (m.site_code, "01", year, "", "base_year", BASE_YEAR, percent, QUOTA_SOURCE, f"{year}-01-01")
-            for m, b in pairs
-            if BASE_YEAR in b.years()
-            for year, percent in REDUCTION_PERCENT.items()
-            if year in b.years()
-        ],
-    )
-    _write(
-        out / "contacts.csv",
-        "site_code,name,language,channel,address,severity_from",
-        [
-            (
-                m.site_code,
-                "能源管理员 · Energy manager",
-                "zh",
-                "email",
-                f"{m.building}@example.org",
-                "warning",
-            )
-            for m in meters
-        ],
+    write_rows(
+        out,
+        RegistryRows(
+            [_site(m, b) for m, b in pairs],
+            [PointRow(m.point_code, m.site_code, "01", "总电表 · Electricity, total") for m in meters],
+            [_installation(m, b, timezone) for m, b in pairs],
+            [quota for m, b in pairs for quota in _quotas(m, b)],
+            [_contact(m) for m in meters],
+        ),
     )
 
 
-def _first_instant(building: Consumption, timezone: str) -> str:
+def _site(meter: ReplayMeter, building: Consumption) -> SiteRow:
+    return SiteRow(
+        meter.site_code,
+        meter.name,
+        meter.kind,
+        meter.sector,
+        meter.building_type,
+        meter.district_code,
+        building.gia_m2,
+    )
+
+
+def _installation(meter: ReplayMeter, building: Consumption, timezone: str) -> InstallationRow:
+    return InstallationRow(
+        meter=meter.meter,
+        point_code=meter.point_code,
+        register="1.8.0",
+        gateway=meter.gateway,
+        protocol="json",
+        unit="kWh",
+        digits=meter.face.digits,
+        decimals=meter.face.decimals,
+        ratio=meter.face.ratio,
+        installed_at=_first_instant(building, timezone),
+    )
+
+
+def _quotas(meter: ReplayMeter, building: Consumption) -> list[QuotaRow]:
+    years = building.years()
+    return [
+        QuotaRow(
+            meter.site_code,
+            "01",
+            year,
+            None,
+            "base_year",
+            str(BASE_YEAR),
+            percent,
+            QUOTA_SOURCE,
+            date(year, 1, 1),
+        )
+        for year, percent in REDUCTION_PERCENT.items()
+        if BASE_YEAR in years and year in years
+    ]
+
+
+def _contact(meter: ReplayMeter) -> ContactRow:
+    address = f"{meter.building}@example.org"
+    return ContactRow(meter.site_code, "能源管理员 · Energy manager", "zh", "email", address, "warning")
+
+
+def _first_instant(building: Consumption, timezone: str) -> datetime:
     us = int(wall_to_utc_us(building.hour[:1], timezone)[0])
-    return datetime.fromtimestamp(us / 1e6, UTC).astimezone(ZoneInfo(timezone)).isoformat()
-
-
-def _write(path: Path, header: str, rows: Sequence[tuple[object, ...]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as f:
-        writer = csv.writer(f, lineterminator="\n")
-        writer.writerow(header.split(","))
-        writer.writerows(rows)
+    return datetime.fromtimestamp(us / 1e6, UTC).astimezone(ZoneInfo(timezone))

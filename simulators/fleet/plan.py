@@ -37,7 +37,7 @@ class FleetOptions:
 
 @dataclass(frozen=True, slots=True)
 class FleetSite:
-    """A site as sites.csv has it, and the gateway that its meters hang on."""
+    """A site as sites.csv has it, and the gateway that its meters hang on. site_kind: a row of data/site_kinds.csv."""
 
     site_code: str
     name: str
@@ -47,6 +47,7 @@ class FleetSite:
     district_code: str
     floor_area_m2: float
     gateway: str
+    site_kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class FleetPoint:
 
     register: the cumulative register; ts of its readings is on the grid. face: how it shows; unit: of the display,
     which is the item's own. instants: registers that it also sends (16.7.0 …), in the order of Loads.instants.
+    use: what the energy is used for, a row of data/uses.csv; empty: it is the sum of its children and a loss.
     """
 
     point_code: str
@@ -68,6 +70,7 @@ class FleetPoint:
     unit: str
     face: RegisterFace
     instants: tuple[str, ...] = ()
+    use: str = ""
 
 
 @dataclass(frozen=True, slots=True)

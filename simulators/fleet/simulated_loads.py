@@ -1,0 +1,301 @@
+"""True loads of a fleet: what each use takes, by activity, season, weather, habit and chance; and sums above it.
+
+Stateless: a day follows from the plan's seed, the point and the day. Points with a use are worked out a few hundred at
+a time with numpy, so that a large fleet needs little more than its result; the others add up their children and a loss,
+in whole units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from metering.records import Floats, Ints
+from simulators.fleet.chance import Keys, keys, normal, smooth, uniform
+from simulators.fleet.days import DayTimes, campus_day_kind, day_kind, day_times, is_heated
+from simulators.fleet.instant_values import InstantValues
+from simulators.fleet.loads import Instants
+from simulators.fleet.plan import FleetPlan
+from simulators.fleet.tables import (
+    HOLIDAY,
+    SATURDAY,
+    SUNDAY,
+    VACATION,
+    WORKDAY,
+    Use,
+    districts,
+    profile_names,
+    profile_table,
+    site_kinds,
+    uses,
+)
+from simulators.fleet.weather import DayWeather, day_weather
+
+#: Points that are worked out together: their arrays stay in the processor's cache.
+_BLOCK = 256
+#: Energies are whole multiples of this many 1e-9 units, so that the last bit of a float does not show.
+_GRAIN = 1000
+_GRAINS = 10**9 // _GRAIN
+#: Steps of the activity tables in a day.
+_TABLE = 288
+#: Usual peak as a share of the rated capacity, drawn between the two.
+_USUAL_PEAK = (0.55, 0.82)
+#: Loss above children as a share of their sum: at no load, and how much more at full load, drawn between the two.
+_LOSS, _LOSS_MORE = (0.010, 0.025), (0.0, 0.035)
+_FIRST_YEAR = 2010
+#: Years over which growth adds up.
+_GROWING_YEARS = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaves:
+    """What is constant of points with a use; arrays of equal length, one element a point."""
+
+    index: Ints
+    site: Ints
+    key: Keys
+    profile: Ints
+    own_profile: Ints
+    low: Floats
+    peak: Floats
+    rated: Floats
+    constant: Floats
+    daylight: Floats
+    cool: Floats
+    heat: Floats
+    steps: Floats
+    step_share: Floats
+    swing: Floats
+    jitter: Floats
+    shift: Floats
+    stretch: Floats
+    growth: Floats
+
+    def block(self, part: slice) -> _Leaves:
+        return _Leaves(*(getattr(self, name)[part] for name in self.__slots__))
+
+
+class SimulatedLoads:
+    """Implements simulators.fleet.loads.Loads."""
+
+    def __init__(self, plan: FleetPlan) -> None:
+        self._plan = plan
+        self._zone = ZoneInfo(plan.options.timezone)
+        self._sites = _Sites(plan)
+        self._leaves = _leaves(plan, self._sites)
+        self._sums = _Sums(plan)
+        self._instants = InstantValues(plan)
+
+    def energy(self, day: date) -> Ints:
+        """int64[points, n] in 1e-9 of the item's unit."""
+        times = day_times(day, self._plan.options.interval_s, self._zone)
+        weather = day_weather(self._plan.options.seed, times)
+        habits = self._sites.on(day, times)
+        energy = np.zeros((len(self._plan.points), len(times)), np.int64)
+        for first in range(0, len(self._leaves.index), _BLOCK):
+            block = self._leaves.block(slice(first, first + _BLOCK))
+            energy[block.index] = _use(block, habits, times, weather)
+        self._sums.add(energy)
+        return energy
+
+    def instants(self, day: date, energy: Ints) -> list[Instants]:
+        """Instant values that fit `energy`, at the ends of the intervals."""
+        times = day_times(day, self._plan.options.interval_s, self._zone)
+        return self._instants.on(times, day_weather(self._plan.options.seed, times), energy)
+
+
+@dataclass(frozen=True, slots=True)
+class _Habits:
+    """A day of the sites: kind of day int64[sites]; busy float64[sites, n], activity against the usual; warmer_c
+    float64[sites]; heated.
+    """
+
+    kind: Ints
+    busy: Floats
+    off_scale: Floats
+    warmer_c: Floats
+    heated: bool
+
+
+class _Sites:
+    """What is constant of sites, and what a day makes of it."""
+
+    def __init__(self, plan: FleetPlan) -> None:
+        seed = plan.options.seed
+        codes = [s.site_code for s in plan.sites]
+        kinds = {k.site_kind: k for k in site_kinds()}
+        warmer = {d.code: d.warmer_c for d in districts()}
+        profiles = profile_names()
+        self.profile = np.array([profiles.index(kinds[s.site_kind].profile) for s in plan.sites])
+        self._has_vacation = ~np.isnan(profile_table()[self.profile, VACATION, 0])
+        self._warmer_c = np.array([warmer[s.district_code] for s in plan.sites])
+        self._keys = keys(seed, "habits", codes)
+        traits = uniform(keys(seed, "traits", codes), np.arange(6))
+        self.shift, self.stretch = traits[:, 0] * 2 - 1, traits[:, 1] * 2 - 1
+        self.always_on, self.growth = traits[:, 2], traits[:, 3]
+        self._off_scale = 0.6 + 0.8 * traits[:, 4]
+        self._restless = 0.5 + traits[:, 5]
+
+    def on(self, day: date, times: DayTimes) -> _Habits:
+        plain, campus = day_kind(day), campus_day_kind(day)
+        kind = np.where(self._has_vacation, campus, plain)
+        number = np.array([day.toordinal(), day.toordinal() // 7 + 10**7, day.toordinal() + 10**8])
+        drawn = normal(self._keys, number[:2])
+        odd = uniform(self._keys, number[2:])[:, 0]
+        level = 1 + self._restless * (0.035 * drawn[:, 0] + 0.03 * drawn[:, 1])
+        level = np.where(odd < 0.006, level * 0.6, np.where(odd > 0.994, level * 1.2, level))
+        hours = smooth(self._keys, times.utc_s, 3 * 3600)
+        busy = level[:, None] * (1 + 0.025 * hours)
+        return _Habits(kind, busy, self._off_scale, self._warmer_c, is_heated(day))
+
+
+def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
+    seed = plan.options.seed
+    index = [i for i, p in enumerate(plan.points) if p.use]
+    points = [plan.points[i] for i in index]
+    site = np.array([p.site for p in points], np.int64)
+    used = [uses()[p.use] for p in points]
+    codes = [p.point_code for p in points]
+    drawn = uniform(keys(seed, "branch", codes), np.arange(5))
+    rated = np.array([p.rated_per_hour for p in points])
+    own = sites.profile[site]
+    names = profile_names()
+    profile = np.array(
+        [names.index(u.profile) if u.profile else o for u, o in zip(used, own.tolist(), strict=True)]
+    )
+    low_min, low_max = _column(used, lambda u: u.low[0]), _column(used, lambda u: u.low[1])
+    always_on = 0.65 * sites.always_on[site] + 0.35 * drawn[:, 0]
+    return _Leaves(
+        index=np.array(index, np.int64),
+        site=site,
+        key=keys(seed, "noise", codes),
+        profile=profile,
+        own_profile=own,
+        low=low_min + (low_max - low_min) * always_on,
+        peak=rated * (_USUAL_PEAK[0] + (_USUAL_PEAK[1] - _USUAL_PEAK[0]) * drawn[:, 1]),
+        rated=rated,
+        constant=_column(used, lambda u: u.constant),
+        daylight=_column(used, lambda u: u.daylight),
+        cool=_column(used, lambda u: u.cool),
+        heat=_column(used, lambda u: u.heat),
+        steps=_column(used, lambda u: u.steps),
+        step_share=_column(used, lambda u: u.step_share),
+        swing=_column(used, lambda u: u.swing),
+        jitter=_column(used, lambda u: u.jitter),
+        shift=45 * sites.shift[site] + 15 * (2 * drawn[:, 2] - 1),
+        stretch=1 + 0.10 * sites.stretch[site] + 0.04 * (2 * drawn[:, 3] - 1),
+        growth=-0.008 + 0.03 * (0.6 * sites.growth[site] + 0.4 * drawn[:, 4]),
+    )
+
+
+def _column(used: Sequence[Use], of: Callable[[Use], float]) -> Floats:
+    return np.array([of(u) for u in used], np.float64)
+
+
+def _use(leaves: _Leaves, habits: _Habits, times: DayTimes, weather: DayWeather) -> Ints:
+    """int64[points, n]: energy of points with a use."""
+    activity = _activity(leaves, habits, times) * habits.busy[leaves.site]
+    moved = activity * _weather_share(leaves, habits, weather)
+    load = leaves.low[:, None] + (1 - leaves.low)[:, None] * moved
+    load = _unrest(leaves, times, load)
+    years = min(max(times.day.year + times.day.timetuple().tm_yday / 366 - _FIRST_YEAR, 0.0), _GROWING_YEARS)
+    per_hour = np.minimum(load * (leaves.peak * (1 + leaves.growth * years))[:, None], leaves.rated[:, None])
+    grains = np.floor(per_hour * (times.interval_s / 3600 * _GRAINS)).astype(np.int64)
+    return grains * _GRAIN
+
+
+def _activity(leaves: _Leaves, habits: _Habits, times: DayTimes) -> Floats:
+    """float64[points, n]: how busy a point's use is, about 0 to 1, each with hours a little of its own."""
+    table, usual = _activity_table(), _usual_level()
+    kind = habits.kind[leaves.site]
+    own = np.isnan(profile_table()[leaves.profile, kind, 0])
+    shown = np.where(own, WORKDAY, kind)
+    scale = np.where(own, usual[leaves.own_profile, kind] / usual[leaves.own_profile, WORKDAY], 1.0)
+    off = (kind == SATURDAY) | (kind == SUNDAY) | (kind == HOLIDAY)
+    scale = np.where(off, scale * habits.off_scale[leaves.site], scale)
+    middle = 13 * 60
+    minute = middle + (times.minute - middle)[None, :] * leaves.stretch[:, None] - leaves.shift[:, None]
+    at = np.floor(minute * (_TABLE / 1440)).astype(np.int64) % _TABLE
+    row = (leaves.profile * len(usual[0]) + shown) * _TABLE
+    found: Floats = table.ravel()[row[:, None] + at]
+    return np.asarray(found * np.minimum(scale, 1.15)[:, None])
+
+
+def _weather_share(leaves: _Leaves, habits: _Habits, weather: DayWeather) -> Floats:
+    """float64[points, n]: share of its full load that the weather asks of a point's use."""
+    felt = weather.felt_c[None, :] + habits.warmer_c[leaves.site][:, None]
+    cool = np.clip((felt - 20) / 12, 0, 1.15)
+    share = leaves.constant[:, None] * (1 - leaves.daylight[:, None] * weather.daylight[None, :])
+    share = share + leaves.cool[:, None] * cool
+    if habits.heated:
+        share = share + leaves.heat[:, None] * np.clip((19 - felt) / 27, 0, 1.1)
+    return share
+
+
+def _unrest(leaves: _Leaves, times: DayTimes, load: Floats) -> Floats:
+    """`load` with noise of hours, of minutes, and equipment that is switched in steps; never below nothing."""
+    slow = smooth(leaves.key, times.utc_s, 5 * 3600)
+    middle = smooth(leaves.key + np.uint64(1), times.utc_s, 2700)
+    fast = normal(leaves.key + np.uint64(2), times.utc_s // times.interval_s)
+    noise = leaves.swing[:, None] * slow + leaves.jitter[:, None] * (0.8 * middle + 0.6 * fast)
+    load = np.maximum(load * (1 + noise), 0.25 * load)
+    steps = np.maximum(leaves.steps, 1)[:, None]
+    stepped = np.rint(load * steps + 0.35 * middle) / steps
+    return np.maximum(load + leaves.step_share[:, None] * (stepped - load), 0.0)
+
+
+@cache
+def _activity_table() -> Floats:
+    """float64[profiles, day kinds, _TABLE]: profiles by five minutes, hours run into each other."""
+    hours = np.nan_to_num(profile_table())
+    around = np.concatenate([hours[:, :, -1:], hours, hours[:, :, :1]], axis=2)
+    at = (np.arange(_TABLE) + 0.5) * 24 / _TABLE + 0.5
+    low = np.floor(at).astype(np.int64)
+    part = at - low
+    table: Floats = around[:, :, low] * (1 - part) + around[:, :, low + 1] * part
+    return table
+
+
+@cache
+def _usual_level() -> Floats:
+    """float64[profiles, day kinds]: mean activity of a day; of a kind that a profile lacks, the workday's."""
+    mean = profile_table().mean(axis=2)
+    return np.asarray(np.where(np.isnan(mean), mean[:, :1], mean))
+
+
+class _Sums:
+    """Totals above their children, deepest first, with a loss that grows with the load."""
+
+    def __init__(self, plan: FleetPlan) -> None:
+        points = plan.points
+        depth = [0] * len(points)
+        children: dict[int, list[int]] = {}
+        for i, p in enumerate(points):
+            if p.parent is not None:
+                depth[i] = depth[p.parent] + 1
+                children.setdefault(p.parent, []).append(i)
+        drawn = uniform(keys(plan.options.seed, "loss", [p.point_code for p in points]), np.arange(2))
+        self._loss = _LOSS[0] + (_LOSS[1] - _LOSS[0]) * drawn[:, 0]
+        self._more = _LOSS_MORE[0] + (_LOSS_MORE[1] - _LOSS_MORE[0]) * drawn[:, 1]
+        self._rated = np.array([p.rated_per_hour for p in points])
+        self._hours = plan.options.interval_s / 3600
+        self._levels: list[tuple[Ints, Ints, npt.NDArray[np.intp]]] = []
+        for level in sorted({depth[i] for i in children}, reverse=True):
+            parents = [i for i in children if depth[i] == level]
+            below = [children[i] for i in parents]
+            starts = np.cumsum([0, *(len(b) for b in below[:-1])])
+            self._levels.append((np.array(parents), np.array([c for b in below for c in b]), starts))
+
+    def add(self, energy: Ints) -> None:
+        """Fill the rows of totals of int64[points, n] `energy`."""
+        for parents, below, starts in self._levels:
+            total = np.add.reduceat(energy[below], starts, axis=0)
+            full = self._rated[parents] * (self._hours * 1e9)
+            share = self._loss[parents][:, None] + self._more[parents][:, None] * (total / full[:, None])
+            energy[parents] = total + np.floor(total * share / _GRAIN).astype(np.int64) * _GRAIN
