@@ -74,7 +74,7 @@ class GatewayClient:
         self._refused: str | None = None
         self._closing = False
         client = paho.Client(
-            CallbackAPIVersion.VERSION2, client_id=f"replay-{gateway}", protocol=MQTTProtocolVersion.MQTTv5
+            CallbackAPIVersion.VERSION2, client_id=f"simulated-{gateway}", protocol=MQTTProtocolVersion.MQTTv5
         )
         client.username_pw_set(connection.username, connection.password)
         if connection.tls is not None:

@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from metering.records import Ints
-from simulators.emission import Emission
+from simulators.emission import Emission, RegistryChange
+from simulators.registry_changes import Installed
 from simulators.scenario.changes import change_energy
 from simulators.scenario.draw import Fault, RunWindow
 from simulators.scenario.gateway_run import GatewayRun
@@ -85,6 +86,7 @@ class Run:
     faults: Sequence[Fault]
     seed: int
     truth: TruthKeeper | None = None
+    installed: Installed | None = None
     says_sent_at: bool = True
     per_message: int = 1
     readings: int = 0
@@ -123,9 +125,9 @@ class Run:
                 names[f"{f.gateway}-b"] = None
         return list(names)
 
-    def emissions(self) -> Iterator[Emission]:
-        """All messages, by the time they are due."""
-        later: list[tuple[int, int, Emission]] = []
+    def emissions(self) -> Iterator[Emission | RegistryChange]:
+        """All messages, and changes of the registry between them, by the time they are due."""
+        later: list[tuple[int, int, Emission | RegistryChange]] = []
         count = 0
         for stretch in self.source.stretches():
             energy = change_energy(
@@ -133,7 +135,9 @@ class Run:
             )
             if self.truth is not None:
                 self.truth.add(stretch, energy)
-            for e in self._of_stretch(stretch, energy):
+            made = list(self._of_stretch(stretch, energy))
+            entries: list[Emission | RegistryChange] = [*self._entries(stretch), *made]
+            for e in entries:
                 heapq.heappush(later, (e.due_us, count, e))
                 count += 1
             until = int(stretch.ts_us[-1])
@@ -142,9 +146,44 @@ class Run:
         while later:
             yield self._count(heapq.heappop(later)[2])
 
-    def _count(self, emission: Emission) -> Emission:
-        self.readings += emission.readings
+    def _count(self, emission: Emission | RegistryChange) -> Emission | RegistryChange:
+        if isinstance(emission, Emission):
+            self.readings += emission.readings
         return emission
+
+    def _entries(self, stretch: Stretch) -> Iterator[RegistryChange]:
+        """What is entered into the registry for what happened in a stretch that has just been made."""
+        if self.installed is None:
+            return
+        first, last = int(stretch.ts_us[0]), int(stretch.ts_us[-1])
+        for fault in self.faults:
+            if not first <= fault.from_us <= last:
+                continue
+            changes: list[RegistryChange | None] = []
+            if fault.kind in ("meter_replaced", "ct_changed"):
+                changes = [self._new_register(fault, p, self.installed) for p in fault.points]
+            elif fault.kind == "gateway_swapped":
+                changes = [self._new_gateway(fault, self.installed)]
+            yield from (c for c in changes if c is not None)
+
+    def _new_register(self, fault: Fault, p: int, installed: Installed) -> RegistryChange | None:
+        meter, point = self.meters[p], self.source.points[p]
+        happened = meter.happened.get(meter.faults.index(fault))
+        if happened is None:
+            return None
+        return installed.new_register(fault, point.point_code, point.register, happened)
+
+    def _new_gateway(self, fault: Fault, installed: Installed) -> RegistryChange | None:
+        points = {p: self.source.points[p] for p in fault.points}
+        registers = {point.point_code: point.register for point in points.values()}
+        values = {point.point_code: self._shows(p) for p, point in points.items()}
+        return installed.new_gateway(fault, registers, values)
+
+    def _shows(self, p: int) -> float:
+        """What a register shows at the end of the stretch that was made last."""
+        if p in self.meters and self.meters[p].runs:
+            return self.meters[p].shows()
+        return float(self.source.points[p].face.show(self._total[p : p + 1])[0])
 
     def _of_stretch(self, stretch: Stretch, energy: Ints) -> Iterator[Emission]:
         """The messages of a stretch, by gateway; not in order."""

@@ -20,7 +20,8 @@ from simulators.outbox import Outbox
 
 @dataclass(frozen=True, slots=True)
 class SendOptions:
-    """How to send. speed: simulated seconds a second, None: as fast as acknowledgements come.
+    """How to send. speed: simulated seconds a second, None: as fast as acknowledgements come. What is still to
+    come by the wall clock is waited for at any speed.
 
     window: messages sent and not acknowledged yet, over all gateways. retry_s: send again after so long.
     patience_s: give up when no acknowledgement at all came for so long.
@@ -135,9 +136,12 @@ class Sender:
             self.on_progress(self._progress())
 
     def _due(self, simulated_us: int) -> float:
+        """When to send, by the monotonic clock: by the speed, and never before it has happened by the wall clock."""
+        happens = simulated_us / 1e6 - time.time() + time.monotonic()
+        due = happens if happens > time.monotonic() else 0.0
         if self.options.speed is None or self._first_us is None:
-            return 0.0
-        return self._started + (simulated_us - self._first_us) / 1e6 / self.options.speed
+            return due
+        return max(due, self._started + (simulated_us - self._first_us) / 1e6 / self.options.speed)
 
     def _pause(self, due: float) -> float:
         """Seconds to wait for an event: until `due` or until a message must be sent again, at most 0.5 s."""

@@ -1,4 +1,4 @@
-"""Commands that simulate meters: simulate replay."""
+"""Commands that simulate meters: simulate replay, and the others of the group."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from deploy.cli.simulate_fleet_commands import fleet_command
 
 simulate = typer.Typer(
     help="Simulate meters and gateways.",
@@ -20,6 +22,9 @@ simulate = typer.Typer(
 @simulate.callback()
 def _group() -> None:
     """Simulate meters and gateways."""
+
+
+simulate.command("fleet")(fleet_command)
 
 
 @simulate.command("replay")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -32,7 +32,7 @@ class FleetSource:
         self._days = days[:-1]
         interval_us = options.interval_s * 1_000_000
         self.window = RunWindow(self._starts[0], self._starts[-1], interval_us, options.timezone)
-        self.points = metered_points(plan, loads)
+        self.points: Sequence[MeteredPoint] = metered_points(plan, loads)
 
     def stretches(self) -> Iterator[Stretch]:
         """See simulators.run.Source."""

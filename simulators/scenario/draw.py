@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -196,8 +197,17 @@ def _times(
         if room < 0:
             raise ValueError("does not fit into the run: make it shorter, or the run longer")
         begin = window.snap(window.from_us + margin + room * float(rng.random()))
+    if spec.kind == "gateway_swapped":
+        begin = min(_next_midnight(begin, window), window.to_us - window.interval_us)
     end = _end_of(spec.kind, values, begin, lasts, window)
     return begin, min(max(end, begin + window.interval_us), window.to_us)
+
+
+def _next_midnight(moment_us: int, window: RunWindow) -> int:
+    """The local midnight at or after a moment: a gateway is changed at the end of a day, all of its meters at once."""
+    local = datetime.fromtimestamp(moment_us / 1e6, ZoneInfo(window.zone))
+    day = local.date() if local.time() == time() else local.date() + timedelta(days=1)
+    return round(datetime.combine(day, time(), ZoneInfo(window.zone)).timestamp() * 1e6)
 
 
 def _end_of(kind: str, values: Mapping[str, Any], begin: int, lasts: int, window: RunWindow) -> int:

@@ -63,7 +63,7 @@ class MeterRun:
     happened: dict[int, dict[str, Any]] = field(default_factory=dict)
     rolled_us: list[int] = field(default_factory=list)
     measured: int = 0
-    _runs: bool = False
+    runs: bool = False
     _last_value: float = 0.0
     _frozen: dict[int, float] = field(default_factory=dict)
 
@@ -73,14 +73,18 @@ class MeterRun:
 
     def is_struck(self, last_us: int) -> bool:
         """Whether it may show anything else than the true energy up to a moment, which is after all before."""
-        return self._runs or any(f.from_us <= last_us or f.kind == "rollover" for f in self.faults)
+        return self.runs or any(f.from_us <= last_us or f.kind == "rollover" for f in self.faults)
+
+    def shows(self) -> float:
+        """What its register shows after the last stretch."""
+        return float(_display(self.segments[-1], self.measured)[0])
 
     def advance(self, ts_us: Ints, energy: Ints, before: int) -> Shown:
         """int64[n] times of readings, ascending and after all before; int64[n] true energy since the reading before;
         before: true energy up to there, which is what was measured until this is asked first.
         """
-        if not self._runs:
-            self._runs, self.measured = True, before
+        if not self.runs:
+            self.runs, self.measured = True, before
             self._last_value = float(self.point.face.show(np.array([before]))[0])
         share, phase = self._measured_share(ts_us)
         before = self.measured

@@ -1,0 +1,180 @@
+"""The command simulate fleet: sites with meters from a seed, faults of a scenario, and the truth beside them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from deploy.fleet import FleetRun
+    from deploy.stack.steps import Steps
+    from simulators.fleet.plan import FleetOptions
+    from simulators.scenario.files import Scenario
+
+
+def fleet_command(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes in the same order.")] = 1,
+    sites: Annotated[int | None, typer.Option(min=1, help="How many sites; default: 10.")] = None,
+    start: Annotated[
+        str | None, typer.Option(metavar="DATE", help="First local day, or today; default: 2014-01-01.")
+    ] = None,
+    days: Annotated[int | None, typer.Option(min=1, help="How many days; default: 30.")] = None,
+    interval: Annotated[
+        int | None, typer.Option(metavar="S", help="Seconds from reading to reading; default: 900.")
+    ] = None,
+    speed: Annotated[
+        str,
+        typer.Option(
+            metavar="X|max",
+            help="Simulated seconds a second; max: as fast as acknowledged. Nothing is sent before its time.",
+        ),
+    ] = "max",
+    scenario: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What goes wrong: a TOML file, or one of: every, myems, typical."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where registry, truth and progress lie; default: in the state folder, with --stdout nowhere.",
+        ),
+    ] = None,
+    to_stdout: Annotated[
+        bool,
+        typer.Option(
+            "--stdout", help="Print what would be published, a JSON message a line; needs no stack."
+        ),
+    ] = False,
+    import_registry: Annotated[
+        bool, typer.Option("--import/--no-import", help="Import the registry before the first message.")
+    ] = True,
+    credentials: Annotated[
+        Path | None,
+        typer.Option(help="Passwords as `gateway add --json` prints them; default: the gateways are added."),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where a run was stopped.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Simulate sites with meters and sub-meters whose loads look real, and what a scenario makes go wrong.
+
+    The truth, hour by hour and fault by fault, is written to DIR/truth.sqlite; `simulate score` compares it with what
+    the platform made of it. Ctrl-C stops cleanly; the same command goes on from there. Exit 1 where something was
+    rejected that no fault explains.
+    """
+    from deploy.settings import load_settings
+    from simulators.scenario.files import NO_SCENARIO, read_scenario
+
+    settings = load_settings()
+    wanted = NO_SCENARIO if scenario is None else read_scenario(scenario)
+    options = _options(wanted, settings.timezone, seed, sites, start, days, interval)
+    if to_stdout:
+        _print_lines(options, wanted, out)
+        return
+    _send(options, wanted, out, speed, credentials, import_registry, fresh, as_json)
+
+
+def _options(
+    scenario: Scenario,
+    timezone: str,
+    seed: int,
+    sites: int | None,
+    start: str | None,
+    days: int | None,
+    interval: int | None,
+) -> FleetOptions:
+    """What the command line says, else the scenario, else the defaults."""
+    from deploy.replay import parse_day
+    from simulators.fleet.plan import FleetOptions
+
+    first = date.today() if start == "today" else parse_day(start, "--start")  # noqa: DTZ011
+    given = {"sites": sites, "start": first, "days": days, "interval_s": interval}
+    said = {k: v for k, v in scenario.fleet.items() if k in given}
+    said.update({k: v for k, v in given.items() if v is not None})
+    return FleetOptions(seed=seed, timezone=timezone, **said)
+
+
+def _print_lines(options: FleetOptions, scenario: Scenario, out: Path | None) -> None:
+    from deploy.fleet import lines, prepare_fleet
+
+    target = sys.stdout.buffer
+    for line in lines(prepare_fleet(options, scenario, out)):
+        target.write(line)
+    target.flush()
+
+
+def _send(
+    options: FleetOptions,
+    scenario: Scenario,
+    out: Path | None,
+    speed: str,
+    credentials: Path | None,
+    import_registry: bool,
+    fresh: bool,
+    as_json: bool,
+) -> None:
+    from deploy import fleet as wiring
+    from deploy.replay import add_gateways, connections, parse_speed, read_credentials
+    from deploy.replay_progress import ReplayBar
+    from deploy.settings import load_settings
+    from deploy.stack.steps import Steps
+    from simulators.sending import SendOptions
+
+    settings = load_settings()
+    steps = Steps(settings.language)
+    sending = SendOptions(parse_speed(speed))
+    folder = out or settings.state_dir / "simulations" / f"{scenario.name}-{options.seed}"
+    if fresh:
+        wiring.forget_progress(folder)
+    with steps.step("规划建筑与表计", "Plan sites and meters") as step:
+        fleet = wiring.prepare_fleet(options, scenario, folder)
+        done = wiring.already_done(fleet, folder)
+        step.note(_planned(steps, fleet))
+    if import_registry and not done:
+        with steps.step("导入台账", "Import the registry"):
+            wiring.import_rows(settings, fleet.registry, "simulate fleet")
+    with steps.step("登记网关", "Add the gateways"):
+        names = fleet.run.gateways()
+        connected = (
+            add_gateways(settings, names)
+            if credentials is None
+            else connections(settings, read_credentials(credentials, names))
+        )
+    if done:
+        steps.say(
+            f"  从上次停止处继续（已完成 {done:,} 条消息）",
+            f"  Going on where it stopped, after {done:,} messages",
+        )
+    with ReplayBar(steps) as bar:
+        try:
+            result = wiring.send_fleet(settings, fleet, connected, sending, bar.show, folder)
+        except KeyboardInterrupt:
+            steps.say(
+                f"  已停止；用相同命令继续，进度在 {folder}",
+                f"  Stopped; the same command goes on from here, the progress is in {folder}",
+            )
+            raise typer.Exit(130) from None
+    if as_json:
+        facts = {**asdict(result), "started_at": result.started_at.isoformat(), "out": str(folder)}
+        typer.echo(json.dumps({**facts, "faults": len(fleet.run.faults), "points": len(fleet.plan.points)}))
+    else:
+        bar.summary(result)
+        steps.say(
+            f"  真值与台账在 {folder}；比对：nengliu simulate score {folder}",
+            f"  Truth and registry are in {folder}; compare: nengliu simulate score {folder}",
+        )
+    raise typer.Exit(1 if wiring.unexplained(result.rejected, fleet) else 0)
+
+
+def _planned(steps: Steps, fleet: FleetRun) -> str:
+    n, points, faults = len(fleet.plan.sites), len(fleet.plan.points), len(fleet.run.faults)
+    return steps.text(
+        f"{n} 个单位，{points} 个计量点，约 {fleet.readings:,} 个读数，{faults} 处异常或变化",
+        f"{n} sites, {points} points, about {fleet.readings:,} readings, {faults} faults or changes",
+    )

@@ -1,0 +1,77 @@
+"""How faults that somebody records change the registry: rows of installations.csv that are entered at once or late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from simulators.emission import RegistryChange
+from simulators.registry_rows import InstallationRow
+from simulators.scenario.draw import Fault
+from simulators.scenario.gateway_run import other_gateway
+
+
+class Installed:
+    """The rows that are true now, whether the registry knows them or not; zone: of the times in new rows."""
+
+    def __init__(self, rows: Iterable[InstallationRow], zone: str) -> None:
+        self._open = list(rows)
+        self._zone = ZoneInfo(zone)
+
+    def new_register(
+        self, fault: Fault, point_code: str, register: str, happened: Mapping[str, Any]
+    ) -> RegistryChange | None:
+        """What is entered where a meter or its transformers were changed; `register`: the one that counts."""
+        at = self._moment(fault.from_us)
+        ended, begun = [], []
+        for row in [r for r in self._open if r.point_code == point_code]:
+            counts = row.register == register
+            end = _decimal(happened["end_value"]) if counts else None
+            start = _decimal(happened["start_value"]) if counts else None
+            ended.append(replace(row, removed_at=at, end_value=end))
+            begun.append(
+                replace(
+                    row, meter=str(happened["meter"]), ratio=Decimal(happened["ratio"]), installed_at=at,
+                    start_value=start,
+                )
+            )  # fmt: skip
+        return self._entered(fault, ended, begun)
+
+    def new_gateway(
+        self, fault: Fault, registers: Mapping[str, str], values: Mapping[str, float]
+    ) -> RegistryChange | None:
+        """What is entered where a gateway was changed; registers, values: of each point, the one that counts and what
+        it showed then.
+        """
+        at = self._moment(fault.from_us)
+        ended, begun = [], []
+        for row in [r for r in self._open if r.gateway == fault.gateway and r.point_code in values]:
+            counts = registers[row.point_code] == row.register
+            shown = _decimal(values[row.point_code]) if counts else None
+            ended.append(replace(row, removed_at=at, end_value=shown))
+            begun.append(replace(row, gateway=other_gateway(row.gateway), installed_at=at, start_value=shown))
+        return self._entered(fault, ended, begun)
+
+    def _entered(
+        self, fault: Fault, ended: list[InstallationRow], begun: list[InstallationRow]
+    ) -> RegistryChange | None:
+        gone = {(r.meter, r.register, r.installed_at) for r in ended}
+        self._open = [r for r in self._open if (r.meter, r.register, r.installed_at) not in gone] + begun
+        match fault.values.get("record"):
+            case "announced":
+                return RegistryChange(fault.from_us, (*ended, *begun))
+            case "late":
+                return RegistryChange(fault.to_us, (*ended, *begun))
+            case _:
+                return None
+
+    def _moment(self, us: int) -> datetime:
+        return datetime.fromtimestamp(us / 1e6, UTC).astimezone(self._zone)
+
+
+def _decimal(value: float) -> Decimal:
+    return Decimal(repr(value))
