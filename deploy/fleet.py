@@ -40,7 +40,7 @@ _PROGRESS_FILE = "progress.json"
 
 @dataclass(frozen=True, slots=True)
 class FleetRun:
-    """A run that is ready to begin. readings: about how many there will be."""
+    """A run that is ready to begin. readings: about how many there will be; left_out: faults that found no room."""
 
     plan: FleetPlan
     scenario: Scenario
@@ -48,6 +48,7 @@ class FleetRun:
     run: Run
     truth: TruthFile | None
     readings: int
+    left_out: int
 
     @property
     def identity(self) -> str:
@@ -60,8 +61,8 @@ def prepare_fleet(options: FleetOptions, scenario: Scenario, out: Path | None) -
     """Plan the fleet, draw the faults, and write the registry and the begin of the truth into `out` (None: nowhere)."""
     plan, loads = _fleet(options, scenario)
     source = FleetSource(plan, loads)
-    faults = draw_faults(scenario, source.points, source.window, options.seed)
-    source.points = prepare_points(source.points, faults, source.window)
+    drawn = draw_faults(scenario, source.points, source.window, options.seed)
+    source.points = prepare_points(source.points, drawn.faults, source.window)
     points = [replace(p, face=m.face) for p, m in zip(plan.points, source.points, strict=True)]
     plan = replace(plan, points=points)
     registry = registry_rows(plan)
@@ -72,10 +73,16 @@ def prepare_fleet(options: FleetOptions, scenario: Scenario, out: Path | None) -
         truth = TruthFile(out / TRUTH_FILE)
         kept = KeptTruth(truth, source.points, source.window)
     installed = Installed(registry.installations, options.timezone)
-    run = Run(source, faults, options.seed, kept, installed)
+    run = Run(source, drawn.faults, options.seed, kept, installed)
     times = (source.window.to_us - source.window.from_us) // source.window.interval_us + 1
     return FleetRun(
-        plan, scenario, registry, run, truth, times * sum(1 + len(p.instants) for p in plan.points)
+        plan,
+        scenario,
+        registry,
+        run,
+        truth,
+        times * sum(1 + len(p.instants) for p in plan.points),
+        sum(drawn.left_out.values()),
     )
 
 

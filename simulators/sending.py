@@ -28,7 +28,7 @@ class SendOptions:
     """
 
     speed: float | None = None
-    window: int = 600
+    window: int = 3000
     retry_s: float = 30.0
     patience_s: float = 300.0
 

@@ -174,7 +174,10 @@ def _send(
 
 def _planned(steps: Steps, fleet: FleetRun) -> str:
     n, points, faults = len(fleet.plan.sites), len(fleet.plan.points), len(fleet.run.faults)
+    left = fleet.left_out
     return steps.text(
-        f"{n} 个单位，{points} 个计量点，约 {fleet.readings:,} 个读数，{faults} 处异常或变化",
-        f"{n} sites, {points} points, about {fleet.readings:,} readings, {faults} faults or changes",
+        f"{n} 个单位，{points} 个计量点，约 {fleet.readings:,} 个读数，{faults} 处异常或变化"
+        + (f"，另有 {left} 处排不下" if left else ""),
+        f"{n} sites, {points} points, about {fleet.readings:,} readings, {faults} faults or changes"
+        + (f"; {left} more found no room" if left else ""),
     )

@@ -66,36 +66,52 @@ class Fault:
         return self.from_us <= moment_us < self.to_us
 
 
-def draw_faults(
-    scenario: Scenario, points: Sequence[MeteredPoint], window: RunWindow, seed: int
-) -> list[Fault]:
-    """All faults of a run, by time. One strikes no point that another strikes within a day, unless told its place and
-    time or `overlap`; what finds no room is left out.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Faults by time; left_out: how many of each label found no room beside the others."""
+
+    faults: Sequence[Fault]
+    left_out: Mapping[str, int]
+
+
+def draw_faults(scenario: Scenario, points: Sequence[MeteredPoint], window: RunWindow, seed: int) -> Drawn:
+    """All faults of a run. One strikes no point that another strikes within a day, unless told its place and time or
+    `overlap`: so it is known what made an hour wrong. What lasts is placed first, it wants most room.
 
     Raises InputFileError where an entry names nothing that is there, or a time outside the run.
     """
     busy: dict[int, list[tuple[int, int]]] = {}
     found: list[Fault] = []
+    left_out: dict[str, int] = {}
     problems: list[str] = []
-    for n, spec in enumerate(scenario.faults):
+    for n, spec in sorted(
+        enumerate(scenario.faults), key=lambda e: (e[1].at is None, e[1].kind not in LASTING)
+    ):
+        rng = generator(seed, scenario.name, n, spec.label)
         try:
-            found += _draw_spec(spec, points, window, generator(seed, scenario.name, n, spec.label), busy)
+            wanted = _count(spec, points, window, rng)
+            drawn = _draw_spec(spec, wanted, points, window, rng, busy)
         except ValueError as e:
             problems.append(f"{scenario.name}: fault {n + 1} ({spec.label}): {e}")
+            continue
+        found += drawn
+        if len(drawn) < wanted:
+            left_out[spec.label] = left_out.get(spec.label, 0) + wanted - len(drawn)
     if problems:
         raise InputFileError(problems)
-    return sorted(found, key=lambda f: (f.from_us, f.label, f.points))
+    return Drawn(sorted(found, key=lambda f: (f.from_us, f.label, f.points)), left_out)
 
 
 def _draw_spec(
     spec: FaultSpec,
+    wanted: int,
     points: Sequence[MeteredPoint],
     window: RunWindow,
     rng: np.random.Generator,
     busy: dict[int, list[tuple[int, int]]],
 ) -> list[Fault]:
     drawn = []
-    for _ in range(_count(spec, points, window, rng)):
+    for _ in range(wanted):
         for _ in range(_TRIES):
             fault = _draw_one(spec, points, window, rng)
             if spec.overlap or spec.at is not None or _is_free(fault, busy):
@@ -193,9 +209,9 @@ def _times(
             raise ValueError(f"at {at.isoformat()}: is not in the run")
     else:
         margin = min(_DAY_US, (window.to_us - window.from_us) // 10)
-        room = window.to_us - window.from_us - 2 * margin - lasts
-        if room < 0:
-            raise ValueError("does not fit into the run: make it shorter, or the run longer")
+        whole = window.to_us - window.from_us - 2 * margin
+        lasts = min(lasts, whole)  # as long as it can be, in a short run
+        room = whole - lasts
         begin = window.snap(window.from_us + margin + room * float(rng.random()))
     if spec.kind == "gateway_swapped":
         begin = min(_next_midnight(begin, window), window.to_us - window.interval_us)
