@@ -22,8 +22,8 @@ from simulators.fleet.plan import FleetOptions
 from simulators.fleet.planning import plan_fleet
 from simulators.fleet.simulated_loads import SimulatedLoads
 
-#: Kinds of generated sites that university buildings are compared with.
-COMPARABLE = ("university", "office", "government", "mixed")
+#: Kinds of generated sites that are compared: the metered buildings shipped are a university's.
+COMPARABLE = ("university",)
 #: A metered week with more hours at 0 than this is a gap, and left out: the publisher writes 0 for missing.
 _MOST_ZEROS = 0.05
 #: Buildings with fewer whole weeks in the year are left out.
@@ -50,7 +50,11 @@ def real_weeks(buildings: Sequence[Consumption], year: int) -> list[Weeks]:
         inside = (building.hour >= start) & (building.hour < start + len(hours))
         hours[building.hour[inside] - start] = building.energy[inside] / UNITS_PER_KWH
         weeks = hours.reshape(52, _WEEK)
-        whole = ~np.isnan(weeks).any(axis=1) & ((weeks == 0).mean(axis=1) <= _MOST_ZEROS) & (weeks.max(axis=1) > 0)
+        whole = (
+            ~np.isnan(weeks).any(axis=1)
+            & ((weeks == 0).mean(axis=1) <= _MOST_ZEROS)
+            & (weeks.max(axis=1) > 0)
+        )
         first = tuple(monday + timedelta(weeks=int(n)) for n in np.flatnonzero(whole))
         if len(first) >= _LEAST_WEEKS:
             found.append(Weeks(building.building, first, weeks[whole].reshape(-1, 7, 24)))
@@ -62,22 +66,26 @@ def real_weeks(buildings: Sequence[Consumption], year: int) -> list[Weeks]:
 def generated_weeks(seed: int, sites: int, year: int) -> list[Weeks]:
     """The weeks of `sites` generated buildings of the kinds that are compared, in quarter-hours summed to hours."""
     monday = _first_monday(year)
-    plan = plan_fleet(FleetOptions(seed=seed, sites=sites * 6, start=monday, days=364))
-    chosen = [n for n, s in enumerate(plan.sites) if s.site_kind in COMPARABLE][:sites]
+    city = plan_fleet(FleetOptions(seed=seed, sites=sites * 12, start=monday, days=364))
+    plan = city.only([n for n, s in enumerate(city.sites) if s.site_kind in COMPARABLE][:sites])
     loads = SimulatedLoads(plan)
     roots = [
-        [i for i, p in enumerate(plan.points) if p.site == n and p.parent is None and p.item_code.startswith("01")]
-        for n in chosen
+        [
+            i
+            for i, p in enumerate(plan.points)
+            if p.site == n and p.parent is None and p.item_code.startswith("01")
+        ]
+        for n in range(len(plan.sites))
     ]
-    hours = np.zeros((len(chosen), 364, 24))
+    hours = np.zeros((len(plan.sites), 364, 24))
     for day in range(364):
         energy = loads.energy(monday + timedelta(days=day))
         for n, points in enumerate(roots):
             hours[n, day] = energy[points].sum(axis=0).reshape(24, -1).sum(axis=1) / 1e9
     first = tuple(monday + timedelta(weeks=n) for n in range(52))
     return [
-        Weeks(f"{plan.sites[n].site_code} {plan.sites[n].site_kind}", first, kw.reshape(52, 7, 24))
-        for n, kw in zip(chosen, hours, strict=True)
+        Weeks(f"{site.site_code} {site.site_kind}", first, kw.reshape(52, 7, 24))
+        for site, kw in zip(plan.sites, hours, strict=True)
     ]
 
 
@@ -135,7 +143,7 @@ def two_sample(a: Floats, b: Floats) -> tuple[float, float]:
 def profile(weeks: Weeks) -> Floats:
     """float64[48]: mean workday and mean day off, of the building's mean load."""
     days = [weeks.kw[:, :5].mean(axis=(0, 1)), weeks.kw[:, 5:].mean(axis=(0, 1))]
-    return np.concatenate(days) / weeks.kw.mean()
+    return np.asarray(np.concatenate(days) / weeks.kw.mean())
 
 
 def compare(real: Sequence[Weeks], generated: Sequence[Weeks]) -> dict[str, Any]:
@@ -164,7 +172,9 @@ def _figure(real: Floats, generated: Floats) -> dict[str, Any]:
 
 def _distances(real: Sequence[Floats], generated: Sequence[Floats]) -> dict[str, Any]:
     """Root mean square distance of each profile to the nearest real one of another building."""
-    among = [min(_rms(a, b) for j, b in enumerate(real) if j != i) for i, a in enumerate(real) if len(real) > 1]
+    among = [
+        min(_rms(a, b) for j, b in enumerate(real) if j != i) for i, a in enumerate(real) if len(real) > 1
+    ]
     between = [min(_rms(a, b) for b in real) for a in generated]
     return _figure(np.array(among or [0.0]), np.array(between))
 
