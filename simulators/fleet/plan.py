@@ -6,7 +6,7 @@ Energy of a point is counted in whole units of 1e-9 of its item's unit (kWh, m3,
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from metering.errors import SettingError
@@ -80,3 +80,14 @@ class FleetPlan:
     options: FleetOptions
     sites: Sequence[FleetSite]
     points: Sequence[FleetPoint]
+
+    def only(self, sites: Sequence[int]) -> FleetPlan:
+        """The part of the plan that these sites (indices, ascending) make up: their loads are the same in it."""
+        new_site = {old: new for new, old in enumerate(sites)}
+        kept = [i for i, p in enumerate(self.points) if p.site in new_site]
+        new_point: dict[int | None, int | None] = {None: None, **{old: new for new, old in enumerate(kept)}}
+        points = [
+            replace(p, site=new_site[p.site], parent=new_point[p.parent])
+            for p in map(self.points.__getitem__, kept)
+        ]
+        return replace(self, sites=[self.sites[n] for n in sites], points=points)

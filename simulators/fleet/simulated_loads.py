@@ -35,7 +35,7 @@ from simulators.fleet.tables import (
     site_kinds,
     uses,
 )
-from simulators.fleet.weather import DayWeather, day_weather
+from simulators.fleet.weather import DayWeather, day_weather, year_part
 
 #: Points that are worked out together: their arrays stay in the processor's cache.
 _BLOCK = 256
@@ -48,6 +48,10 @@ _TABLE = 288
 _USUAL_PEAK = (0.55, 0.82)
 #: Loss above children as a share of their sum: at no load, and how much more at full load, drawn between the two.
 _LOSS, _LOSS_MORE = (0.010, 0.025), (0.0, 0.035)
+#: What comes and goes in a branch over weeks: standard deviation, and seconds from knot to knot.
+_DRIFT, _DRIFT_S = 0.07, 25 * 86400
+#: Shares of a site's activity that are switched on and off at once.
+_ABRUPT = (0.0, 0.25, 0.5, 0.7, 0.9)
 _FIRST_YEAR = 2010
 #: Years over which growth adds up.
 _GROWING_YEARS = 8.0
@@ -73,6 +77,7 @@ class _Leaves:
     step_share: Floats
     swing: Floats
     jitter: Floats
+    abrupt: Ints
     shift: Floats
     stretch: Floats
     growth: Floats
@@ -112,12 +117,15 @@ class SimulatedLoads:
 
 @dataclass(frozen=True, slots=True)
 class _Habits:
-    """A day of the sites: kind of day int64[sites]; busy float64[sites, n], activity against the usual; warmer_c
-    float64[sites]; heated.
+    """A day of the sites, an element or row a site.
+
+    kind int64[sites]: of day; busy float64[sites, n]: activity against the usual; drift float64[sites, 1]: all that a
+    site takes, over weeks; off_scale float64[sites]: activity on days off against the usual; warmer_c float64[sites].
     """
 
     kind: Ints
     busy: Floats
+    drift: Floats
     off_scale: Floats
     warmer_c: Floats
     heated: bool
@@ -136,11 +144,14 @@ class _Sites:
         self._has_vacation = ~np.isnan(profile_table()[self.profile, VACATION, 0])
         self._warmer_c = np.array([warmer[s.district_code] for s in plan.sites])
         self._keys = keys(seed, "habits", codes)
-        traits = uniform(keys(seed, "traits", codes), np.arange(6))
+        traits = uniform(keys(seed, "traits", codes), np.arange(9))
         self.shift, self.stretch = traits[:, 0] * 2 - 1, traits[:, 1] * 2 - 1
-        self.always_on, self.growth = traits[:, 2], traits[:, 3]
-        self._off_scale = 0.6 + 0.8 * traits[:, 4]
-        self._restless = 0.5 + traits[:, 5]
+        least, most = (np.array([kinds[s.site_kind].always_on[end] for s in plan.sites]) for end in (0, 1))
+        self.always_on, self.growth = least + (most - least) * traits[:, 2] ** 1.3, traits[:, 3]
+        self._off_scale = 0.3 + 1.3 * traits[:, 4]
+        self.restless = 0.8 + 4.0 * traits[:, 5] ** 4
+        self._winter = -0.08 + 0.40 * traits[:, 8] ** 1.5
+        self.abrupt, self.weathered = traits[:, 6], 0.5 + 1.2 * traits[:, 7]
 
     def on(self, day: date, times: DayTimes) -> _Habits:
         plain, campus = day_kind(day), campus_day_kind(day)
@@ -148,11 +159,13 @@ class _Sites:
         number = np.array([day.toordinal(), day.toordinal() // 7 + 10**7, day.toordinal() + 10**8])
         drawn = normal(self._keys, number[:2])
         odd = uniform(self._keys, number[2:])[:, 0]
-        level = 1 + self._restless * (0.035 * drawn[:, 0] + 0.03 * drawn[:, 1])
+        level = 1 + self.restless * (0.04 * drawn[:, 0] + 0.03 * drawn[:, 1])
         level = np.where(odd < 0.006, level * 0.6, np.where(odd > 0.994, level * 1.2, level))
+        level *= 1 + self._winter * np.cos(year_part(times.utc_s[:1]))
         hours = smooth(self._keys, times.utc_s, 3 * 3600)
         busy = level[:, None] * (1 + 0.025 * hours)
-        return _Habits(kind, busy, self._off_scale, self._warmer_c, is_heated(day))
+        drift = 1 + _DRIFT * smooth(self._keys + np.uint64(1), times.utc_s[:1], _DRIFT_S)
+        return _Habits(kind, busy, drift, self._off_scale, self._warmer_c, is_heated(day))
 
 
 def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
@@ -171,6 +184,9 @@ def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
     )
     low_min, low_max = _column(used, lambda u: u.low[0]), _column(used, lambda u: u.low[1])
     always_on = 0.65 * sites.always_on[site] + 0.35 * drawn[:, 0]
+    weathered = np.where([u.item_code.startswith("01B") for u in used], sites.weathered[site], 1.0)
+    electric = np.array([u.item_code.startswith("01") for u in used])
+    restless = np.where(electric, sites.restless[site], 1.0)
     return _Leaves(
         index=np.array(index, np.int64),
         site=site,
@@ -182,14 +198,15 @@ def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
         rated=rated,
         constant=_column(used, lambda u: u.constant),
         daylight=_column(used, lambda u: u.daylight),
-        cool=_column(used, lambda u: u.cool),
-        heat=_column(used, lambda u: u.heat),
+        cool=_column(used, lambda u: u.cool) * weathered,
+        heat=_column(used, lambda u: u.heat) * weathered,
         steps=_column(used, lambda u: u.steps),
         step_share=_column(used, lambda u: u.step_share),
-        swing=_column(used, lambda u: u.swing),
-        jitter=_column(used, lambda u: u.jitter),
-        shift=45 * sites.shift[site] + 15 * (2 * drawn[:, 2] - 1),
-        stretch=1 + 0.10 * sites.stretch[site] + 0.04 * (2 * drawn[:, 3] - 1),
+        swing=_column(used, lambda u: u.swing) * restless,
+        jitter=_column(used, lambda u: u.jitter) * restless,
+        abrupt=np.floor(sites.abrupt[site] * len(_ABRUPT)).astype(np.int64),
+        shift=55 * sites.shift[site] + 15 * (2 * drawn[:, 2] - 1),
+        stretch=1 + 0.14 * sites.stretch[site] + 0.04 * (2 * drawn[:, 3] - 1),
         growth=-0.008 + 0.03 * (0.6 * sites.growth[site] + 0.4 * drawn[:, 4]),
     )
 
@@ -203,6 +220,9 @@ def _use(leaves: _Leaves, habits: _Habits, times: DayTimes, weather: DayWeather)
     activity = _activity(leaves, habits, times) * habits.busy[leaves.site]
     moved = activity * _weather_share(leaves, habits, weather)
     load = leaves.low[:, None] + (1 - leaves.low)[:, None] * moved
+    load *= habits.drift[leaves.site] * (
+        1 + _DRIFT * smooth(leaves.key + np.uint64(3), times.utc_s[:1], _DRIFT_S)
+    )
     load = _unrest(leaves, times, load)
     years = min(max(times.day.year + times.day.timetuple().tm_yday / 366 - _FIRST_YEAR, 0.0), _GROWING_YEARS)
     per_hour = np.minimum(load * (leaves.peak * (1 + leaves.growth * years))[:, None], leaves.rated[:, None])
@@ -222,7 +242,7 @@ def _activity(leaves: _Leaves, habits: _Habits, times: DayTimes) -> Floats:
     middle = 13 * 60
     minute = middle + (times.minute - middle)[None, :] * leaves.stretch[:, None] - leaves.shift[:, None]
     at = np.floor(minute * (_TABLE / 1440)).astype(np.int64) % _TABLE
-    row = (leaves.profile * len(usual[0]) + shown) * _TABLE
+    row = ((leaves.abrupt * len(usual) + leaves.profile) * len(usual[0]) + shown) * _TABLE
     found: Floats = table.ravel()[row[:, None] + at]
     return np.asarray(found * np.minimum(scale, 1.15)[:, None])
 
@@ -240,10 +260,10 @@ def _weather_share(leaves: _Leaves, habits: _Habits, weather: DayWeather) -> Flo
 
 def _unrest(leaves: _Leaves, times: DayTimes, load: Floats) -> Floats:
     """`load` with noise of hours, of minutes, and equipment that is switched in steps; never below nothing."""
-    slow = smooth(leaves.key, times.utc_s, 5 * 3600)
-    middle = smooth(leaves.key + np.uint64(1), times.utc_s, 2700)
+    slow = smooth(leaves.key, times.utc_s, 3 * 3600)
+    middle = smooth(leaves.key + np.uint64(1), times.utc_s, 3600)
     fast = normal(leaves.key + np.uint64(2), times.utc_s // times.interval_s)
-    noise = leaves.swing[:, None] * slow + leaves.jitter[:, None] * (0.8 * middle + 0.6 * fast)
+    noise = leaves.swing[:, None] * slow + leaves.jitter[:, None] * (1.0 * middle + 0.6 * fast)
     load = np.maximum(load * (1 + noise), 0.25 * load)
     steps = np.maximum(leaves.steps, 1)[:, None]
     stepped = np.rint(load * steps + 0.35 * middle) / steps
@@ -252,14 +272,17 @@ def _unrest(leaves: _Leaves, times: DayTimes, load: Floats) -> Floats:
 
 @cache
 def _activity_table() -> Floats:
-    """float64[profiles, day kinds, _TABLE]: profiles by five minutes, hours run into each other."""
+    """float64[len(_ABRUPT), profiles, day kinds, _TABLE]: profiles by five minutes, hours run into each other; then
+    more and more like equipment that is on or off.
+    """
     hours = np.nan_to_num(profile_table())
     around = np.concatenate([hours[:, :, -1:], hours, hours[:, :, :1]], axis=2)
     at = (np.arange(_TABLE) + 0.5) * 24 / _TABLE + 0.5
     low = np.floor(at).astype(np.int64)
     part = at - low
-    table: Floats = around[:, :, low] * (1 - part) + around[:, :, low + 1] * part
-    return table
+    table = around[:, :, low] * (1 - part) + around[:, :, low + 1] * part
+    switched = np.clip((table - 0.3) / 0.18, 0, 1) * (0.85 + 0.15 * table)
+    return np.stack([table + share * (switched - table) for share in _ABRUPT])
 
 
 @cache

@@ -36,7 +36,10 @@ class District:
 
 @dataclass(frozen=True, slots=True)
 class SiteKind:
-    """A kind of site. profile: its activity; area in m2; w_m2: electric peak in W a m2."""
+    """A kind of site. profile: its activity; area in m2; w_m2: electric peak in W a m2.
+
+    always_on: where between the lows of its uses it lies, drawn between the two.
+    """
 
     site_kind: str
     building_type: str
@@ -46,6 +49,7 @@ class SiteKind:
     profile: str
     area: tuple[float, float]
     w_m2: tuple[float, float]
+    always_on: tuple[float, float]
     name_zh: str
     name_en: str
 
@@ -136,6 +140,7 @@ def site_kinds() -> tuple[SiteKind, ...]:
             profile=r["profile"],
             area=(float(r["area_min"]), float(r["area_max"])),
             w_m2=(float(r["w_m2_min"]), float(r["w_m2_max"])),
+            always_on=(float(r["always_on_min"]), float(r["always_on_max"])),
             name_zh=r["name_zh"],
             name_en=r["name_en"],
         )
