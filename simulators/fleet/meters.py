@@ -24,6 +24,7 @@ _REGISTERS = {
     "04": ("6:1.0.0", "20", 6, 3),
     "05": ("5:1.0.0", "21", 6, 3),
 }
+_NUMBERS_A_SEED = 61_007
 #: Share of its capacity up to which a register may have counted before the run.
 _MOST_COUNTED = 0.75
 
@@ -41,8 +42,9 @@ class Meter:
 
 @dataclass(slots=True)
 class MeterMaker:
-    """Makes meters, each with a number of its own."""
+    """Makes meters, each with a number of its own: fleets of neighbouring seeds share none."""
 
+    seed: int
     made: int = field(default=0)
 
     def make(
@@ -65,4 +67,5 @@ class MeterMaker:
         counted = int(chance.random() * _MOST_COUNTED * 10 ** (digits + decimals))
         face = RegisterFace(digits, decimals, ratio, Decimal(counted).scaleb(-decimals))
         instants = ELECTRIC_INSTANTS if item == "01" and is_root else HEAT_INSTANTS if item == "04" else ()
-        return Meter(f"{prefix}{district_code}{self.made:06d}", register, item_unit(item), face, instants)
+        number = (self.seed * _NUMBERS_A_SEED + self.made) % 10**6
+        return Meter(f"{prefix}{district_code}{number:06d}", register, item_unit(item), face, instants)

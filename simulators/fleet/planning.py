@@ -21,6 +21,9 @@ from simulators.fleet.trees import grow_points
 #: Steps that spread a sequence evenly over 0..1, whatever its length.
 _KIND_STEP, _DISTRICT_STEP = 0.6180339887498949, 0.4142135623730951
 
+#: Serials of building codes of a district and type; fleets of neighbouring seeds, such as are compared, share none.
+_SERIALS, _SERIALS_A_SEED = 1000, 61
+
 
 class _Weighted(Protocol):
     @property
@@ -41,14 +44,14 @@ class _Counts:
 
 def plan_fleet(options: FleetOptions) -> FleetPlan:
     """The sites of a fleet with their points and meters."""
-    counts = _Counts(Counter(), Counter(), MeterMaker())
+    counts = _Counts(Counter(), Counter(), MeterMaker(options.seed))
     sites: list[FleetSite] = []
     points: list[FleetPoint] = []
     for number in range(options.sites):
         kind = _spread(site_kinds(), options.seed, "kind", number, _KIND_STEP)
         district = _spread(districts(), options.seed, "district", number, _DISTRICT_STEP)
         chance = generator(options.seed, "site", number)
-        site = _site(kind, district, counts, chance)
+        site = _site(kind, district, counts, chance, options.seed)
         sites.append(site)
         points += grow_points(site, kind, number, len(points), counts.meters, chance)
     return FleetPlan(options, tuple(sites), tuple(points))
@@ -61,10 +64,13 @@ def _spread(table: Sequence[W], seed: int, what: str, number: int, step: float) 
     return table[int(np.searchsorted(ends, at * ends[-1], side="right"))]
 
 
-def _site(kind: SiteKind, district: District, counts: _Counts, chance: np.random.Generator) -> FleetSite:
+def _site(
+    kind: SiteKind, district: District, counts: _Counts, chance: np.random.Generator, seed: int
+) -> FleetSite:
     counts.codes[district.code, kind.building_type] += 1
     counts.names[district.code, kind.site_kind] += 1
-    code = f"{district.code}{kind.building_type}{counts.codes[district.code, kind.building_type]:03d}"
+    serial = seed * _SERIALS_A_SEED + counts.codes[district.code, kind.building_type]
+    code = f"{district.code}{kind.building_type}{serial % _SERIALS:03d}"
     number = counts.names[district.code, kind.site_kind]
     low, high = np.log(kind.area)
     return FleetSite(
