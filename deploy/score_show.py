@@ -28,7 +28,7 @@ _SUMS = (
 _GROUPS = (
     ("", ""), ("次数", "n"), ("单位", "unit"), ("窗口内\n误差", "error in\nwindow"), ("窗口内\n%", "in win-\ndow %"),
     ("全程\n%", "whole\nrun %"), ("错误\n小时", "hours\nwrong"), ("其中\n未标记", "unflag-\nged"),
-    ("缺失\n小时", "hours\nmissing"), ("发现", "found"), ("准确率", "precision"),
+    ("缺失\n小时", "hours\nmissing"), ("发现率", "recall"), ("准确率", "precision"),
 )  # fmt: skip
 _BESIDE = (
     ("标签", "label"), ("{peer} 宽限\n误差 %", "{peer} loose\nerror %"), ("宽限\n错误小时", "loose\nhours wrong"),
@@ -168,8 +168,8 @@ class _Shown:
             name if n == 0 else "",
             str(len(group.faults)) if n == 0 else "",
             unit,
-            _energy(window.error) if window.hours else "–",
-            _percent(window.percent(window.gross_error)),
+            _signed(window.error) if window.hours and group.faults else "–",
+            _percent(window.percent(window.gross_error)) if group.faults else "–",
             _percent(whole.percent(whole.gross_error)),
             _count(shown.wrong),
             _count(shown.wrong_unflagged, bad="red"),
@@ -189,14 +189,14 @@ class _Shown:
             return "–", "–"
         if not group.is_fault:
             if recall.called_fault:
-                wrong = self._text(f"误报 {recall.called_fault}", f"{recall.called_fault} called faults")
+                wrong = self._text(f"误报 {recall.called_fault}", f"called fault: {recall.called_fault}")
                 return Text(wrong, style="red"), "–"
             return self._text("未误报", "left alone"), "–"
         if not recall.expecting:
             return Text(self._text("只看能耗", "energy only"), style="dim"), "–"
         if not recall.judged:
             return Text(self._text("尚未判定", "not judged yet"), style="dim"), "–"
-        return f"{recall.found}/{recall.judged}", exact
+        return f"{recall.ratio:.0%} ({recall.found}/{recall.judged})", exact
 
     def _kind_name(self, kind: str) -> str:
         known = fault_kinds().get(kind)
@@ -268,7 +268,7 @@ def _sum_cells(unit: str, t: Tally) -> list[Cell]:
         unit,
         _energy(t.true),
         _energy(t.platform),
-        _energy(t.error),
+        _signed(t.error),
         _percent(t.percent(t.error)),
         f"{t.estimated / t.platform:.1%}" if t.platform else "–",
         "–" if t.share(t.covered) is None else f"{t.share(t.covered):.1%}",
@@ -287,15 +287,23 @@ def _energy(value: float) -> str:
     )
 
 
+def _signed(value: float) -> str:
+    shown = _energy(value)
+    return f"+{shown}" if value > 0 and shown != "0" else shown
+
+
 def _percent(value: float | None) -> str:
+    if value is None:
+        return "–"
+    size = abs(value)
     return (
-        "–"
-        if value is None
-        else "0"
-        if abs(value) < 5e-6
+        "0"
+        if size < 5e-6
         else f"{value:.3f}"
-        if abs(value) < 10
+        if size < 10
         else f"{value:.1f}"
+        if size < 1000
+        else f"{value:,.0f}"
     )
 
 

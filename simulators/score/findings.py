@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,13 +42,21 @@ class Finding:
     ends: datetime | None
     state: str
 
-    def is_at(self, where: Places | TouchedBy) -> bool:
-        """Whether what it names most exactly (point or meter, else gateway, else site) is there; nothing named: yes."""
-        if self.point_code is not None or self.meter is not None:
-            return self.point_code in where.codes or self.meter in where.meters
-        if self.gateway is not None:
-            return self.gateway in where.gateways
-        return self.site_code is None or self.site_code in where.sites
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """What it names most exactly, as (codes, meters, gateways or sites; which): point and meter, else gateway,
+        else site, else nothing."""
+        exact = [("codes", self.point_code), ("meters", self.meter)]
+        for named in (exact, [("gateways", self.gateway)], [("sites", self.site_code)]):
+            found = [(what, name) for what, name in named if name is not None]
+            if found:
+                return found
+        return []
+
+    def is_at(self, where: Places) -> bool:
+        """Whether it names a place there, or none at all."""
+        places = self.places
+        return not places or any(name in getattr(where, what) for what, name in places)
 
     def as_json(self) -> dict[str, Any]:
         """As the JSON has a false alarm."""
@@ -96,7 +105,7 @@ class FaultFound:
 
 
 class Findings:
-    """The findings and rejects of a run, and which of them the faults explain."""
+    """The findings and rejects of a run, and which of them the faults explain. Faults go by their number."""
 
     def __init__(
         self,
@@ -113,74 +122,96 @@ class Findings:
         self.rejects = [r for r in rejects if r.gateway in gateways]
         self._run = run
         self._faults = faults
-        self._judged = {k for k, v in finding_kinds().items() if v.found_by}
-        self._explained = [any(_explains(t, f) for t in faults if t.fault.is_fault) for f in self.findings]
-
-    def of(self, touched: TouchedBy) -> FaultFound:
-        """What became of a fault."""
-        fault = touched.fault
-        if not fault.is_fault:
-            alarms = {f.kind for f in self.false_alarms if _overlaps(touched, f) and f.is_at(touched)}
-            alarms -= set(fault.may_find)
-            return FaultFound(Verdict.CALLED_FAULT if alarms else Verdict.LEFT_ALONE, tuple(sorted(alarms)))
-        if not fault.found_by:
-            return FaultFound(Verdict.NONE_EXPECTED)
-        by = tuple(kind for kind in fault.found_by if self._names(kind, touched))
-        if by:
-            return FaultFound(Verdict.FOUND, by)
-        return FaultFound(Verdict.MISSED if self.judged(fault.found_by) else Verdict.NOT_JUDGED)
-
-    def judged(self, kinds: Iterable[str]) -> set[str]:
-        """Those of the kinds that something finds already, rejects included."""
-        return {k for k in kinds if k in self._judged or k.startswith(_REJECT)}
+        self._known = {k for k, v in finding_kinds().items() if v.found_by}
+        near = _Nearby(faults)
+        self._near = [near.to(f) for f in self.findings]
+        self._explained = [
+            any(_may_name(faults[n].fault, f.kind) for n in numbers)
+            for f, numbers in zip(self.findings, self._near, strict=True)
+        ]
+        self._named_by = self._names()
 
     @property
     def false_alarms(self) -> list[Finding]:
         """Findings during the run that no fault explains."""
         return [f for f, explained in zip(self.findings, self._explained, strict=True) if not explained]
 
+    def of(self, number: int) -> FaultFound:
+        """What became of a fault."""
+        fault, by = self._faults[number].fault, self._named_by[number]
+        if not fault.is_fault:
+            return FaultFound(Verdict.CALLED_FAULT if by else Verdict.LEFT_ALONE, by)
+        if not fault.found_by:
+            return FaultFound(Verdict.NONE_EXPECTED)
+        if by:
+            return FaultFound(Verdict.FOUND, by)
+        return FaultFound(Verdict.MISSED if self.judged(fault.found_by) else Verdict.NOT_JUDGED)
+
+    def judged(self, kinds: Iterable[str]) -> set[str]:
+        """Those of the kinds that something finds already, rejects included."""
+        return {k for k in kinds if k in self._known or k.startswith(_REJECT)}
+
     def precision(self, kinds: Iterable[str]) -> Precision:
         """Of findings and rejects of these kinds."""
         wanted = set(kinds)
         found = [e for f, e in zip(self.findings, self._explained, strict=True) if f.kind in wanted]
-        reasons = {k.removeprefix(_REJECT) for k in wanted if k.startswith(_REJECT)}
-        rejects = [r for r in self.rejects if r.reason in reasons]
+        rejects = [r for r in self.rejects if _REJECT + r.reason in wanted]
         explained = [r for r in rejects if any(self._made(t, r) for t in self._faults)]
         return Precision(len(found) + len(rejects), sum(found) + len(explained))
 
-    def _names(self, kind: str, touched: TouchedBy) -> bool:
-        if kind.startswith(_REJECT):
-            return any(kind == _REJECT + r.reason and self._made(touched, r) for r in self.rejects)
-        return any(f.kind == kind and _overlaps(touched, f) and f.is_at(touched) for f in self.findings)
+    def _names(self) -> list[tuple[str, ...]]:
+        """By fault, the kinds that named it: of those that should; of a real change, false alarms that blame it."""
+        named: list[set[str]] = [set() for _ in self._faults]
+        for finding, numbers, explained in zip(self.findings, self._near, self._explained, strict=True):
+            for n in numbers:
+                fault = self._faults[n].fault
+                blamed = not explained and finding.kind not in fault.may_find
+                if finding.kind in fault.found_by if fault.is_fault else blamed:
+                    named[n].add(finding.kind)
+        for n, touched in enumerate(self._faults):
+            if any(kind.startswith(_REJECT) for kind in touched.fault.found_by):
+                made = {_REJECT + r.reason for r in self.rejects if self._made(touched, r)}
+                named[n] |= made & set(touched.fault.found_by)
+        return [tuple(sorted(kinds)) for kinds in named]
 
     def _made(self, touched: TouchedBy, rejected: Rejected) -> bool:
         """Whether the fault can have made the reject: of its gateway and, where the run was live, of its time."""
         fault = touched.fault
-        if _REJECT + rejected.reason not in (*fault.found_by, *fault.may_find):
+        if not _may_name(fault, _REJECT + rejected.reason):
             return False
         if rejected.gateway not in touched.gateways | _named(fault):
             return False
         if not touched.points and fault.meter is not None and fault.meter not in rejected.detail:
             return False
         was_live = rejected.first <= self._run[1] + MARGIN
-        return not was_live or _meets(touched, rejected.first, rejected.last)
+        return not was_live or _meets(windows_of(fault), rejected.first, rejected.last)
 
 
-def _explains(touched: TouchedBy, finding: Finding) -> bool:
-    fault = touched.fault
-    named = finding.kind in fault.found_by or finding.kind in fault.may_find
-    return named and _overlaps(touched, finding) and finding.is_at(touched)
+class _Nearby:
+    """Faults by the places that they touch, so that a finding is not held against each of them."""
+
+    def __init__(self, faults: Sequence[TouchedBy]) -> None:
+        self._faults = faults
+        self._windows = [windows_of(t.fault) for t in faults]
+        self._at: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        for n, t in enumerate(faults):
+            for what in ("codes", "meters", "gateways", "sites"):
+                for name in getattr(t, what):
+                    self._at[what, name].add(n)
+
+    def to(self, finding: Finding) -> list[int]:
+        """Numbers of the faults at the finding's place and time."""
+        places = finding.places
+        there = set(range(len(self._faults))) if not places else set().union(*(self._at[p] for p in places))
+        return sorted(n for n in there if _meets(self._windows[n], finding.starts, finding.ends))
 
 
-def _overlaps(touched: TouchedBy, finding: Finding) -> bool:
-    return _meets(touched, finding.starts, finding.ends)
+def _may_name(fault: TrueFault, kind: str) -> bool:
+    return fault.is_fault and (kind in fault.found_by or kind in fault.may_find)
 
 
-def _meets(touched: TouchedBy, starts: datetime, ends: datetime | None) -> bool:
-    return any(
-        starts <= end + MARGIN and (ends is None or ends >= begin - MARGIN)
-        for begin, end in windows_of(touched.fault)
-    )
+def _meets(windows: Iterable[Window], starts: datetime, ends: datetime | None) -> bool:
+    return any(starts <= end + MARGIN and (ends is None or ends >= begin - MARGIN) for begin, end in windows)
 
 
 def _during(finding: Finding, run: Window) -> bool:

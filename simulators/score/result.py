@@ -115,7 +115,7 @@ class Score:
     def judge_findings(self, findings: Findings) -> None:
         """Say what became of each fault."""
         self._findings = findings
-        self.fault_found = [findings.of(t) for t in self.faults]
+        self.fault_found = [findings.of(n) for n in range(len(self.faults))]
 
     @property
     def findings(self) -> Findings:
