@@ -15,8 +15,9 @@ from deploy.demo_check import demo_query
 from deploy.settings import Settings
 from deploy.stack.steps import Steps
 from metering.errors import DependencyAwayError
+from simulators.score.platform import Platform
 from simulators.score.result import Score
-from simulators.score.run import ScoreOptions, readings_wait, score_run
+from simulators.score.run import ScoreOptions, score_run
 from simulators.truth import TruthFile
 
 _PATIENCE_S = 180.0
@@ -33,13 +34,13 @@ def score_truth(settings: Settings, steps: Steps, path: Path, options: ScoreOpti
             connect_database(settings, "read", autocommit=True) as connection,
             steps.step("与真值比较", "Compare with the truth", long=True) as step,
         ):
-            return score_run(connection, truth, options, step.advance)
+            return score_run(Platform(connection), truth, options, step.advance)
 
 
 def why_nothing(settings: Settings, steps: Steps, path: Path) -> str:
     """What to do where the platform has no energy of the run's points."""
     with _opened(path) as truth, connect_database(settings, "read", autocommit=True) as connection:
-        waits = readings_wait(connection, truth)
+        waits = Platform(connection).has_readings([p.meter for p in truth.points()])
     if waits:
         return steps.text(
             "读数已入库，但没有推算出能耗：请确认台账已导入（nengliu registry import），worker 在运行"

@@ -99,8 +99,8 @@ class _Shown:
         faults = sum(t.fault.is_fault for t in score.faults)
         changes = len(score.faults) - faults
         self._say(
-            f"{begin} 至 {end}：{len(score.points)} 个计量点，{faults} 个故障，{changes} 个真实变化",
-            f"{begin} to {end}: {len(score.points)} points, {faults} faults, {changes} real changes",
+            f"{begin} 至 {end}：{len(score.points)} 个计量点；故障 {faults} 个，真实变化 {changes} 个",
+            f"{begin} to {end}: {len(score.points)} points; faults: {faults}, real changes: {changes}",
         )
         t = score.tolerance
         self._say(
@@ -222,7 +222,7 @@ class _Shown:
         self._say(
             f"{len(found.findings)} 条，其中误报 {len(alarms)} 条；另有 {found.outside} 条不在模拟时段内；"
             f"{len(waiting)} 种尚无判定规则，尚未判定",
-            f"{len(found.findings)}, of them {len(alarms)} false alarms; {found.outside} more outside the run's time; "
+            f"{len(found.findings)} findings, false alarms: {len(alarms)}; {found.outside} more outside the run's time; "
             f"{len(waiting)} kinds are not judged yet: nothing finds them",
         )
         for f in alarms[:_ALARMS_SHOWN]:
@@ -283,7 +283,7 @@ def _energy(value: float) -> str:
     if abs(value) < 5e-7:
         return "0"
     return (
-        f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.1f}" if abs(value) >= 100 else f"{value:,.3g}"
+        f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:,.1f}" if abs(value) >= 10 else f"{value:,.3g}"
     )
 
 

@@ -14,8 +14,6 @@ import psycopg
 from simulators.score.findings import Finding, Rejected
 from simulators.score.hours import PlatformHours
 
-Connection = psycopg.Connection[Any]
-
 #: How a query packs an hour of a point into bytes.
 _PACKED = np.dtype([("hour", ">i4"), ("consumption", ">f8"), ("estimated", ">f8"), ("completeness", ">f8")])
 _HOUR_S = 3600
@@ -32,37 +30,36 @@ def hour_instant(hour: int) -> datetime:
     return datetime.fromtimestamp(hour * _HOUR_S, UTC)
 
 
-def read_hours(
-    connection: Connection, points: Sequence[str], first_hour: int, hours: int
-) -> dict[str, PlatformHours]:
-    """Hours of some points by point_code, aligned to first_hour; points without any are not in it."""
-    with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(query("hours"), _asked(points, first_hour, hours)).fetchall()
-    return {code: _unpacked(packed, first_hour, hours) for code, packed in rows}
+class Platform:
+    """The platform of a connection; the read-only role is enough."""
 
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
 
-def read_outside(
-    connection: Connection, points: Sequence[str], first_hour: int, hours: int
-) -> dict[str, tuple[int, float]]:
-    """Hours and energy of points before and after the run, by point_code."""
-    rows = connection.execute(query("outside"), _asked(points, first_hour, hours)).fetchall()
-    return {code: (count, energy) for code, count, energy in rows}
+    def hours(self, points: Sequence[str], first_hour: int, hours: int) -> dict[str, PlatformHours]:
+        """Hours of some points by point_code, aligned to first_hour; points without any are not in it."""
+        with self._connection.cursor(binary=True) as cursor:
+            rows = cursor.execute(query("hours"), _asked(points, first_hour, hours)).fetchall()
+        return {code: _unpacked(packed, first_hour, hours) for code, packed in rows}
 
+    def outside(self, points: Sequence[str], first_hour: int, hours: int) -> dict[str, tuple[int, float]]:
+        """Hours and energy of points before and after those hours, by point_code."""
+        rows = self._connection.execute(query("outside"), _asked(points, first_hour, hours)).fetchall()
+        return {code: (count, energy) for code, count, energy in rows}
 
-def read_findings(connection: Connection) -> list[Finding]:
-    """All findings that are not withdrawn."""
-    return [Finding(*row) for row in connection.execute(query("findings")).fetchall()]
+    def findings(self) -> list[Finding]:
+        """All findings that are not withdrawn."""
+        return [Finding(*row) for row in self._connection.execute(query("findings")).fetchall()]
 
+    def rejects(self, since: datetime) -> list[Rejected]:
+        """Rejects received since, those alike as one."""
+        rows = self._connection.execute(query("rejects"), {"since": since}).fetchall()
+        return [Rejected(*row) for row in rows]
 
-def read_rejects(connection: Connection, since: datetime) -> list[Rejected]:
-    """Rejects received since, those alike as one."""
-    return [Rejected(*row) for row in connection.execute(query("rejects"), {"since": since}).fetchall()]
-
-
-def has_readings(connection: Connection, meters: Sequence[str]) -> bool:
-    """Whether there is a reading of any of the meters."""
-    row = connection.execute(query("has_readings"), {"meters": list(meters)}).fetchone()
-    return bool(row and row[0])
+    def has_readings(self, meters: Sequence[str]) -> bool:
+        """Whether there is a reading of any of the meters."""
+        row = self._connection.execute(query("has_readings"), {"meters": list(meters)}).fetchone()
+        return bool(row and row[0])
 
 
 def _asked(points: Sequence[str], first_hour: int, hours: int) -> dict[str, Any]:

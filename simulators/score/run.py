@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -24,15 +24,7 @@ from simulators.score.hours import (
     judge_hours,
     within,
 )
-from simulators.score.platform import (
-    Connection,
-    has_readings,
-    hour_instant,
-    read_findings,
-    read_hours,
-    read_outside,
-    read_rejects,
-)
+from simulators.score.platform import Platform, hour_instant
 from simulators.score.result import Group, PointScore, Score, Strip, badness, names
 from simulators.truth import TruePoint, TruthFile
 
@@ -59,7 +51,7 @@ class _Point:
 
 
 def score_run(
-    connection: Connection,
+    platform: Platform,
     truth: TruthFile,
     options: ScoreOptions | None = None,
     progress: Progress | None = None,
@@ -68,7 +60,7 @@ def score_run(
     options = options or ScoreOptions()
     score, points = _begin(truth, options), truth.points()
     judge = _Judge(score, points, options.strips)
-    for done, point in enumerate(_read(connection, truth, points, score), 1):
+    for done, point in enumerate(_read(platform, truth, points, score), 1):
         judge.take(point)
         if progress is not None:
             progress(done, len(points))
@@ -78,25 +70,17 @@ def score_run(
             (score.starts, score.ends),
             judge.places,
             score.faults,
-            read_findings(connection),
-            read_rejects(connection, score.starts),
+            platform.findings(),
+            platform.rejects(score.starts),
         )
     )
     return score
 
 
-def readings_wait(connection: Connection, truth: TruthFile) -> bool:
-    """Whether the platform has readings of the run's meters; asked where it has no energy of them."""
-    return has_readings(connection, [p.meter for p in truth.points()])
-
-
 def _begin(truth: TruthFile, options: ScoreOptions) -> Score:
     facts = truth.run()
-    bounds = truth.hour_bounds()
-    if bounds is None:
-        raise InputFileError(["the truth file holds no hours: the run that writes it has not begun"])
-    first = int(facts.get("from_hour", bounds[0]))
-    hours = int(facts.get("to_hour", bounds[1] + 1)) - first
+    first, end = _bounds(truth, facts)
+    hours = end - first
     places = Places(truth.points())
     touched = [places.touched_by(f) for f in truth.faults()]
     score = Score(
@@ -115,14 +99,28 @@ def _begin(truth: TruthFile, options: ScoreOptions) -> Score:
     return score
 
 
+def _bounds(truth: TruthFile, facts: Mapping[str, str]) -> tuple[int, int]:
+    """First hour of the run, and that after the last: those of which the truth is known, and said to be published."""
+    known = truth.hour_bounds()
+    if known is None:
+        raise InputFileError(
+            ["the truth file holds no hours yet: the run that writes it has not got that far"]
+        )
+    first = max(known[0], int(facts.get("from_hour", known[0])))
+    end = min(known[1] + 1, int(facts.get("to_hour", known[1] + 1)))
+    if first >= end:
+        raise InputFileError([f"the truth file holds no hours between from_hour {first} and to_hour {end}"])
+    return first, end
+
+
 def _read(
-    connection: Connection, truth: TruthFile, points: Sequence[TruePoint], score: Score
+    platform: Platform, truth: TruthFile, points: Sequence[TruePoint], score: Score
 ) -> Iterator[_Point]:
     first, hours = score.first_hour, score.hours
     for begin in range(0, len(points), _AT_ONCE):
         codes = [p.point_code for p in points[begin : begin + _AT_ONCE]]
-        known = read_hours(connection, codes, first, hours)
-        outside = read_outside(connection, codes, first, hours)
+        known = platform.hours(codes, first, hours)
+        outside = platform.outside(codes, first, hours)
         for no, code in enumerate(codes, begin):
             yield _Point(
                 no,
