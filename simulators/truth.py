@@ -126,6 +126,11 @@ class TruthFile:
         found = self._db.execute("select * from point order by point_no").fetchall()
         return [TruePoint(*row[1:]) for row in found]
 
+    def hour_bounds(self) -> tuple[int, int] | None:
+        """First and last hour (since 1970) of any point; None where there is none yet."""
+        first, last = self._db.execute("select min(hour), max(hour) from hour").fetchone()
+        return None if first is None else (first, last)
+
     def hours(self, point_no: int) -> tuple[Ints, Floats]:
         """(int64[n] hours since 1970, float64[n] energy) of a point, ascending."""
         found = self._db.execute(

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.simulate_fleet_commands import fleet_command
+from deploy.cli.simulate_score_commands import score_command
 
 simulate = typer.Typer(
     help="Simulate meters and gateways.",
@@ -25,6 +26,7 @@ def _group() -> None:
 
 
 simulate.command("fleet")(fleet_command)
+simulate.command("score")(score_command)
 
 
 @simulate.command("replay")

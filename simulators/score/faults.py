@@ -1,0 +1,107 @@
+"""What the truth knows of faults: which points each touches, in which hours. Pure; no I/O."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.resources import files
+
+from simulators.truth import TrueFault, TruePoint
+
+#: Either side of a fault: readings before and after it share hours with it, and stamps are rounded to intervals.
+MARGIN = timedelta(hours=1)
+_HOUR_S = 3600
+_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
+#: Readings of these are stamped off by the fault's size: it touches the hours that they are stamped in, too.
+_OF_THE_CLOCK = ("clock_skew", "clock_jump", "clock_drift")
+
+Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """A kind that scenarios make."""
+
+    kind: str
+    name_en: str
+    name_zh: str
+
+
+@cache
+def fault_kinds() -> dict[str, FaultKind]:
+    """All kinds by code, in their order."""
+    with files("simulators").joinpath("scenario", "kinds.csv").open(encoding="utf-8") as f:
+        return {r["kind"]: FaultKind(r["kind"], r["name_en"], r["name_zh"]) for r in csv.DictReader(f)}
+
+
+def windows_of(fault: TrueFault) -> list[Window]:
+    """When it was, and of a clock that is off also what its readings say when it was."""
+    own = (fault.starts, fault.ends)
+    if fault.kind not in _OF_THE_CLOCK or fault.size is None or fault.size_unit not in _SECONDS:
+        return [own]
+    off = timedelta(seconds=fault.size * _SECONDS[fault.size_unit])
+    return [own, (fault.starts + off, fault.ends + off)]
+
+
+def hours_of(fault: TrueFault) -> list[tuple[int, int]]:
+    """Its windows in hours since 1970, from, up to not included, with the margin."""
+    return [
+        (
+            int((begin - MARGIN).timestamp() // _HOUR_S),
+            int(-((-(end + MARGIN).timestamp()) // _HOUR_S)),
+        )
+        for begin, end in windows_of(fault)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class TouchedBy:
+    """What a fault is about. A fault of a meter that no point has (an unknown one) touches no point."""
+
+    fault: TrueFault
+    points: frozenset[int]
+    codes: frozenset[str]
+    meters: frozenset[str]
+    gateways: frozenset[str]
+    sites: frozenset[str]
+
+
+class Places:
+    """The points of a run by everything that a fault or a finding can name."""
+
+    def __init__(self, points: Sequence[TruePoint]) -> None:
+        self._points = points
+        self.codes = {p.point_code for p in points}
+        self.meters = {p.meter for p in points}
+        self.gateways = {p.gateway for p in points}
+        self.sites = {p.site_code for p in points}
+
+    def touched_by(self, fault: TrueFault) -> TouchedBy:
+        """The points of the fault: the one it names, else all of its meter, else of its gateway, else of its site."""
+        points = frozenset(n for n, p in enumerate(self._points) if self._is_of(p, fault))
+        named = [self._points[n] for n in points]
+        return TouchedBy(
+            fault,
+            points,
+            frozenset(p.point_code for p in named),
+            frozenset(p.meter for p in named) | _some(fault.meter),
+            frozenset(p.gateway for p in named) | _some(fault.gateway),
+            frozenset({fault.site_code}),
+        )
+
+    @staticmethod
+    def _is_of(point: TruePoint, fault: TrueFault) -> bool:
+        if fault.point_code is not None:
+            return point.point_code == fault.point_code
+        if fault.meter is not None:
+            return point.meter == fault.meter
+        if fault.gateway is not None:
+            return point.gateway == fault.gateway
+        return point.site_code == fault.site_code
+
+
+def _some(name: str | None) -> frozenset[str]:
+    return frozenset() if name is None else frozenset({name})

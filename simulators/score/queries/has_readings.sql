@@ -1,0 +1,1 @@
+select exists (select from api.reading where meter = any (%(meters)s))
