@@ -30,11 +30,10 @@ from simulators.scenario.files import Scenario
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.prepare import prepare_points
 from simulators.sending import Sender, SendOptions, SendProgress, SendResult
-from simulators.truth import TruthFile
+from simulators.truth import TRUTH_FILE, TruthFile
 from simulators.truth_keeping import KeptTruth
 from storage.registry import import_registry
 
-TRUTH_FILE = "truth.sqlite"
 _PROGRESS_FILE = "progress.json"
 
 

@@ -20,6 +20,9 @@ from metering.errors import InputFileError
 from metering.records import Floats, Ints
 
 
+TRUTH_FILE = "truth.sqlite"
+
+
 @dataclass(frozen=True, slots=True)
 class TruePoint:
     """A metering point of the run. display_step: least energy that its display shows, in `unit`."""
@@ -60,9 +63,12 @@ class TrueFault:
 
 
 class TruthFile:
-    """The file, opened to write and read. One writer; what `save` was told is there after a crash."""
+    """The file, or the folder of the run that it lies in, opened to write and read. One writer; what was saved is there
+    after a crash.
+    """
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
+        path = path / TRUTH_FILE if path.is_dir() else path
         if must_exist and not path.is_file():
             raise InputFileError(
                 [f"{path}: no such file; `nengliu simulate fleet --out DIR` writes DIR/truth.sqlite"]

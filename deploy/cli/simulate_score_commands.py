@@ -12,7 +12,7 @@ _STRIPS = 6
 
 
 def score_command(
-    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The run's truth.sqlite.")],
+    truth: Annotated[Path, typer.Argument(metavar="TRUTH", help="The run's folder, or its truth.sqlite.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; its keys: docs/truth.md.")] = False,
     picture: Annotated[
         Path | None, typer.Option(metavar="FILE.svg", help="Draw it, too: by kind, and the worst points.")
