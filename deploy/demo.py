@@ -18,14 +18,14 @@ from alerts.report_data import QuotaYear, load_report
 from deploy import replay
 from deploy.clients import connect_database
 from deploy.demo_check import Check, check_demo, demo_query
-from deploy.replay_progress import ReplayBar
+from deploy.send_bar import SendBar
 from deploy.settings import Clock, Settings
+from deploy.simulation import import_rows, send
 from deploy.stack import stack
 from deploy.stack.state import StackState
 from deploy.stack.steps import Step, Steps
 from metering.errors import DependencyAwayError
 from simulators.mqtt import GatewayConnection
-from simulators.replay import ReplayOptions
 from simulators.sending import SendOptions, SendResult
 
 _PATIENCE_S = 180.0
@@ -117,10 +117,9 @@ def run_demo(settings: Settings, steps: Steps, *, fresh: bool, speed: float | No
             )
         timer.lap("prepare")
         began = time.monotonic()
-        with ReplayBar(steps) as bar:
-            result = replay.run_replay(
-                plan, connected, ReplayOptions(settings.timezone, sending=SendOptions(speed)), bar.show
-            )
+        with SendBar(steps) as bar:
+            simulation = replay.prepare_replay(plan, settings.timezone)
+            result = send(settings, simulation, connected, SendOptions(speed), bar.show)
         bar.summary(result)
         timer.lap("replay")
         _wait_assessed(connection, _last_day(plan, settings), steps)
@@ -146,7 +145,7 @@ def _prepare(settings: Settings, steps: Steps) -> replay.ReplayPlan:
         plan = replay.load_plan(replay.shipped_data(), settings.timezone)
         step.note(steps.text(f"{plan.readings:,} 个读数", f"{plan.readings:,} readings"))
     with steps.step("导入台账和限额", "Import the registry and the quotas") as step:
-        imported = replay.import_registry(settings, plan)
+        imported = import_rows(settings, plan.registry, "demo")
         new = sum(c.new for c in imported.counts.values())
         same = sum(c.same for c in imported.counts.values())
         step.note(steps.text(f"新增 {new} 行，未变 {same} 行", f"{new} rows new, {same} as they were"))

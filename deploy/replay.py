@@ -1,38 +1,42 @@
-"""Wires a replay: shipped or given data, the gateways' credentials, the registry that describes the meters."""
+"""Wires a replay: shipped or given data as the source of a run, and how gateways connect."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from importlib.resources import files
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from zoneinfo import ZoneInfo
 
-from deploy.clients import connect_database, mqtt_connection
+from deploy.clients import mqtt_connection
 from deploy.gateways import add_gateways as let_publish
 from deploy.settings import Settings
+from deploy.simulation import Simulation, prepare
 from metering.errors import InputFileError, SettingError
 from simulators.consumption import Consumption, read_folder
 from simulators.mqtt import GatewayConnection
 from simulators.registers import RegisterSeries, read_register
-from simulators.replay import ReplayOptions, ReplaySource, replay
-from simulators.replay_registry import ReplayMeter, plan_meters, write_registry
-from simulators.sending import SendProgress, SendResult
-from storage.registry import ImportResult
-from storage.registry import import_registry as storage_import
+from simulators.registry_rows import RegistryRows
+from simulators.replay_registry import ReplayMeter, plan_meters, registry_rows
+from simulators.replay_source import ReplaySource
+from simulators.run import SentAt
+from simulators.scenario.files import NO_SCENARIO, Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPlan:
-    """What will be replayed: one meter a building, in step with its series of readings."""
+    """What will be replayed: one meter a building, in step with its series of readings. bounds: of the readings taken,
+    in microseconds since the epoch, both included, None: all.
+    """
 
     buildings: Sequence[Consumption]
     meters: Sequence[ReplayMeter]
     series: Sequence[RegisterSeries]
     timezone: str
+    bounds: tuple[int | None, int | None]
 
     @property
     def readings(self) -> int:
@@ -44,9 +48,10 @@ class ReplayPlan:
         """The gateways that send them."""
         return [m.gateway for m in self.meters]
 
-    def write_registry(self, folder: Path) -> None:
-        """Write the registry's CSV files that describe these meters."""
-        write_registry(folder, self.meters, self.buildings, self.timezone)
+    @property
+    def registry(self) -> RegistryRows:
+        """The registry that describes these meters."""
+        return registry_rows(self.meters, self.buildings, self.timezone)
 
 
 def shipped_data() -> Path:
@@ -63,20 +68,42 @@ def load_plan(
     """
     buildings = read_folder(data)
     meters = plan_meters(data, buildings)
-    bounds = [_midnight_us(day, timezone) for day in (from_day, to_day)]
+    bounds = _midnight_us(from_day, timezone), _midnight_us(to_day, timezone)
     series = [
         read_register(b, m.face, timezone).between(*bounds) for b, m in zip(buildings, meters, strict=True)
     ]
     if not any(len(s) for s in series):
         raise InputFileError([f"{data}: no hour from {from_day or 'the start'} to {to_day or 'the end'}"])
-    return ReplayPlan(buildings, meters, series, timezone)
+    return ReplayPlan(buildings, meters, series, timezone, bounds)
 
 
-def import_registry(settings: Settings, plan: ReplayPlan) -> ImportResult:
-    """Make the meters of `plan` known to the platform."""
-    with TemporaryDirectory() as folder, connect_database(settings, "pipeline") as connection:
-        plan.write_registry(Path(folder))
-        return storage_import(connection, Path(folder), "simulate replay")
+def prepare_replay(
+    plan: ReplayPlan,
+    zone: str,
+    scenario: Scenario = NO_SCENARIO,
+    seed: int = 1,
+    per_message: int = 24,
+) -> Simulation:
+    """Make the run ready. zone: of the times that messages carry, and of the scenario's."""
+    source = ReplaySource(plan.meters, plan.buildings, plan.timezone, zone, plan.bounds)
+
+    def registry(points: Sequence[object]) -> RegistryRows:  # noqa: ARG001  (its registry holds no start values)
+        return plan.registry
+
+    digest = hashlib.blake2b(digest_size=8)
+    for series in plan.series:
+        digest.update(series.ts_us.tobytes() + series.value.tobytes())
+    return prepare(
+        source,
+        scenario,
+        seed,
+        registry,
+        readings=plan.readings,
+        identity=[digest.hexdigest(), per_message, plan.timezone],
+        facts={"data": "replay"},
+        sent_at=SentAt.NOW,
+        per_message=per_message,
+    )
 
 
 def add_gateways(settings: Settings, gateways: Sequence[str]) -> dict[str, GatewayConnection]:
@@ -105,21 +132,6 @@ def read_credentials(path: Path, gateways: Sequence[str]) -> dict[str, str]:
     if missing := [g for g in gateways if g not in found]:
         raise InputFileError([f"{path}: no password of {', '.join(missing)}"])
     return {g: found[g] for g in gateways}
-
-
-def run_replay(
-    plan: ReplayPlan,
-    connected: Mapping[str, GatewayConnection],
-    options: ReplayOptions,
-    on_progress: Callable[[SendProgress], None],
-) -> SendResult:
-    """Replay `plan`; returns when everything is acknowledged for good."""
-    sources = [
-        ReplaySource(m.gateway, m.meter, s, connected[m.gateway])
-        for m, s in zip(plan.meters, plan.series, strict=True)
-        if len(s)
-    ]
-    return replay(sources, options, on_progress)
 
 
 def parse_day(text: str | None, option: str) -> date | None:

@@ -107,8 +107,14 @@ def wall_to_utc_us(hour: Ints, timezone: str) -> Ints:
 
 
 def read_register(consumption: Consumption, face: RegisterFace, timezone: str) -> RegisterSeries:
-    """The readings of a meter that measured `consumption`, the CSV's clock being the wall clock of
-    `timezone`.
+    """The readings of a meter that measured `consumption`: what shows at the times of `energy_at_readings`."""
+    ts, energy = energy_at_readings(consumption, timezone)
+    return RegisterSeries(ts, face.show(energy))
+
+
+def energy_at_readings(consumption: Consumption, timezone: str) -> tuple[Ints, Ints]:
+    """When a meter is read that measured `consumption`, the CSV's clock being the wall clock of `timezone`, and the
+    energy up to there: int64[n] microseconds since the epoch, int64[n] units of 1e-9 kWh.
 
     One reading at the end of each hour with the register then, and one at the start of every unbroken run of
     hours; hours without a row have no reading, and no energy. Where clocks go forward the row of the hour
@@ -127,7 +133,7 @@ def read_register(consumption: Consumption, face: RegisterFace, timezone: str) -
     energy = np.concatenate([before[first], half[doubled], after])
     ts, energy = _first_of_each(ts, energy)
     energy[-1] = after[-1]
-    return RegisterSeries(ts, face.show(energy))
+    return ts, energy
 
 
 def _first_of_each(ts: Ints, energy: Ints) -> tuple[Ints, Ints]:

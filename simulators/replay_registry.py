@@ -26,7 +26,6 @@ from simulators.registry_rows import (
     QuotaRow,
     RegistryRows,
     SiteRow,
-    write_rows,
 )
 
 PLAN_FILE = "replay.csv"
@@ -116,24 +115,21 @@ def _meter_of(row: dict[str, str]) -> ReplayMeter:
     return ReplayMeter(**texts, face=face)
 
 
-def write_registry(
-    out: Path, meters: Sequence[ReplayMeter], buildings: Sequence[Consumption], timezone: str
-) -> None:
-    """Write sites.csv, points.csv, installations.csv, quotas.csv and contacts.csv for `meters` into `out`.
+def registry_rows(
+    meters: Sequence[ReplayMeter], buildings: Sequence[Consumption], timezone: str
+) -> RegistryRows:
+    """The registry that describes `meters`.
 
     Each meter is installed from the first hour of its building on. start_value stays empty: the first
     reading says it, and a replay of a part of the years then starts at that part.
     """
     pairs = list(zip(meters, buildings, strict=True))
-    write_rows(
-        out,
-        RegistryRows(
-            [_site(m, b) for m, b in pairs],
-            [PointRow(m.point_code, m.site_code, "01", "总电表 · Electricity, total") for m in meters],
-            [_installation(m, b, timezone) for m, b in pairs],
-            [quota for m, b in pairs for quota in _quotas(m, b)],
-            [_contact(m) for m in meters],
-        ),
+    return RegistryRows(
+        [_site(m, b) for m, b in pairs],
+        [PointRow(m.point_code, m.site_code, "01", "总电表 · Electricity, total") for m in meters],
+        [_installation(m, b, timezone) for m, b in pairs],
+        [quota for m, b in pairs for quota in _quotas(m, b)],
+        [_contact(m) for m in meters],
     )
 
 

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ from simulators.emission import Emission, RegistryChange
 from simulators.registry_changes import Installed
 from simulators.scenario.changes import change_energy
 from simulators.scenario.draw import Fault, RunWindow
-from simulators.scenario.gateway_run import GatewayRun
+from simulators.scenario.gateway_run import GatewayRun, other_gateway
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.meter_run import MeterRun, Shown
 from simulators.scenario.points import MeteredPoint
@@ -56,11 +57,19 @@ class Stretch:
     instants: Mapping[int, Sequence[Instant]] = field(default_factory=dict)
 
 
+class SentAt(StrEnum):
+    """What a message says of when it was sent: simulated time, or the time that it really is."""
+
+    SIMULATED = "simulated"
+    NOW = "now"
+
+
 class Source(Protocol):
-    """Where true energy comes from: a fleet or files of real consumption."""
+    """Where true energy comes from: a fleet or real consumption. begun: int64[points], energy counted before."""
 
     points: Sequence[MeteredPoint]
     window: RunWindow
+    begun: Ints
 
     def stretches(self) -> Iterator[Stretch]:
         """All stretches in order, without a gap, from the beginning each time it is asked."""
@@ -75,19 +84,36 @@ class TruthKeeper(Protocol):
         ...
 
 
+@dataclass(slots=True)
+class _Kept:
+    """Readings of several times that will be one message."""
+
+    texts: list[str] = field(default_factory=list)
+    values: int = 0
+    times: int = 0
+    last_us: int = 0
+
+    def add(self, moment_us: int, texts: Sequence[str], values: int) -> None:
+        self.texts += texts
+        self.values += values
+        self.times += 1
+        self.last_us = moment_us
+
+    def send(self, gateway: GatewayRun) -> Iterator[Emission]:
+        yield from gateway.send(self.last_us, ",".join(self.texts), self.values)
+        self.texts, self.values, self.times = [], 0, 0
+
+
 @dataclass
 class Run:
-    """One run. seed: of what messages suffer; says_sent_at: whether messages carry the time they were sent.
-
-    per_message: how many times of reading a message holds.
-    """
+    """One run. seed: of outboxes' names and of what messages suffer; per_message: times of reading that one holds."""
 
     source: Source
     faults: Sequence[Fault]
-    seed: int
+    seed: str
     truth: TruthKeeper | None = None
     installed: Installed | None = None
-    says_sent_at: bool = True
+    sent_at: SentAt = SentAt.SIMULATED
     per_message: int = 1
     readings: int = 0
 
@@ -97,7 +123,8 @@ class Run:
         self._changes = [f for f in self.faults if not fault_kinds()[f.kind].fault]
         struck = self._by_point(len(points))
         self.meters = {p: MeterRun(points[p], fs) for p, fs in struck.items()}
-        self._total = np.zeros(len(points), np.int64)
+        self._total = self.source.begun.copy()
+        self._kept: dict[str, _Kept] = {}
         self._members: dict[str, list[int]] = {}
         for i, p in enumerate(points):
             self._members.setdefault(p.gateway, []).append(i)
@@ -115,14 +142,15 @@ class Run:
 
     def _gateway(self, gateway: str) -> GatewayRun:
         faults = [f for f in self.faults if f.on == "gateway" and f.gateway == gateway]
-        return GatewayRun(gateway, faults, self.seed, self._zone if self.says_sent_at else None)
+        zone = self._zone if self.sent_at is SentAt.SIMULATED else None
+        return GatewayRun(gateway, faults, self.seed, zone)
 
     def gateways(self) -> list[str]:
         """Every name that a gateway of this run publishes as."""
         names = dict.fromkeys(self._members)
         for f in self.faults:
             if f.kind == "gateway_swapped":
-                names[f"{f.gateway}-b"] = None
+                names[other_gateway(f.gateway)] = None
         return list(names)
 
     def emissions(self) -> Iterator[Emission | RegistryChange]:
@@ -143,6 +171,9 @@ class Run:
             until = int(stretch.ts_us[-1])
             while later and later[0][0] <= until:
                 yield self._count(heapq.heappop(later)[2])
+        for e in self._rests():
+            heapq.heappush(later, (e.due_us, count, e))
+            count += 1
         while later:
             yield self._count(heapq.heappop(later)[2])
 
@@ -215,15 +246,18 @@ class Run:
                 if values:
                     yield from gateway.send(moment, ",".join(texts), values)
             return
-        kept: list[str] = []
-        count = 0
-        last = len(stretch.ts_us) - 1
-        for i, (moment, (texts, values)) in enumerate(zip(stretch.ts_us.tolist(), rows, strict=True)):
-            kept += texts
-            count += values
-            if count and (i % self.per_message == self.per_message - 1 or i == last):
-                yield from gateway.send(moment, ",".join(kept), count)
-                kept, count = [], 0
+        kept = self._kept.setdefault(gateway.gateway, _Kept())
+        for moment, (texts, values) in zip(stretch.ts_us.tolist(), rows, strict=True):
+            if values:
+                kept.add(moment, texts, values)
+            if kept.times == self.per_message:
+                yield from kept.send(gateway)
+
+    def _rests(self) -> Iterator[Emission]:
+        """What is left at the end, in messages that are not full."""
+        for name, kept in self._kept.items():
+            if kept.times:
+                yield from kept.send(self._gateways[name])
 
     # ------------------------------------------------------------ where nothing goes wrong
 

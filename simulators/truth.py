@@ -19,7 +19,6 @@ import numpy as np
 from metering.errors import InputFileError
 from metering.records import Floats, Ints
 
-
 TRUTH_FILE = "truth.sqlite"
 
 

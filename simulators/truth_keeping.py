@@ -13,6 +13,7 @@ from metering.records import Ints
 from simulators.consumption import UNITS_PER_KWH
 from simulators.run import Run, Stretch
 from simulators.scenario.draw import MOMENTS, Fault, RunWindow
+from simulators.scenario.gateway_run import other_gateway, unknown_meter
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.points import MeteredPoint
 from simulators.truth import TrueFault, TruePoint, TruthFile
@@ -85,11 +86,11 @@ def true_faults(fault: Fault, run: Run) -> list[TrueFault]:
     kind = fault_kinds()[fault.kind]
     expected = kind.found_by if _is_expected(fault) else ()
     whole = TrueFault(
-        fault.kind, fault.label, kind.fault, fault.site_code, None, None,
+        fault.kind, fault.label, kind.fault, fault.site_code, None, _stranger(fault),
         None if fault.on == "site" else fault.gateway,
         _moment(fault.from_us), _moment(fault.to_us), *_size(fault, dict(fault.values)),
         expected, (*kind.may_find, *(() if expected else kind.found_by)),
-        {k: v for k, v in fault.values.items() if k != "salt"},
+        {k: v for k, v in fault.values.items() if k != "salt"} | _successor(fault),
     )  # fmt: skip
     if fault.on != "meter":
         return [whole]
@@ -130,7 +131,19 @@ def _size(fault: Fault, values: dict[str, object]) -> tuple[float | None, str | 
         return None, None
     key, unit = _SIZES[fault.kind]
     value = values.get(key)
-    return (None, None) if not isinstance(value, int | float) else (float(value), unit)
+    if not isinstance(value, int | float):
+        return None, None
+    return (-float(value) if values.get("direction") == "slow" else float(value)), unit
+
+
+def _stranger(fault: Fault) -> str | None:
+    """The meter that the registry does not know, where a fault sends one along."""
+    return unknown_meter(fault) if fault.kind == "unknown_meter" else None
+
+
+def _successor(fault: Fault) -> dict[str, str]:
+    """The gateway that was put in the place of another."""
+    return {"new_gateway": other_gateway(fault.gateway)} if fault.kind == "gateway_swapped" else {}
 
 
 def _moment(us: int) -> datetime:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -59,51 +57,54 @@ def replay_command(
         typer.Option(help="Passwords as `gateway add --json` prints them; default: the gateways are added."),
     ] = None,
     per_message: Annotated[int, typer.Option(min=1, max=2000, help="Readings a message.")] = 24,
+    scenario: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Lay faults over it: a TOML file, or one of: every, typical."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the faults that the scenario leaves to chance.")] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where registry, truth and progress lie; default: in the state folder."
+        ),
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew where a replay was stopped.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Replay real consumption as cumulative registers of meters behind gateways, over MQTT.
 
     Ends when the database has everything for good and every gateway has said offline, final. Exit 1 where something
-    was rejected. The register at a moment does not depend on --from: parts can be replayed one after another.
+    was rejected that no fault explains. The register at a moment does not depend on --from: parts can be replayed one
+    after another. The truth is written beside the run, as of `simulate fleet`. Ctrl-C stops cleanly; the same command
+    goes on from there.
     """
     from deploy import replay
-    from deploy.replay_progress import ReplayBar
     from deploy.settings import load_settings
+    from deploy.simulate import Publishing, publish
     from deploy.stack.steps import Steps
-    from simulators.replay import ReplayOptions
+    from simulators.registry_rows import write_rows
+    from simulators.scenario.files import NO_SCENARIO, read_scenario
     from simulators.sending import SendOptions
 
     settings = load_settings()
     steps = Steps(settings.language)
-    options = ReplayOptions(
-        timezone=replay.check_timezone(csv_timezone or settings.timezone),
-        readings_per_message=per_message,
-        sending=SendOptions(replay.parse_speed(speed)),
-    )
+    timezone = replay.check_timezone(csv_timezone or settings.timezone)
     days = replay.parse_day(from_day, "--from"), replay.parse_day(to_day, "--to")
+    sending = SendOptions(replay.parse_speed(speed))
+    faults = NO_SCENARIO if scenario is None else read_scenario(scenario)
     with steps.step("读取用电数据", "Read the consumption") as step:
-        plan = replay.load_plan(data or replay.shipped_data(), options.timezone, *days)
+        plan = replay.load_plan(data or replay.shipped_data(), timezone, *days)
+        simulation = replay.prepare_replay(plan, settings.timezone, faults, seed, per_message)
+        n, struck = len(plan.buildings), len(simulation.run.faults)
         step.note(
             steps.text(
-                f"{len(plan.buildings)} 栋建筑，{plan.readings:,} 个读数",
-                f"{len(plan.buildings)} buildings, {plan.readings:,} readings",
+                f"{n} 栋建筑，{plan.readings:,} 个读数" + (f"，{struck} 处异常或变化" if struck else ""),
+                f"{n} buildings, {plan.readings:,} readings"
+                + (f", {struck} faults or changes" if struck else ""),
             )
         )
     if registry_out is not None:
-        plan.write_registry(registry_out)
-    if import_registry:
-        with steps.step("导入台账", "Import the registry"):
-            replay.import_registry(settings, plan)
-    with steps.step("登记网关", "Add the gateways") as step:
-        connected = (
-            replay.add_gateways(settings, plan.gateways)
-            if credentials is None
-            else replay.connections(settings, replay.read_credentials(credentials, plan.gateways))
-        )
-    with ReplayBar(steps) as bar:
-        result = replay.run_replay(plan, connected, options, bar.show)
-    if as_json:
-        typer.echo(json.dumps({**asdict(result), "started_at": result.started_at.isoformat()}))
-    else:
-        bar.summary(result)
-    raise typer.Exit(1 if result.rejected else 0)
+        write_rows(registry_out, plan.registry)
+    publish(
+        settings, steps, simulation, Publishing(sending, out, credentials, import_registry, fresh, as_json)
+    )

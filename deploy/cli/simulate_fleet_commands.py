@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from deploy.fleet import FleetRun
+    from deploy.simulation import Simulation
     from deploy.stack.steps import Steps
     from simulators.fleet.plan import FleetOptions
     from simulators.scenario.files import Scenario
@@ -68,8 +66,13 @@ def fleet_command(
     the platform made of it. Ctrl-C stops cleanly; the same command goes on from there. Exit 1 where something was
     rejected that no fault explains.
     """
+    from deploy.fleet import prepare_fleet
+    from deploy.replay import parse_speed
     from deploy.settings import load_settings
+    from deploy.simulate import Publishing, publish
+    from deploy.stack.steps import Steps
     from simulators.scenario.files import NO_SCENARIO, read_scenario
+    from simulators.sending import SendOptions
 
     settings = load_settings()
     wanted = NO_SCENARIO if scenario is None else read_scenario(scenario)
@@ -77,7 +80,14 @@ def fleet_command(
     if to_stdout:
         _print_lines(options, wanted, out)
         return
-    _send(options, wanted, out, speed, credentials, import_registry, fresh, as_json)
+    steps = Steps(settings.language)
+    sending = SendOptions(parse_speed(speed))
+    with steps.step("规划建筑与表计", "Plan sites and meters") as step:
+        simulation = prepare_fleet(options, wanted)
+        step.note(_planned(steps, simulation))
+    publish(
+        settings, steps, simulation, Publishing(sending, out, credentials, import_registry, fresh, as_json)
+    )
 
 
 def _options(
@@ -101,83 +111,21 @@ def _options(
 
 
 def _print_lines(options: FleetOptions, scenario: Scenario, out: Path | None) -> None:
-    from deploy.fleet import lines, prepare_fleet
+    from deploy.fleet import prepare_fleet
+    from deploy.simulation import lines
 
     target = sys.stdout.buffer
-    for line in lines(prepare_fleet(options, scenario, out)):
+    for line in lines(prepare_fleet(options, scenario), out):
         target.write(line)
     target.flush()
 
 
-def _send(
-    options: FleetOptions,
-    scenario: Scenario,
-    out: Path | None,
-    speed: str,
-    credentials: Path | None,
-    import_registry: bool,
-    fresh: bool,
-    as_json: bool,
-) -> None:
-    from deploy import fleet as wiring
-    from deploy.replay import add_gateways, connections, parse_speed, read_credentials
-    from deploy.replay_progress import ReplayBar
-    from deploy.settings import load_settings
-    from deploy.stack.steps import Steps
-    from simulators.sending import SendOptions
-
-    settings = load_settings()
-    steps = Steps(settings.language)
-    sending = SendOptions(parse_speed(speed))
-    folder = out or settings.state_dir / "simulations" / f"{scenario.name}-{options.seed}"
-    if fresh:
-        wiring.forget_progress(folder)
-    with steps.step("规划建筑与表计", "Plan sites and meters") as step:
-        fleet = wiring.prepare_fleet(options, scenario, folder)
-        done = wiring.already_done(fleet, folder)
-        step.note(_planned(steps, fleet))
-    if import_registry and not done:
-        with steps.step("导入台账", "Import the registry"):
-            wiring.import_rows(settings, fleet.registry, "simulate fleet")
-    with steps.step("登记网关", "Add the gateways"):
-        names = fleet.run.gateways()
-        connected = (
-            add_gateways(settings, names)
-            if credentials is None
-            else connections(settings, read_credentials(credentials, names))
-        )
-    if done:
-        steps.say(
-            f"  从上次停止处继续（已完成 {done:,} 条消息）",
-            f"  Going on where it stopped, after {done:,} messages",
-        )
-    with ReplayBar(steps) as bar:
-        try:
-            result = wiring.send_fleet(settings, fleet, connected, sending, bar.show, folder)
-        except KeyboardInterrupt:
-            steps.say(
-                f"  已停止；用相同命令继续，进度在 {folder}",
-                f"  Stopped; the same command goes on from here, the progress is in {folder}",
-            )
-            raise typer.Exit(130) from None
-    if as_json:
-        facts = {**asdict(result), "started_at": result.started_at.isoformat(), "out": str(folder)}
-        typer.echo(json.dumps({**facts, "faults": len(fleet.run.faults), "points": len(fleet.plan.points)}))
-    else:
-        bar.summary(result)
-        steps.say(
-            f"  真值与台账在 {folder}；比对：nengliu simulate score {folder}",
-            f"  Truth and registry are in {folder}; compare: nengliu simulate score {folder}",
-        )
-    raise typer.Exit(1 if wiring.unexplained(result.rejected, fleet) else 0)
-
-
-def _planned(steps: Steps, fleet: FleetRun) -> str:
-    n, points, faults = len(fleet.plan.sites), len(fleet.plan.points), len(fleet.run.faults)
-    left = fleet.left_out
+def _planned(steps: Steps, simulation: Simulation) -> str:
+    points, faults = len(simulation.run.source.points), len(simulation.run.faults)
+    n, readings, left = len(simulation.registry.sites), simulation.readings, simulation.left_out
     return steps.text(
-        f"{n} 个单位，{points} 个计量点，约 {fleet.readings:,} 个读数，{faults} 处异常或变化"
+        f"{n} 个单位，{points} 个计量点，约 {readings:,} 个读数，{faults} 处异常或变化"
         + (f"，另有 {left} 处排不下" if left else ""),
-        f"{n} sites, {points} points, about {fleet.readings:,} readings, {faults} faults or changes"
+        f"{n} sites, {points} points, about {readings:,} readings, {faults} faults or changes"
         + (f"; {left} more found no room" if left else ""),
     )

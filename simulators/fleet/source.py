@@ -32,6 +32,7 @@ class FleetSource:
         self._days = days[:-1]
         interval_us = options.interval_s * 1_000_000
         self.window = RunWindow(self._starts[0], self._starts[-1], interval_us, options.timezone)
+        self.begun: Ints = np.zeros(len(plan.points), np.int64)
         self.points: Sequence[MeteredPoint] = metered_points(plan, loads)
 
     def stretches(self) -> Iterator[Stretch]:

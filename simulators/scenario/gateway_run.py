@@ -6,9 +6,10 @@ Everything random depends on the seed, the gateway and the moment alone.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -25,11 +26,11 @@ _AGAIN_US = 30_000_000
 
 @dataclass
 class GatewayRun:
-    """One gateway through a run. timezone: of its sent_at; None: it does not say one."""
+    """One gateway through a run. timezone: of its sent_at in simulated time; None: it says what time it really is."""
 
     gateway: str
     faults: Sequence[Fault]
-    seed: int
+    seed: str
     timezone: ZoneInfo | None
     _seqs: dict[str, int] = field(default_factory=dict)
     _outboxes: dict[tuple[str, int], str] = field(default_factory=dict)
@@ -53,7 +54,7 @@ class GatewayRun:
         """The number of a meter that the registry does not know and that is read along then."""
         for f in self.faults:
             if f.kind == "unknown_meter" and f.holds(moment_us):
-                return f"98{int(f.values['salt']):010d}"
+                return unknown_meter(f)
         return None
 
     def send(self, moment_us: int, body: str, readings: int) -> Iterator[Emission]:
@@ -67,7 +68,10 @@ class GatewayRun:
         due = self._due(moment_us)
         payload = self._payload(outbox, seq, due, body)
         for damage in self._damages(moment_us):
-            broken = damaged(payload, chance(self.seed, gateway, moment_us, "damage"))
+            how = chance(self.seed, gateway, moment_us, "damage")
+            broken = (
+                damaged(payload, how) if isinstance(payload, bytes) else partial(_damaged_now, payload, how)
+            )
             yield Emission(due, gateway, outbox, seq, broken, 0, awaited=False)
             due += _AGAIN_US
             if damage == "lost":
@@ -119,12 +123,29 @@ class GatewayRun:
             if chance(self.seed, self.gateway, moment_us, kind) < float(f.values["share"]):
                 yield f
 
-    def _payload(self, outbox: str, seq: int, due_us: int, body: str) -> bytes:
-        sent = ""
-        if self.timezone is not None:
-            clock_us = due_us + int(self.clock_error_us(np.array([due_us]))[0]) if self.faults else due_us
-            sent = f'"sent_at":"{datetime.fromtimestamp(clock_us // 1_000_000, self.timezone).isoformat()}",'
-        return f'{{"v":1,"outbox":"{outbox}","seq":{seq},{sent}"readings":[{body}]}}'.encode()
+    def _payload(self, outbox: str, seq: int, due_us: int, body: str) -> bytes | Callable[[], bytes]:
+        if self.timezone is None:
+            return partial(_payload_now, outbox, seq, body)
+        clock_us = due_us + int(self.clock_error_us(np.array([due_us]))[0]) if self.faults else due_us
+        return _payload(outbox, seq, datetime.fromtimestamp(clock_us // 1_000_000, self.timezone), body)
+
+
+def _payload(outbox: str, seq: int, sent_at: datetime, body: str) -> bytes:
+    head = f'"v":1,"outbox":"{outbox}","seq":{seq},"sent_at":"{sent_at.isoformat()}"'
+    return f'{{{head},"readings":[{body}]}}'.encode()
+
+
+def _payload_now(outbox: str, seq: int, body: str) -> bytes:
+    return _payload(outbox, seq, datetime.now(UTC), body)
+
+
+def _damaged_now(payload: Callable[[], bytes], how: float) -> bytes:
+    return damaged(payload(), how)
+
+
+def unknown_meter(fault: Fault) -> str:
+    """The number of the meter that a fault sends along; no planned meter's begins with 98."""
+    return f"98{int(fault.values['salt']):010d}"
 
 
 def other_gateway(gateway: str) -> str:

@@ -14,8 +14,8 @@ from metering.errors import InputFileError
 from simulators.consumption import read_folder
 from simulators.outbox import Outbox
 from simulators.registers import RegisterSeries
-from simulators.replay import messages_of
-from simulators.replay_registry import PLAN_FILE, plan_meters, write_registry
+from simulators.registry_rows import write_rows
+from simulators.replay_registry import PLAN_FILE, plan_meters, registry_rows
 from simulators.times import local_texts
 
 SHIPPED = Path(__file__).parents[2] / "simulators" / "data" / "cambridge-estates"
@@ -56,13 +56,6 @@ def series(*ts_hours: int) -> RegisterSeries:
     return RegisterSeries(ts, np.arange(len(ts), dtype=np.float64))
 
 
-def test_messages_of_all_gateways_go_out_in_the_order_of_their_newest_reading():
-    found = [
-        (m.gateway_ix, m.first, m.last) for m in messages_of([series(0, 1, 2, 3, 4), series(1, 2, 3)], 2)
-    ]
-    assert found == [(0, 0, 2), (1, 0, 2), (0, 2, 4), (1, 2, 3), (0, 4, 5)]
-
-
 @pytest.mark.parametrize(("zone", "summer"), [("Asia/Shanghai", "+08:00"), ("America/New_York", "-04:00")])
 def test_times_are_written_with_the_offset_of_their_day(zone, summer):
     (text,) = local_texts(series(24 * 365 * 44 + 24 * 200).ts_us, zone)
@@ -78,7 +71,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 def test_the_registry_describes_the_meters_of_the_replay(tmp_path):
     buildings = read_folder(SHIPPED)
     meters = plan_meters(SHIPPED, buildings)
-    write_registry(tmp_path, meters, buildings, "Asia/Shanghai")
+    write_rows(tmp_path, registry_rows(meters, buildings, "Asia/Shanghai"))
     assert {m.face.ratio for m in meters} > {Decimal(1)}
     installations = rows_of(tmp_path / "installations.csv")
     assert [i["installed_at"] for i in installations] == ["2011-01-01T00:00:00+08:00"] * 4
@@ -100,7 +93,7 @@ def test_any_folder_of_the_same_shape_gets_meters_of_its_own(tmp_path):
     meters = plan_meters(tmp_path, buildings)
     assert [m.gateway for m in meters] == ["gw-b5", "gw-b102"]
     assert len({m.meter for m in meters}) == len({m.site_code for m in meters}) == 2
-    write_registry(tmp_path / "registry", meters, buildings, "Asia/Shanghai")
+    write_rows(tmp_path / "registry", registry_rows(meters, buildings, "Asia/Shanghai"))
     assert rows_of(tmp_path / "registry" / "quotas.csv") == []
 
 

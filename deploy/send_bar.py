@@ -1,4 +1,4 @@
-"""The progress bar of a replay: readings acknowledged for good, the rate that they really come at, the day reached."""
+"""The progress bar of what simulated gateways send: readings acknowledged for good, their rate, the day reached."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WINDOW_S = 3.0
 _LINE_EVERY_S = 5.0
 
 
-class ReplayBar:
+class SendBar:
     """Shows the progress on stderr: a bar on a terminal, else a line now and then."""
 
     def __init__(self, steps: Steps) -> None:
@@ -30,7 +30,7 @@ class ReplayBar:
             console=Console(stderr=True, highlight=False),
             transient=True,
         )
-        self._task: TaskID = self._progress.add_task(steps.text("重放", "Replay"), total=None, detail="")
+        self._task: TaskID = self._progress.add_task(steps.text("发送", "Send"), total=None, detail="")
         self._seen: deque[tuple[float, int]] = deque()
         self._next_line = 0.0
         self._drawn = 0.0
@@ -59,16 +59,16 @@ class ReplayBar:
         self._progress.update(self._task, total=at.total, completed=at.acknowledged, detail=detail)
         if not self._progress.console.is_terminal and now >= self._next_line:
             self._next_line = now + _LINE_EVERY_S
-            self._steps.say(f"    重放 {detail}", f"    replay {detail}")
+            self._steps.say(f"    发送 {detail}", f"    send {detail}")
 
     def summary(self, result: SendResult) -> None:
-        """Say what the replay did."""
+        """Say what was sent."""
         rate = result.readings / result.seconds if result.seconds else 0.0
         self._steps.say(
-            f"  ✓ 重放完成：{result.gateways} 个网关，{result.messages:,} 条消息，"
+            f"  ✓ 发送完成：{result.gateways} 个网关，{result.messages:,} 条消息，"
             f"{result.readings:,} 个读数全部得到持久确认，"
             f"{result.seconds:.1f} 秒（{rate:,.0f} 个/秒），重发 {result.resent} 条",
-            f"  ✓ Replayed: {result.gateways} gateways, {result.messages:,} messages, {result.readings:,} readings, "
+            f"  ✓ Sent: {result.gateways} gateways, {result.messages:,} messages, {result.readings:,} readings, "
             f"each acknowledged for good, {result.seconds:.1f} s ({rate:,.0f}/s), {result.resent} messages sent again",
         )
         for reason, n in sorted(result.rejected.items()):
