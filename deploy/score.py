@@ -11,7 +11,6 @@ from typing import Any
 import psycopg
 
 from deploy.clients import connect_database
-from deploy.demo_check import demo_query
 from deploy.settings import Settings
 from deploy.stack.steps import Steps
 from metering.errors import DependencyAwayError
@@ -88,6 +87,8 @@ def _wait(settings: Settings, steps: Steps, gateways: list[str]) -> None:
 
 
 def _progress(connection: psycopg.Connection[Any], gateways: list[str]) -> tuple[int, int]:
+    from deploy.demo_check import demo_query  # with pandas behind it, and only waiting needs it
+
     row = connection.execute(demo_query("score_progress"), {"gateways": gateways}).fetchone()
     assert row is not None
     return row[0], row[1]

@@ -222,7 +222,7 @@ class _Shown:
         self._say(
             f"{len(found.findings)} 条，其中误报 {len(alarms)} 条；另有 {found.outside} 条不在模拟时段内；"
             f"{len(waiting)} 种尚无判定规则，尚未判定",
-            f"{len(found.findings)} findings, false alarms: {len(alarms)}; {found.outside} more outside the run's time; "
+            f"{len(found.findings)} findings, false alarms: {len(alarms)}; {found.outside} more outside the run; "
             f"{len(waiting)} kinds are not judged yet: nothing finds them",
         )
         for f in alarms[:_ALARMS_SHOWN]:

@@ -209,7 +209,8 @@ class _Judge:
         labels = names([self._score.faults[n] for n in numbers])
         made = PointScore(at.no, at.point, tally, labels, *at.outside)
         self._score.points.append(made)
-        self._score.strips.append(Strip(made, hours, near))
+        if tally.wrong or tally.missing:
+            self._score.strips.append(Strip(made, hours, near))
         if len(self._score.strips) > self._strips:
             self._score.strips.remove(min(self._score.strips, key=lambda s: badness(s.score)))
 

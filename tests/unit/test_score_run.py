@@ -39,14 +39,14 @@ def by_name(groups):
 
 
 def test_a_platform_that_is_right_has_no_error_and_no_false_alarm(tmp_path):
-    score = made_score(tmp_path, PlatformOfATest({code: np.full(HOURS, 10.0) for code in CODES}))
+    score = made_score(tmp_path, PlatformOfATest({code: np.full(HOURS, 10.0) for code in CODES}), strips=6)
     data = score.as_json()
     for tally in (*data["totals"].values(), *data["undisturbed"].values(), *data["outside_windows"].values()):
         assert [
             tally[k] for k in ("error", "gross_error", "hourly_error", "hours_missing", "hours_wrong")
         ] == [0] * 5
     assert data["findings"]["false_alarms"] == []
-    assert score.worst(10) == []
+    assert score.worst(10) == score.strips == []
 
 
 def test_energy_and_hours_are_told_by_point_unit_item_and_year(tmp_path):
