@@ -47,7 +47,11 @@ def show_score(
     console: Console | None = None,
 ) -> None:
     """Print everything, on stdout if no other console is given."""
-    _Shown(score, language == "zh", console or Console(highlight=False)).all(worst, peer, joined)
+    _Shown(
+        score,
+        language == "zh",
+        console or Console(highlight=False, width=None if sys.stdout.isatty() else 120),
+    ).all(worst, peer, joined)
 
 
 class _Shown:

@@ -1,0 +1,115 @@
+"""Drawing faults: the same for the same seed, inside the run, on its grid, and none on top of another."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering.errors import InputFileError
+from simulators.registers import RegisterFace
+from simulators.scenario.draw import RunWindow, draw_faults
+from simulators.scenario.files import parse_scenario, read_scenario
+from simulators.scenario.kinds import fault_kinds
+from simulators.scenario.points import MeteredPoint
+import itertools
+
+DAY_US = 86_400_000_000
+GRID_US = 900_000_000
+FROM_US = int(datetime(2014, 2, 28, 16, tzinfo=UTC).timestamp() * 1e6)
+
+
+def window(days: int) -> RunWindow:
+    return RunWindow(FROM_US, FROM_US + days * DAY_US, GRID_US, "Asia/Shanghai")
+
+
+def points(sites: int = 12, each: int = 4) -> list[MeteredPoint]:
+    items = ["01", "01B", "01A", "02"]
+    face = RegisterFace(6, 2, Decimal(40), Decimal("1234.56"))
+    return [
+        MeteredPoint(
+            f"S{s}-{i}", f"S{s}", items[i % 4], None if i % 4 in (0, 3) else s * each, f"gw-{s}",
+            f"{s * each + i:012}", "1.8.0" if i % 4 < 3 else "8:1.0.0", "kWh", face, 100.0, 40.0,
+        )
+        for s in range(sites)
+        for i in range(each)
+    ]  # fmt: skip
+
+
+@given(st.integers(0, 2**31), st.integers(10, 400))
+def test_every_fault_is_in_the_run_on_its_grid_and_strikes_what_its_kind_may(seed, days):
+    run = window(days)
+    drawn = draw_faults(read_scenario("every"), points(), run, seed)
+    assert drawn.faults
+    for f in drawn.faults:
+        assert run.from_us <= f.from_us < f.to_us <= run.to_us
+        assert f.from_us % GRID_US == f.to_us % GRID_US == 0
+        assert f.on in fault_kinds()[f.kind].scope
+        if f.kind in ("ct_changed", "phase_lost"):
+            assert all(points()[p].item_code.startswith("01") for p in f.points)
+    assert [f.from_us for f in drawn.faults] == sorted(f.from_us for f in drawn.faults)
+
+
+@given(st.integers(0, 2**31))
+def test_no_fault_strikes_what_another_strikes_within_a_day(seed):
+    drawn = draw_faults(read_scenario("every"), points(), window(120), seed)
+    by_point: dict[int, list[tuple[int, int]]] = {}
+    for f in drawn.faults:
+        for p in f.points:
+            by_point.setdefault(p, []).append((f.from_us, f.to_us))
+    for spans in by_point.values():
+        spans.sort()
+        assert all(b[0] - a[1] >= DAY_US for a, b in itertools.pairwise(spans))
+
+
+@given(st.integers(0, 2**31), st.integers(0, 2**31))
+def test_the_same_seed_draws_the_same_and_another_seed_another(seed, other):
+    def drawn(n):
+        return draw_faults(read_scenario("every"), points(), window(90), n).faults
+
+    assert drawn(seed) == drawn(seed)
+    assert seed == other or drawn(seed) != drawn(other)
+
+
+def test_a_rate_is_of_each_candidate_and_year():
+    scenario = parse_scenario('[[fault]]\nkind = "spike"\nper_year = 3.0\n', "f")
+    counts = [len(draw_faults(scenario, points(), window(365), seed).faults) for seed in range(20)]
+    assert 48 * 3 * 0.9 < sum(counts) / 20 < 48 * 3 * 1.1
+
+
+def test_a_place_and_a_time_that_are_named_are_taken_at_their_word():
+    text = '[[fault]]\nkind = "spike"\npoint = "S3-1"\nat = 2014-03-12T10:05:00\nenergy = 30\n'
+    (fault,) = draw_faults(parse_scenario(text, "f"), points(), window(30), 1).faults
+    assert fault.points == (3 * 4 + 1,)
+    assert datetime.fromtimestamp(fault.from_us / 1e6, UTC) == datetime(2014, 3, 12, 2, 15, tzinfo=UTC)
+    assert fault.values["energy"] == 30.0
+
+
+def test_a_fault_of_a_gateway_strikes_all_its_meters():
+    (fault,) = draw_faults(
+        parse_scenario('[[fault]]\nkind = "repeats"\n', "f"), points(), window(30), 1
+    ).faults
+    assert [points()[p].gateway for p in fault.points] == [fault.gateway] * 4
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ('point = "S99-0"', "there is no such meter"),
+        ("nth = 49", "there is no such meter"),
+        ("at = 2015-01-01T00:00:00", "is not in the run"),
+    ],
+)
+def test_what_is_not_there_is_refused(entry, says):
+    scenario = parse_scenario(f'[[fault]]\nkind = "spike"\n{entry}\n', "f.toml")
+    with pytest.raises(InputFileError, match=says):
+        draw_faults(scenario, points(), window(30), 1)
+
+
+def test_what_finds_no_room_is_counted():
+    scenario = parse_scenario('[[fault]]\nkind = "closed"\ncount = 200\n', "f")
+    drawn = draw_faults(scenario, points(sites=2), window(30), 1)
+    assert drawn.left_out == {"closed": 200 - len(drawn.faults)}
