@@ -157,13 +157,11 @@ def shapes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """Whether generated loads look like metered ones: two-sample figures, and weeks of both side by side."""
-    from importlib.resources import as_file, files
-
     from deploy.bench.fleet_shapes import ShapesOptions, run_shapes
     from deploy.bench.fleet_shapes_chart import shapes_table, weeks_chart
+    from deploy.replay import shipped_data
 
-    with as_file(files("simulators") / "data" / "cambridge-estates") as shipped:
-        report, pairs = run_shapes(ShapesOptions(data or shipped, year, seed, sites, pictures))
+    report, pairs = run_shapes(ShapesOptions(data or shipped_data(), year, seed, sites, pictures))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "shapes.svg").write_text(weeks_chart(pairs), encoding="utf-8")
