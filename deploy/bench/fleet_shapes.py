@@ -7,17 +7,18 @@ year, and no figure depends on how large a building is.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from math import exp, sqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metering.errors import InputFileError
 from metering.records import Floats
-from simulators.consumption import UNITS_PER_KWH, Consumption
+from simulators.consumption import UNITS_PER_KWH, Consumption, read_folder
 from simulators.fleet.plan import FleetOptions
 from simulators.fleet.planning import plan_fleet
 from simulators.fleet.simulated_loads import SimulatedLoads
@@ -32,12 +33,35 @@ _WEEK = 168
 
 
 @dataclass(frozen=True, slots=True)
+class ShapesOptions:
+    """data: folder of metered buildings; pictures: pairs of weeks to draw; sites: generated buildings."""
+
+    data: Path
+    year: int
+    seed: int
+    sites: int
+    pictures: int
+
+
+@dataclass(frozen=True, slots=True)
 class Weeks:
     """A building's hourly load by whole weeks: kw float64[weeks, 7, 24], Monday first; first day of each week."""
 
     name: str
     first: tuple[date, ...]
     kw: Floats
+
+
+#: A metered building and the number of a week of it, a generated one and the number of a week.
+Pair = tuple[Weeks, int, Weeks, int]
+
+
+def run_shapes(options: ShapesOptions) -> tuple[dict[str, Any], list[Pair]]:
+    """The figures of both, and pairs of weeks to look at. Raises InputFileError for data that cannot be used."""
+    real = real_weeks(read_folder(options.data), options.year)
+    generated = generated_weeks(options.seed, options.sites, options.year)
+    report = {"year": options.year, "seed": options.seed, **compare(real, generated)}
+    return report, picked_weeks(real, generated, options.seed, options.pictures)
 
 
 def real_weeks(buildings: Sequence[Consumption], year: int) -> list[Weeks]:
@@ -183,12 +207,12 @@ def _rms(a: Floats, b: Floats) -> float:
     return float(np.sqrt(((a - b) ** 2).mean()))
 
 
-def picked_weeks(
-    real: Sequence[Weeks], generated: Sequence[Weeks], seed: int, n: int
-) -> Iterator[tuple[Weeks, int, Weeks, int]]:
+def picked_weeks(real: Sequence[Weeks], generated: Sequence[Weeks], seed: int, n: int) -> list[Pair]:
     """`n` pairs of a metered and a generated week, drawn by chance: neither is chosen to match the other."""
     chance = np.random.default_rng(seed)
     order_real, order_ours = chance.permutation(len(real)), chance.permutation(len(generated))
+    pairs = []
     for k in range(n):
         a, b = real[order_real[k % len(real)]], generated[order_ours[k % len(generated)]]
-        yield a, int(chance.integers(len(a.first))), b, int(chance.integers(len(b.first)))
+        pairs.append((a, int(chance.integers(len(a.first))), b, int(chance.integers(len(b.first)))))
+    return pairs

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
-from deploy.bench.fleet_shapes import Weeks
+from deploy.bench.fleet_shapes import Pair, Weeks
 from metering.records import Floats
 
 _COLUMNS = 2
@@ -14,7 +15,7 @@ _HALF = _CELL // 2 - 14
 _REAL, _GENERATED = "#1f6f8b", "#c8553d"
 
 
-def weeks_chart(pairs: Iterable[tuple[Weeks, int, Weeks, int]]) -> str:
+def weeks_chart(pairs: Iterable[Pair]) -> str:
     """Each pair side by side, left metered, right generated; each from 0 to its own peak, Monday to Sunday."""
     cells = [_cell(k, *pair) for k, pair in enumerate(pairs)]
     rows = -(-len(cells) // _COLUMNS)
@@ -62,3 +63,20 @@ def _week(x: float, y: float, weeks: Weeks, number: int, colour: str) -> str:
         f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="1.3"/>'
         f'<text x="{x}" y="{y - 5}" fill="#444">{escape(title)}</text>'
     )
+
+
+def shapes_table(report: dict[str, Any]) -> str:
+    """The figures as lines of text: 10th, 50th and 90th percentile of both, D and p of each."""
+    head = f"{'':<22}{'metered p10 p50 p90':>24}{'generated p10 p50 p90':>24}{'D':>8}{'p':>8}"
+    rows = [*report["figures"].items(), ("profile_distance", report["profile_distance"])]
+    lines = [
+        f"{name:<22}{_three(f['real']):>24}{_three(f['generated']):>24}{f['d']:>8.2f}{f['p']:>8.3f}"
+        for name, f in rows
+    ]
+    real, generated = report["real_buildings"], report["generated_buildings"]
+    counts = f"{real} metered, {generated} generated buildings, {report['year']}"
+    return "\n".join([counts, head, *lines])
+
+
+def _three(values: Sequence[float]) -> str:
+    return " ".join(f"{v:.2f}" for v in values)

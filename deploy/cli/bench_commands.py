@@ -139,3 +139,30 @@ def hostile(
     typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2, ensure_ascii=False))
     if not report["passed"]:
         raise typer.Exit(1)
+
+
+@bench.command()
+def shapes(
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of metered buildings; the default: the four that are shipped with nengliu."
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the pictures to shapes.svg in this folder.")] = None,
+    year: Annotated[int, typer.Option(min=2004, max=2100, help="The year that is compared.")] = 2014,
+    sites: Annotated[int, typer.Option(min=2, max=1000, help="Generated buildings.")] = 60,
+    pictures: Annotated[int, typer.Option(min=1, max=200, help="Pairs of weeks in the picture.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the fleet, and of the weeks that are drawn.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Whether generated loads look like metered ones: two-sample figures, and weeks of both side by side."""
+    from deploy.bench.fleet_shapes import ShapesOptions, run_shapes
+    from deploy.bench.fleet_shapes_chart import shapes_table, weeks_chart
+    from deploy.replay import shipped_data
+
+    report, pairs = run_shapes(ShapesOptions(data or shipped_data(), year, seed, sites, pictures))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "shapes.svg").write_text(weeks_chart(pairs), encoding="utf-8")
+    typer.echo(json.dumps(report) if as_json else shapes_table(report))

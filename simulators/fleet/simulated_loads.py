@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -48,11 +48,15 @@ _TABLE = 288
 _USUAL_PEAK = (0.55, 0.82)
 #: Loss above children as a share of their sum: at no load, and how much more at full load, drawn between the two.
 _LOSS, _LOSS_MORE = (0.010, 0.025), (0.0, 0.035)
-#: What comes and goes in a branch over weeks: standard deviation, and seconds from knot to knot.
-_DRIFT, _DRIFT_S = 0.07, 25 * 86400
+#: What comes and goes over weeks: standard deviation of a branch, of a whole site; seconds from knot to knot.
+_DRIFT, _SITE_DRIFT, _DRIFT_S = 0.07, 0.11, 25 * 86400
 #: Shares of a site's activity that are switched on and off at once.
 _ABRUPT = (0.0, 0.25, 0.5, 0.7, 0.9)
 _FIRST_YEAR = 2010
+#: Minute of the day until which a night goes by the day before.
+_NIGHT_ENDS = 4 * 60
+#: Share of its rating from which on a load is held back.
+_BENDS_AT = 0.8
 #: Years over which growth adds up.
 _GROWING_YEARS = 8.0
 
@@ -119,11 +123,13 @@ class SimulatedLoads:
 class _Habits:
     """A day of the sites, an element or row a site.
 
-    kind int64[sites]: of day; busy float64[sites, n]: activity against the usual; drift float64[sites, 1]: all that a
-    site takes, over weeks; off_scale float64[sites]: activity on days off against the usual; warmer_c float64[sites].
+    kind, kind_before int64[sites]: of the day, of the day before; busy float64[sites, n]: activity against the usual;
+    drift float64[sites, 1]: all that a site takes, over weeks; off_scale float64[sites]: activity on days off against
+    the profile's; warmer_c float64[sites].
     """
 
     kind: Ints
+    kind_before: Ints
     busy: Floats
     drift: Floats
     off_scale: Floats
@@ -146,26 +152,29 @@ class _Sites:
         self._keys = keys(seed, "habits", codes)
         traits = uniform(keys(seed, "traits", codes), np.arange(9))
         self.shift, self.stretch = traits[:, 0] * 2 - 1, traits[:, 1] * 2 - 1
-        least, most = (np.array([kinds[s.site_kind].always_on[end] for s in plan.sites]) for end in (0, 1))
-        self.always_on, self.growth = least + (most - least) * traits[:, 2] ** 1.3, traits[:, 3]
-        self._off_scale = 0.3 + 1.3 * traits[:, 4]
+        self.always_on = _between([kinds[s.site_kind].always_on for s in plan.sites], traits[:, 2] ** 1.3)
+        self.growth = traits[:, 3]
+        self._off_scale = _between([kinds[s.site_kind].day_off for s in plan.sites], traits[:, 4])
         self.restless = 0.8 + 4.0 * traits[:, 5] ** 4
         self._winter = -0.08 + 0.40 * traits[:, 8] ** 1.5
         self.abrupt, self.weathered = traits[:, 6], 0.5 + 1.2 * traits[:, 7]
 
     def on(self, day: date, times: DayTimes) -> _Habits:
-        plain, campus = day_kind(day), campus_day_kind(day)
-        kind = np.where(self._has_vacation, campus, plain)
+        kind, before = self._kind(day), self._kind(day - timedelta(days=1))
         number = np.array([day.toordinal(), day.toordinal() // 7 + 10**7, day.toordinal() + 10**8])
         drawn = normal(self._keys, number[:2])
         odd = uniform(self._keys, number[2:])[:, 0]
         level = 1 + self.restless * (0.04 * drawn[:, 0] + 0.03 * drawn[:, 1])
         level = np.where(odd < 0.006, level * 0.6, np.where(odd > 0.994, level * 1.2, level))
         level *= 1 + self._winter * np.cos(year_part(times.utc_s[:1]))
+        level = np.clip(level, 0.2, 1.8)
         hours = smooth(self._keys, times.utc_s, 3 * 3600)
         busy = level[:, None] * (1 + 0.025 * hours)
-        drift = 1 + _DRIFT * smooth(self._keys + np.uint64(1), times.utc_s[:1], _DRIFT_S)
-        return _Habits(kind, busy, drift, self._off_scale, self._warmer_c, is_heated(day))
+        drift = 1 + _SITE_DRIFT * smooth(self._keys + np.uint64(1), times.utc_s[:1], _DRIFT_S)
+        return _Habits(kind, before, busy, drift, self._off_scale, self._warmer_c, is_heated(day))
+
+    def _kind(self, day: date) -> Ints:
+        return np.where(self._has_vacation, campus_day_kind(day), day_kind(day))
 
 
 def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
@@ -182,7 +191,6 @@ def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
     profile = np.array(
         [names.index(u.profile) if u.profile else o for u, o in zip(used, own.tolist(), strict=True)]
     )
-    low_min, low_max = _column(used, lambda u: u.low[0]), _column(used, lambda u: u.low[1])
     always_on = 0.65 * sites.always_on[site] + 0.35 * drawn[:, 0]
     weathered = np.where([u.item_code.startswith("01B") for u in used], sites.weathered[site], 1.0)
     electric = np.array([u.item_code.startswith("01") for u in used])
@@ -193,8 +201,8 @@ def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
         key=keys(seed, "noise", codes),
         profile=profile,
         own_profile=own,
-        low=low_min + (low_max - low_min) * always_on,
-        peak=rated * (_USUAL_PEAK[0] + (_USUAL_PEAK[1] - _USUAL_PEAK[0]) * drawn[:, 1]),
+        low=_between([u.low for u in used], always_on),
+        peak=rated * _between([_USUAL_PEAK], drawn[:, 1]),
         rated=rated,
         constant=_column(used, lambda u: u.constant),
         daylight=_column(used, lambda u: u.daylight),
@@ -202,13 +210,18 @@ def _leaves(plan: FleetPlan, sites: _Sites) -> _Leaves:
         heat=_column(used, lambda u: u.heat) * weathered,
         steps=_column(used, lambda u: u.steps),
         step_share=_column(used, lambda u: u.step_share),
-        swing=_column(used, lambda u: u.swing) * restless,
-        jitter=_column(used, lambda u: u.jitter) * restless,
+        swing=np.minimum(_column(used, lambda u: u.swing) * restless, 0.16),
+        jitter=np.minimum(_column(used, lambda u: u.jitter) * restless, 0.20),
         abrupt=np.floor(sites.abrupt[site] * len(_ABRUPT)).astype(np.int64),
         shift=55 * sites.shift[site] + 15 * (2 * drawn[:, 2] - 1),
-        stretch=1 + 0.14 * sites.stretch[site] + 0.04 * (2 * drawn[:, 3] - 1),
+        stretch=0.14 * sites.stretch[site] + 0.04 * (2 * drawn[:, 3] - 1),
         growth=-0.008 + 0.03 * (0.6 * sites.growth[site] + 0.4 * drawn[:, 4]),
     )
+
+
+def _between(ends: Sequence[tuple[float, float]], part: Floats) -> Floats:
+    low, high = np.array(ends).T
+    return np.asarray(low + (high - low) * part)
 
 
 def _column(used: Sequence[Use], of: Callable[[Use], float]) -> Floats:
@@ -225,26 +238,45 @@ def _use(leaves: _Leaves, habits: _Habits, times: DayTimes, weather: DayWeather)
     )
     load = _unrest(leaves, times, load)
     years = min(max(times.day.year + times.day.timetuple().tm_yday / 366 - _FIRST_YEAR, 0.0), _GROWING_YEARS)
-    per_hour = np.minimum(load * (leaves.peak * (1 + leaves.growth * years))[:, None], leaves.rated[:, None])
+    per_hour = _limited(load * (leaves.peak * (1 + leaves.growth * years))[:, None], leaves.rated[:, None])
     grains = np.floor(per_hour * (times.interval_s / 3600 * _GRAINS)).astype(np.int64)
     return grains * _GRAIN
 
 
 def _activity(leaves: _Leaves, habits: _Habits, times: DayTimes) -> Floats:
-    """float64[points, n]: how busy a point's use is, about 0 to 1, each with hours a little of its own."""
-    table, usual = _activity_table(), _usual_level()
-    kind = habits.kind[leaves.site]
-    own = np.isnan(profile_table()[leaves.profile, kind, 0])
-    shown = np.where(own, WORKDAY, kind)
-    scale = np.where(own, usual[leaves.own_profile, kind] / usual[leaves.own_profile, WORKDAY], 1.0)
-    off = (kind == SATURDAY) | (kind == SUNDAY) | (kind == HOLIDAY)
-    scale = np.where(off, scale * habits.off_scale[leaves.site], scale)
-    middle = 13 * 60
-    minute = middle + (times.minute - middle)[None, :] * leaves.stretch[:, None] - leaves.shift[:, None]
+    """float64[points, n]: how busy a point's use is, about 0 to 1, each with hours a little of its own.
+
+    A night belongs to the day before.
+    """
+    minute = times.minute + _stretched(times)[None, :] * leaves.stretch[:, None] - leaves.shift[:, None]
     at = np.floor(minute * (_TABLE / 1440)).astype(np.int64) % _TABLE
+    night = int(np.count_nonzero(times.minute < _NIGHT_ENDS))
+    parts = []
+    for kinds, part in ((habits.kind_before, at[:, :night]), (habits.kind, at[:, night:])):
+        row, scale = _habit(leaves, kinds[leaves.site], habits.off_scale[leaves.site])
+        parts.append(_activity_table().ravel()[row[:, None] + part] * scale[:, None])
+    return np.concatenate(parts, axis=1)
+
+
+def _habit(leaves: _Leaves, kind: Ints, off_scale: Floats) -> tuple[Ints, Floats]:
+    """Of each point on its kind of day: its first element in the activity table, and by how much that is scaled."""
+    usual = _usual_level()
+    lacks = np.isnan(profile_table()[leaves.profile, kind, 0])
+    shown = np.where(lacks, WORKDAY, kind)
+    scale = np.where(lacks, usual[leaves.own_profile, kind] / usual[leaves.own_profile, WORKDAY], 1.0)
+    follows = lacks | (leaves.profile == leaves.own_profile)
+    off = (kind == SATURDAY) | (kind == SUNDAY) | (kind == HOLIDAY)
+    scale = np.where(off & follows, scale * off_scale, scale)
     row = ((leaves.abrupt * len(usual) + leaves.profile) * len(usual[0]) + shown) * _TABLE
-    found: Floats = table.ravel()[row[:, None] + at]
-    return np.asarray(found * np.minimum(scale, 1.15)[:, None])
+    return row, np.minimum(scale, 1.15)
+
+
+def _stretched(times: DayTimes) -> Floats:
+    """float64[n]: minutes from the middle of the day, going back to none at midnight."""
+    middle = 13 * 60
+    from_middle = times.minute - middle
+    part = from_middle / np.where(from_middle < 0, middle, 1440 - middle)
+    return np.asarray(from_middle * (1 - part * part))
 
 
 def _weather_share(leaves: _Leaves, habits: _Habits, weather: DayWeather) -> Floats:
@@ -266,8 +298,16 @@ def _unrest(leaves: _Leaves, times: DayTimes, load: Floats) -> Floats:
     noise = leaves.swing[:, None] * slow + leaves.jitter[:, None] * (1.0 * middle + 0.6 * fast)
     load = np.maximum(load * (1 + noise), 0.25 * load)
     steps = np.maximum(leaves.steps, 1)[:, None]
-    stepped = np.rint(load * steps + 0.35 * middle) / steps
+    stages = load * steps
+    stepped = np.rint(stages + 0.35 * middle * np.minimum(stages, 1)) / steps
     return np.maximum(load + leaves.step_share[:, None] * (stepped - load), 0.0)
+
+
+def _limited(per_hour: Floats, rated: Floats) -> Floats:
+    """`per_hour`, bent below `rated` from _BENDS_AT of it on: a branch nears its limit and does not stay at it."""
+    knee = _BENDS_AT * rated
+    over = np.maximum(per_hour - knee, 0.0)
+    return np.asarray(np.minimum(per_hour, knee) + over * (rated - knee) / (over + rated - knee))
 
 
 @cache

@@ -38,7 +38,8 @@ class District:
 class SiteKind:
     """A kind of site. profile: its activity; area in m2; w_m2: electric peak in W a m2.
 
-    always_on: where between the lows of its uses it lies, drawn between the two.
+    always_on: where between the lows of its uses it lies; day_off: its activity on days off against the profile's; each
+    drawn between the two.
     """
 
     site_kind: str
@@ -50,6 +51,7 @@ class SiteKind:
     area: tuple[float, float]
     w_m2: tuple[float, float]
     always_on: tuple[float, float]
+    day_off: tuple[float, float]
     name_zh: str
     name_en: str
 
@@ -141,6 +143,7 @@ def site_kinds() -> tuple[SiteKind, ...]:
             area=(float(r["area_min"]), float(r["area_max"])),
             w_m2=(float(r["w_m2_min"]), float(r["w_m2_max"])),
             always_on=(float(r["always_on_min"]), float(r["always_on_max"])),
+            day_off=(float(r["day_off_min"]), float(r["day_off_max"])),
             name_zh=r["name_zh"],
             name_en=r["name_en"],
         )
@@ -209,8 +212,8 @@ def profile_table() -> Floats:
     """float64[profiles, day kinds, 24]: activity by hour, of 1; NaN where a profile has no such kind of day."""
     table = np.full((len(profile_names()), len(DAY_KINDS), 24), np.nan)
     for r in _rows("profiles.csv"):
-        where = profile_names().index(r["profile"]), DAY_KINDS.index(r["day_kind"])
-        table[where] = [float(r[f"h{h:02d}"]) / 100 for h in range(24)]
+        kinds = slice(None) if r["day_kind"] == "every" else DAY_KINDS.index(r["day_kind"])
+        table[profile_names().index(r["profile"]), kinds] = [float(r[f"h{h:02d}"]) / 100 for h in range(24)]
     return table
 
 

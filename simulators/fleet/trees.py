@@ -17,6 +17,8 @@ from simulators.fleet.tables import MixPart, SiteKind, mixes, uses
 _DETAIL_KW = 170.0
 #: Uses that stand for all of a sub-item where there are no meters below it.
 _WHOLE = {"01A": "lighting_all", "01B": "hvac_all", "01C": "power_all"}
+#: … unless one use is more than this share of it.
+_MOSTLY = 0.7
 #: Shares of an electric mix add up to this: not everything peaks at once.
 _COINCIDENCE = 1.25
 #: Usual peak of a branch as a share of what it is rated for, when it is sized.
@@ -142,7 +144,9 @@ def _merged(leaves: Sequence[Branch]) -> list[Branch]:
         group = [b for b in leaves if b.item_code.startswith(code)]
         largest = max(group, key=lambda b: b.peak)
         peak = sum(b.peak for b in group)
-        merged.append(Branch(code, _item_name(code), _WHOLE.get(code, largest.use), peak))
+        same = sum(b.peak for b in group if b.use == largest.use)
+        use = largest.use if same > _MOSTLY * peak else _WHOLE.get(code, largest.use)
+        merged.append(Branch(code, _item_name(code), use, peak))
     return merged
 
 
