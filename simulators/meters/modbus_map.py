@@ -53,6 +53,7 @@ class _Place:
     low_word_first: bool
     low_byte_first: bool
     scale: Decimal
+    unit: str
     factor: float
 
     @property
@@ -82,9 +83,9 @@ class RegisterMap:
     places: tuple[_Place, ...]
 
     @property
-    def registers(self) -> frozenset[str]:
-        """OBIS codes that it gives."""
-        return frozenset(p.register for p in self.places)
+    def units(self) -> dict[str, str]:
+        """The OBIS codes that it gives, with the units that it gives them in."""
+        return {p.register: p.unit for p in self.places}
 
     def words(self, function: int, address: int, count: int, values: Mapping[str, float]) -> list[int] | None:
         """`count` words from `address`; None where some are outside the map."""
@@ -143,5 +144,6 @@ def _place(register: str, entry: dict[str, Any]) -> _Place:
         entry.get("word_order") == "little",
         entry.get("byte_order") == "little",
         scale,
+        entry["unit"],
         units[entry["unit"]],
     )
