@@ -27,8 +27,6 @@ _DATA_ID, _ADDRESS_ID = b"\x1f\x90", b"\x0a\x81"
 
 #: Valve open, battery good; the maker's byte.
 _GOOD_STATUS = b"\x00\x00"
-#: Sent with a refusal: the status and nothing else is standardised.
-_REFUSAL_STATUS = b"\x00\x00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +67,8 @@ def energy_units() -> dict[str, float]:
 @dataclass(slots=True)
 class Cjt188Meter:
     """A meter. address: 14 digits, high first; kind: its type T; values: by the names of the layout; energy_unit: of
-    heat; high_first: it wants the data id's high byte first, and refuses the other order; wake_up: FE bytes before
-    its answers; asked: how often it was.
+    heat; high_first: it wants the data id's high byte first, and refuses the other order; status: two bytes;
+    wake_up: FE bytes before its answers; asked: how often it was.
     """
 
     address: str
@@ -79,6 +77,7 @@ class Cjt188Meter:
     clock: MeterClock
     energy_unit: str = "GJ"
     high_first: bool = False
+    status: bytes = _GOOD_STATUS
     wake_up: int = 4
     asked: int = 0
 
@@ -92,7 +91,7 @@ class Cjt188Meter:
             return self._frame(_READ | _FROM_METER, data[:3] + self._measured())
         if control == _READ_ADDRESS and data[:2] in (_ADDRESS_ID, _ADDRESS_ID[::-1]):
             return self._frame(_READ_ADDRESS | _FROM_METER, data[:3])
-        return self._frame(control | _FROM_METER | _REFUSED, data[2:3] + _REFUSAL_STATUS)
+        return self._frame(control | _FROM_METER | _REFUSED, data[2:3] + self.status)
 
     def _measured(self) -> bytes:
         values = self.values()
@@ -102,7 +101,7 @@ class Cjt188Meter:
         if part.value == "clock":
             return bcd(f"{self.clock.shows():%Y%m%d%H%M%S}")
         if part.value == "status":
-            return _GOOD_STATUS
+            return self.status
         unit = self.energy_unit if part.unit == "energy" else part.unit
         code = bytes([unit_codes()[unit]]) if unit else b""
         return bcd_number(values[part.value], part.size, part.decimals) + code
