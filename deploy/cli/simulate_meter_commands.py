@@ -201,12 +201,13 @@ def _introduce(simulated: SimulatedMeters, place: str, polled: str | None, steps
     shown = ", ".join(addresses[:_SHOWN_ADDRESSES]) + (
         f" … {addresses[-1]}" if len(addresses) > _SHOWN_ADDRESSES else ""
     )
+    plural = "" if len(addresses) == 1 else "s"
     line = steps.text("不限速", "no limit") if speed.baud is None else f"{speed.baud} bit/s"
     typer.echo(
         steps.text(
             f"{simulated.options.protocol} 仿真总线在 {place}，{len(addresses)} 块表：{shown}\n"
             f"  线路 {line}，应答延时 {speed.delay_s * 1000:g} ms；按 Ctrl-C 结束",
-            f"Simulated {simulated.options.protocol} bus at {place}, {len(addresses)} meters: {shown}\n"
+            f"Simulated {simulated.options.protocol} bus at {place}, {len(addresses)} meter{plural}: {shown}\n"
             f"  line {line}, answers after {speed.delay_s * 1000:g} ms; Ctrl-C ends it",
         )
     )
