@@ -18,6 +18,8 @@ from simulators.score.peers import Beside
 from simulators.score.result import Group, Score
 
 _ALARMS_SHOWN = 10
+#: Columns where there is no terminal that says how many it has.
+_WIDTH = 120
 Cell = Text | str
 #: Titles of columns: Chinese, English; names are left, all else is right.
 _SUMS = (
@@ -47,11 +49,9 @@ def show_score(
     console: Console | None = None,
 ) -> None:
     """Print everything, on stdout if no other console is given."""
-    _Shown(
-        score,
-        language == "zh",
-        console or Console(highlight=False, width=None if sys.stdout.isatty() else 120),
-    ).all(worst, peer, joined)
+    plain = Console(highlight=False)
+    out = console or (plain if plain.is_terminal else Console(highlight=False, width=_WIDTH))
+    _Shown(score, language == "zh", out).all(worst, peer, joined)
 
 
 class _Shown:

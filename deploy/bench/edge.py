@@ -18,16 +18,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from collectors.edge.outbox import Outbox, outbox_state
 from metering.errors import NengliuError
-from simulators.bus_lines import LineSpeed, SimulatedBus
-from simulators.dlt645_meters import Dlt645Bus, Dlt645Meter
+from simulators.meters.counts import MeterClock
+from simulators.meters.dlt645 import Dlt645Bus, Dlt645Meter
+from simulators.meters.lines import HalfDuplexLine, LineSpeed
+from simulators.meters.ports import TcpPort
 
-_TOTAL = 0x00010000
+_TOTAL = "1.8.0"
 _BITS = 11
 _NO_BROKER = 1  # nobody listens on port 1: everything that is polled stays in the outbox
 
@@ -46,9 +48,11 @@ def run_edge(options: EdgeOptions) -> dict[str, Any]:
     """Poll every meter once. Seconds; ratio: polled_s / line_s; rss_mb: the most that the process filled."""
     with _buses(options) as buses:
         values, rss_mb = _collect(_config(options, buses), options)
-        lines = list(buses.values())
-        line_s = max(bus.wire_bytes * _BITS / options.baud + bus.answers * options.delay_s for bus in lines)
-        polled_s = max(bus.last_s or 0.0 for bus in lines) - min(bus.first_s or 0.0 for bus in lines)
+        lines = [bus.line for bus in buses.values()]
+        line_s = max(
+            line.wire_bytes * _BITS / options.baud + line.answers * options.delay_s for line in lines
+        )
+        polled_s = max(line.last_s or 0.0 for line in lines) - min(line.first_s or 0.0 for line in lines)
         return {
             "meters": options.meters,
             "buses": options.buses,
@@ -58,8 +62,8 @@ def run_edge(options: EdgeOptions) -> dict[str, Any]:
             "polled_s": round(polled_s, 3),
             "ratio": round(polled_s / line_s, 4),
             "rss_mb": round(rss_mb, 1),
-            "answers": sum(bus.answers for bus in lines),
-            "wire_bytes": sum(bus.wire_bytes for bus in lines),
+            "answers": sum(line.answers for line in lines),
+            "wire_bytes": sum(line.wire_bytes for line in lines),
             "kept": len(values),
             "missing": options.meters - len(values),
             "wrong": sum(1 for meter, value in values.items() if value != _value(int(meter) - 1)),
@@ -71,18 +75,16 @@ def _value(number: int) -> float:
 
 
 @contextmanager
-def _buses(options: EdgeOptions) -> Iterator[dict[str, SimulatedBus]]:
+def _buses(options: EdgeOptions) -> Iterator[dict[str, TcpPort]]:
     """The simulated buses by name; their meters are numbered from 1, bus after bus in turn."""
 
-    def clock() -> datetime:
-        return datetime.now(UTC) + timedelta(hours=8)
-
-    buses: dict[str, SimulatedBus] = {}
+    clock = MeterClock(lambda: datetime.now(timezone(timedelta(hours=8))))
+    buses: dict[str, TcpPort] = {}
     for b in range(options.buses):
         numbers = range(b, options.meters, options.buses)
-        meters = [Dlt645Meter(f"{n + 1:012}", {_TOTAL: _value(n)}, clock) for n in numbers]
+        meters = [Dlt645Meter(f"{n + 1:012}", {_TOTAL: _value(n)}.copy, clock) for n in numbers]
         speed = LineSpeed(options.baud, _BITS, options.delay_s)
-        buses[f"bus-{b + 1}"] = SimulatedBus(Dlt645Bus(meters), speed)
+        buses[f"bus-{b + 1}"] = TcpPort(HalfDuplexLine(Dlt645Bus(meters), speed))
     for bus in buses.values():
         bus.start()
     try:
@@ -92,7 +94,7 @@ def _buses(options: EdgeOptions) -> Iterator[dict[str, SimulatedBus]]:
             bus.stop()
 
 
-def _config(options: EdgeOptions, buses: dict[str, SimulatedBus]) -> str:
+def _config(options: EdgeOptions, buses: dict[str, TcpPort]) -> str:
     lines: list[str] = []
     for b, (name, bus) in enumerate(buses.items()):
         lines += ["[[bus]]", f'name = "{name}"', 'protocol = "dlt645"', f'tcp = "127.0.0.1:{bus.port}"']
@@ -149,4 +151,4 @@ def _totals(outbox: Path) -> dict[str, float]:
         readings = [r for m in kept.between(0, kept.last_seq, kept.last_seq) for r in json.loads(m.readings)]
     finally:
         kept.close()
-    return {r["meter"]: r["values"]["1.8.0"] for r in readings}
+    return {r["meter"]: r["values"][_TOTAL] for r in readings}

@@ -98,6 +98,29 @@ def edge(
 
 
 @bench.command()
+def meter(
+    meters: Annotated[
+        int, typer.Option(min=1, max=5000, help="Simulated DL/T 645 meters, in one process.")
+    ] = 200,
+    buses: Annotated[int, typer.Option(min=1, max=64, help="Buses that they are spread over.")] = 4,
+    baud: Annotated[int, typer.Option(min=0, help="Speed of each bus's line, 8E1; 0: no limit.")] = 2400,
+    turnaround_s: Annotated[float, typer.Option(min=0, help="From request to answer, in a meter.")] = 0.03,
+    rounds: Annotated[int, typer.Option(min=1, help="How often every meter is asked.")] = 2,
+    most_ratio: Annotated[
+        float, typer.Option(min=1, help="Ratio to what the line allows over which the exit code is 1.")
+    ] = 1.05,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Seconds in which simulated meters answer, the ratio to what the line speed allows, and the processor time."""
+    from deploy.bench.meter import MeterBench, run_meter
+
+    report = run_meter(MeterBench(meters, min(buses, meters), baud, turnaround_s, rounds))
+    typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
+    if report["wrong"] or (report["ratio"] or 1.0) > most_ratio or (baud and report["cores"] >= 1):
+        raise typer.Exit(1)
+
+
+@bench.command()
 def soak(
     minutes: Annotated[float, typer.Option(min=0.1, help="How long messages are sent.")] = 30.0,
     rate: Annotated[float, typer.Option(min=1, help="Messages a second, of one reading each.")] = 4000.0,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli import simulate_meter_commands
 from deploy.cli.simulate_fleet_commands import fleet_command
 from deploy.cli.simulate_score_commands import score_command
 
@@ -25,6 +26,7 @@ def _group() -> None:
 
 simulate.command("fleet")(fleet_command)
 simulate.command("score")(score_command)
+simulate_meter_commands.register(simulate)
 
 
 @simulate.command("replay")

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from collectors.edge.outbox import OutboxState, outbox_state
 from deploy.clients import connect_database
 from deploy.gateways import add_gateways, remove_gateways
 from deploy.settings import Settings
-from simulators.bus_lines import SimulatedBus
-from simulators.dlt645_meters import Dlt645Bus, Dlt645Meter, clock_with_offset
+from simulators.meters.counts import MeterClock
+from simulators.meters.dlt645 import Dlt645Bus, Dlt645Meter
+from simulators.meters.lines import HalfDuplexLine
+from simulators.meters.ports import TcpPort
 from storage.registry import import_registry
 
 from .collectors_support import Running, endpoint_of, running, wait_until
@@ -30,13 +32,13 @@ from .test_collectors_bridge import write_registry
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(200)]
 
-_TOTAL = 0x00010000
+_TOTAL = "1.8.0"
 _DEAD = 1  # this meter of the first bus never answers
 _CLOCK_OFF = timedelta(minutes=10)
 
 
 def _local() -> datetime:
-    return datetime.now(UTC) + timedelta(hours=8)
+    return datetime.now(timezone(timedelta(hours=8)))
 
 
 @dataclass
@@ -44,22 +46,24 @@ class Building:
     """Two buses of four meters; a total counts up by 0.01 kWh with each request that its bus hears."""
 
     first: int = field(default_factory=lambda: secrets.randbelow(10**9))
-    buses: list[SimulatedBus] = field(default_factory=list)
+    buses: list[TcpPort] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for b in range(2):
-            clock = clock_with_offset(_local, _CLOCK_OFF if b else timedelta())
-            meters = [Dlt645Meter(name, {_TOTAL: 100.0}, clock) for name in self.names[b * 4 : b * 4 + 4]]
+            clock = MeterClock(_local, _CLOCK_OFF if b else timedelta())
+            totals = [{_TOTAL: 100.0} for _ in range(4)]
+            names = self.names[b * 4 : b * 4 + 4]
+            meters = [Dlt645Meter(n, t.copy, clock) for n, t in zip(names, totals, strict=True)]
             meters[0].silent = b + 1 == _DEAD
-            self.buses.append(SimulatedBus(self._counting(meters)))
+            self.buses.append(TcpPort(HalfDuplexLine(self._counting(meters, totals))))
 
     @staticmethod
-    def _counting(meters: list[Dlt645Meter]) -> Any:
+    def _counting(meters: list[Dlt645Meter], totals: list[dict[str, float]]) -> Any:
         bus = Dlt645Bus(meters)
 
         def answer(received: bytes) -> tuple[bytes, bytes]:
-            for meter in meters:
-                meter.values[_TOTAL] = round(meter.values[_TOTAL] + 0.01, 2)
+            for values in totals:
+                values[_TOTAL] = round(values[_TOTAL] + 0.01, 2)
             return bus(received)
 
         return answer

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metering.errors import InputFileError
@@ -15,7 +16,6 @@ from simulators.scenario.draw import RunWindow, draw_faults
 from simulators.scenario.files import parse_scenario, read_scenario
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.points import MeteredPoint
-import itertools
 
 DAY_US = 86_400_000_000
 GRID_US = 900_000_000
@@ -39,17 +39,19 @@ def points(sites: int = 12, each: int = 4) -> list[MeteredPoint]:
     ]  # fmt: skip
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.integers(10, 400))
 def test_every_fault_is_in_the_run_on_its_grid_and_strikes_what_its_kind_may(seed, days):
     run = window(days)
     drawn = draw_faults(read_scenario("every"), points(), run, seed)
     assert drawn.faults
+    all_points = points()
     for f in drawn.faults:
         assert run.from_us <= f.from_us < f.to_us <= run.to_us
         assert f.from_us % GRID_US == f.to_us % GRID_US == 0
         assert f.on in fault_kinds()[f.kind].scope
         if f.kind in ("ct_changed", "phase_lost"):
-            assert all(points()[p].item_code.startswith("01") for p in f.points)
+            assert all(all_points[p].item_code.startswith("01") for p in f.points)
     assert [f.from_us for f in drawn.faults] == sorted(f.from_us for f in drawn.faults)
 
 
@@ -65,6 +67,7 @@ def test_no_fault_strikes_what_another_strikes_within_a_day(seed):
         assert all(b[0] - a[1] >= DAY_US for a, b in itertools.pairwise(spans))
 
 
+@settings(max_examples=10)
 @given(st.integers(0, 2**31), st.integers(0, 2**31))
 def test_the_same_seed_draws_the_same_and_another_seed_another(seed, other):
     def drawn(n):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -13,7 +15,6 @@ from simulators.registers import RegisterFace
 from simulators.scenario.draw import Fault
 from simulators.scenario.meter_run import MeterRun, clock_error_us
 from simulators.scenario.points import MeteredPoint
-import itertools
 
 STEP_US = 900_000_000
 UNITS = 10**9
@@ -31,8 +32,8 @@ def fault(kind: str, first: int = 10, last: int = 20, **values: object) -> Fault
 
 
 def run(
-    point: MeteredPoint, faults: list[Fault], energy: list[int], cuts: list[int] = []
-) -> tuple[MeterRun, list]:  # noqa: B006
+    point: MeteredPoint, faults: list[Fault], energy: list[int], cuts: Sequence[int] = ()
+) -> tuple[MeterRun, list]:
     """Readings at 1, 2, … n steps: (ts, meter, value) of those that are taken."""
     made, shown, begun = MeterRun(point, faults), [], 0
     bounds = sorted({0, *cuts, len(energy)})

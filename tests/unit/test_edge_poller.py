@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from dlt645 import DLT645Protocol
@@ -17,16 +17,18 @@ from collectors.edge.cjt188_master import Cjt188Meter
 from collectors.edge.config import BusConfig, MeterConfig, MeterOnBus
 from collectors.edge.dlt645_master import Dlt645Meter as Asked
 from collectors.edge.line import Place, SerialPlace, TcpPlace
-from simulators.bus_lines import Answerer, SimulatedBus
-from simulators.dlt645_meters import Dlt645Bus, Dlt645Meter, clock_with_offset
+from simulators.meters.counts import MeterClock
+from simulators.meters.dlt645 import Dlt645Bus, Dlt645Meter
+from simulators.meters.lines import Answerer, HalfDuplexLine
+from simulators.meters.ports import TcpPort
 from tests.unit.edge_lines import CollectingSink, health_of, polling
 
-TOTAL, POWER = 0x00010000, 0x02030000
+TOTAL = 0x00010000
 A, B = "110108000001", "110108000002"
 
 
 def meter(address: str, value: float = 1234.56, **more: object) -> Dlt645Meter:
-    return Dlt645Meter(address, {TOTAL: value, POWER: -1.25}, **more)  # type: ignore[arg-type]
+    return Dlt645Meter(address, {"1.8.0": value, "16.7.0": -1.25}.copy, **more)  # type: ignore[arg-type]
 
 
 def bus(place: Place, *meters: MeterOnBus, **more: object) -> BusConfig:
@@ -36,8 +38,8 @@ def bus(place: Place, *meters: MeterOnBus, **more: object) -> BusConfig:
 
 
 @contextmanager
-def served(answer: Answerer) -> Iterator[tuple[SimulatedBus, TcpPlace]]:
-    simulated = SimulatedBus(answer)
+def served(answer: Answerer) -> Iterator[tuple[TcpPort, TcpPlace]]:
+    simulated = TcpPort(HalfDuplexLine(answer))
     simulated.start()
     try:
         yield simulated, TcpPlace("127.0.0.1", simulated.port)
@@ -95,11 +97,9 @@ def test_a_meter_that_refuses_its_total_is_a_failure_with_the_code_and_its_extra
 
 
 def test_the_clock_of_a_meter_is_measured_against_ours():
-    def local() -> datetime:
-        return datetime.now(UTC) + timedelta(hours=8)
-
+    beijing = timezone(timedelta(hours=8))
     sink = CollectingSink()
-    slow = meter(A, clock=clock_with_offset(local, timedelta(minutes=-40)))
+    slow = meter(A, clock=MeterClock(lambda: datetime.now(beijing), timedelta(minutes=-40)))
     with served(Dlt645Bus([slow])) as (_, place), polling(sink, bus(place, Asked(A))) as poller:
         sink.wait_for(lambda: health_of(poller, A).clock_offset_s is not None)
         assert health_of(poller, A).clock_offset_s == pytest.approx(-2400, abs=5)
