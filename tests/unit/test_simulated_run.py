@@ -1,0 +1,163 @@
+"""A simulated fleet as a run: the same bytes in the same order, energy that adds up, and the truth beside it."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deploy.fleet import prepare_fleet
+from deploy.run_progress import RunProgress
+from deploy.simulation import Simulation, finish_truth, lines, write_beside
+from metering.errors import InputFileError, SettingError
+from simulators.emission import Emission, RegistryChange
+from simulators.fleet.plan import FleetOptions
+from simulators.scenario.files import NO_SCENARIO, Scenario, parse_scenario, read_scenario
+from simulators.truth import TruthFile
+
+OPTIONS = FleetOptions(seed=5, sites=4, start=date(2014, 3, 3), days=6)
+
+
+def made(scenario: Scenario = NO_SCENARIO, options: FleetOptions = OPTIONS) -> Simulation:
+    return prepare_fleet(options, scenario)
+
+
+def readings_of(emissions: list[Emission]) -> dict[tuple[str, str], list[tuple[str, float]]]:
+    """(time, value) by meter and register, in order."""
+    found = defaultdict(list)
+    for e in emissions:
+        for r in json.loads(e.payload)["readings"]:
+            for register, value in r["values"].items():
+                found[r["meter"], register].append((r["ts"], value))
+    return found
+
+
+def test_the_same_options_give_the_same_bytes_in_the_same_order():
+    first, again = (list(lines(made(read_scenario("every")), None)) for _ in range(2))
+    assert first == again
+    assert first != list(lines(made(read_scenario("every"), FleetOptions(6, 4, OPTIONS.start, 6)), None))
+    for line in first[:50]:
+        message = json.loads(line)
+        assert message["topic"] == f"nl/v1/{message['topic'].split('/')[2]}/readings"
+        assert {"v", "outbox", "seq", "sent_at", "readings"} <= set(message)
+
+
+def test_messages_come_by_the_time_they_are_due_and_numbers_count_up_in_an_outbox():
+    found = [e for e in made(read_scenario("every")).run.emissions() if isinstance(e, Emission)]
+    assert [e.due_us for e in found] == sorted(e.due_us for e in found)
+    plain = [e for e in made().run.emissions() if isinstance(e, Emission)]
+    for name in {e.outbox for e in plain}:
+        numbers = [e.seq for e in plain if e.outbox == name]
+        assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_registers_advance_by_the_true_energy(tmp_path: Path):
+    simulation = made()
+    write_beside(simulation, tmp_path)
+    found = readings_of([e for e in simulation.run.emissions() if isinstance(e, Emission)])
+    finish_truth(simulation)
+    truth = TruthFile(tmp_path)
+    for n, point in enumerate(truth.points()):
+        values = [v for _, v in found[point.meter, point.register]]
+        assert len(values) == 6 * 96 + 1
+        hours, energy = truth.hours(n)
+        assert len(hours) == 6 * 24
+        ratio = float(simulation.run.source.points[n].face.ratio)
+        assert abs((values[-1] - values[0]) * ratio - energy.sum()) <= point.display_step * 1.001
+        shown = np.diff(np.array(values)[::4]) * ratio
+        assert np.abs(shown - energy).max() <= point.display_step * 1.001
+
+
+def test_the_truth_has_every_fault_with_place_time_and_what_it_turned_out_as(tmp_path: Path):
+    simulation = made(read_scenario("myems"), FleetOptions(1, 18, date(2014, 3, 3), 30))
+    write_beside(simulation, tmp_path)
+    changes = [e for e in simulation.run.emissions() if isinstance(e, RegistryChange)]
+    finish_truth(simulation)
+    truth = TruthFile(tmp_path)
+    by_label = {f.label: f for f in truth.faults()}
+    assert len(by_label) == 17
+    totals = [truth.hours(n)[1].sum() for n in range(18)]
+    assert totals == pytest.approx([3000.0] * 18, abs=1e-3)
+    assert by_label["spike_30"].size == 30.0
+    assert by_label["clock_slow_40m"].size == -2400.0
+    assert by_label["rollover"].starts < by_label["rollover"].ends
+    assert json.loads(truth.run()["labels"])[by_label["zeros_3h"].point_code] == "zeros_3h"
+    assert sorted(json.loads(truth.run()["labels"]).values()).count("none") == 1
+    (late,) = changes
+    ended, begun = late.installations
+    assert (ended.ratio * 2, ended.end_value) == (begun.ratio, begun.start_value)
+    assert ended.removed_at == begun.installed_at == datetime.fromisoformat("2014-03-18T10:00:00+08:00")
+    assert late.due_us == int(datetime.fromisoformat("2014-03-21T10:00:00+08:00").timestamp() * 1e6)
+
+
+def test_real_changes_change_the_true_energy_of_a_building_and_keep_its_sums():
+    def energy(text: str) -> np.ndarray:
+        simulation = made(parse_scenario(text, "f"))
+
+        class Keeper:
+            total = 0
+
+            def add(self, stretch, energy):
+                self.total = self.total + energy.sum(axis=1)
+
+        simulation.run.truth = keeper = Keeper()
+        assert sum(1 for _ in simulation.run.emissions())
+        return keeper.total
+
+    plain = energy("")
+    for kind, factor in (("extension", "1.5"), ("closed", "0.2"), ("new_chiller", "1.5")):
+        changed = energy(
+            f'[[fault]]\nkind = "{kind}"\nnth = 1\nfactor = {factor}\nat = 2014-03-03T00:00:00\n'
+            + ('lasts = "6d"\n' if kind == "closed" else "")
+        )
+        points = made().run.source.points
+        first = [i for i, p in enumerate(points) if p.site_code == points[0].site_code]
+        others = [i for i in range(len(points)) if i not in first]
+        assert (changed[others] == plain[others]).all()
+        ratio = changed[first].sum() / plain[first].sum()
+        assert ratio == pytest.approx(
+            1.0 if kind == "new_chiller" else float(factor), rel=1e-6
+        )  # not in March
+        children = defaultdict(int)
+        for i in first:
+            if points[i].parent is not None:
+                children[points[i].parent] += int(changed[i])
+        assert all(total <= changed[p] * (1 + 1e-12) for p, total in children.items())
+
+
+def test_a_new_chiller_takes_more_power_in_summer_up_to_the_total():
+    options = FleetOptions(seed=5, sites=4, start=date(2014, 7, 7), days=2)
+    text = '[[fault]]\nkind = "new_chiller"\nnth = 1\nfactor = 1.5\nat = 2014-07-07T00:00:00\n'
+    plain, changed = (
+        readings_of([e for e in made(s, options).run.emissions() if isinstance(e, Emission)])
+        for s in (NO_SCENARIO, parse_scenario(text, "f"))
+    )
+    points = made(options=options).run.source.points
+    for item in ("01B", "01"):
+        meter = next(p.meter for p in points if p.item_code == item and p.site_code == points[0].site_code)
+        grew = [found[meter, "1.8.0"][-1][1] - found[meter, "1.8.0"][0][1] for found in (plain, changed)]
+        assert grew[1] > grew[0]
+
+
+def test_a_stopped_run_goes_on_only_as_itself(tmp_path: Path):
+    progress = RunProgress(tmp_path, "a")
+    assert progress.done() == 0
+    progress.note(17)
+    assert progress.done() == 17
+    with pytest.raises(InputFileError, match="another run that was stopped"):
+        RunProgress(tmp_path, "b").done()
+    (tmp_path / "progress.json").write_text("{")
+    with pytest.raises(InputFileError, match="--fresh"):
+        progress.done()
+    progress.forget()
+    assert progress.done() == 0
+
+
+@pytest.mark.parametrize("wrong", [{"sites": 0}, {"days": 0}, {"interval_s": 7}, {"interval_s": 7200}])
+def test_options_that_cannot_be_are_refused_by_name(wrong):
+    with pytest.raises(SettingError, match="--"):
+        FleetOptions(**wrong)
