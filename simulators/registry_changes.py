@@ -49,7 +49,7 @@ class Installed:
         """
         at = self._moment(fault.from_us)
         ended, begun = [], []
-        for row in [r for r in self._open if r.gateway == fault.gateway and r.point_code in values]:
+        for row in [r for r in self._open if r.point_code in values]:
             counts = registers[row.point_code] == row.register
             shown = _decimal(values[row.point_code]) if counts else None
             ended.append(replace(row, removed_at=at, end_value=shown))

@@ -20,7 +20,7 @@ from simulators.emission import Emission, RegistryChange
 from simulators.registry_changes import Installed
 from simulators.scenario.changes import change_energy
 from simulators.scenario.draw import Fault, RunWindow
-from simulators.scenario.gateway_run import GatewayRun, other_gateway
+from simulators.scenario.gateway_run import GatewayRun
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.meter_run import MeterRun, Shown
 from simulators.scenario.points import MeteredPoint
@@ -145,13 +145,13 @@ class Run:
         zone = self._zone if self.sent_at is SentAt.SIMULATED else None
         return GatewayRun(gateway, faults, self.seed, zone)
 
+    def gateway_at(self, gateway: str, moment_us: int) -> str:
+        """The name that the gateway of this place publishes as at a moment."""
+        return self._gateways[gateway].who(moment_us)[0]
+
     def gateways(self) -> list[str]:
         """Every name that a gateway of this run publishes as."""
-        names = dict.fromkeys(self._members)
-        for f in self.faults:
-            if f.kind == "gateway_swapped":
-                names[other_gateway(f.gateway)] = None
-        return list(names)
+        return list(dict.fromkeys(n for g in self._gateways.values() for n in g.names()))
 
     def emissions(self) -> Iterator[Emission | RegistryChange]:
         """All messages, and changes of the registry between them, by the time they are due."""

@@ -13,7 +13,7 @@ from metering.records import Ints
 from simulators.consumption import UNITS_PER_KWH
 from simulators.run import Run, Stretch
 from simulators.scenario.draw import MOMENTS, Fault, RunWindow
-from simulators.scenario.gateway_run import other_gateway, unknown_meter
+from simulators.scenario.gateway_run import unknown_meter
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.points import MeteredPoint
 from simulators.truth import TrueFault, TruePoint, TruthFile
@@ -90,7 +90,7 @@ def true_faults(fault: Fault, run: Run) -> list[TrueFault]:
         None if fault.on == "site" else fault.gateway,
         _moment(fault.from_us), _moment(fault.to_us), *_size(fault, dict(fault.values)),
         expected, (*kind.may_find, *(() if expected else kind.found_by)),
-        {k: v for k, v in fault.values.items() if k != "salt"} | _successor(fault),
+        {k: v for k, v in fault.values.items() if k != "salt"} | _successor(fault, run),
     )  # fmt: skip
     if fault.on != "meter":
         return [whole]
@@ -141,9 +141,13 @@ def _stranger(fault: Fault) -> str | None:
     return unknown_meter(fault) if fault.kind == "unknown_meter" else None
 
 
-def _successor(fault: Fault) -> dict[str, str]:
+def _successor(fault: Fault, run: Run) -> dict[str, str]:
     """The gateway that was put in the place of another."""
-    return {"new_gateway": other_gateway(fault.gateway)} if fault.kind == "gateway_swapped" else {}
+    return (
+        {"new_gateway": run.gateway_at(fault.gateway, fault.from_us)}
+        if fault.kind == "gateway_swapped"
+        else {}
+    )
 
 
 def _moment(us: int) -> datetime:

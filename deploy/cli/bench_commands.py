@@ -121,6 +121,29 @@ def meter(
 
 
 @bench.command()
+def fleet(
+    sites: Annotated[int, typer.Option(min=1, help="Sites of the simulated fleet.")] = 50,
+    days: Annotated[int, typer.Option(min=1, help="Days of quarter-hours.")] = 14,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same readings.")] = 1,
+    scenario: Annotated[
+        str | None, typer.Option(metavar="FILE", help="With the faults of a scenario; default: without.")
+    ] = None,
+    least_per_s: Annotated[
+        float, typer.Option(min=0, help="Readings a second below which the exit code is 1.")
+    ] = 300_000.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Readings a second of one core that a fleet is made at, JSON and all, its ratio to encoding alone, and memory."""
+    from deploy.bench.fleet import FleetBench, run_fleet
+
+    options = FleetBench(seed=seed, sites=sites, days=days, scenario=scenario)
+    report = run_fleet(options, lambda text: print(text, file=sys.stderr))  # noqa: T201
+    typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
+    if report["readings_per_s"] < least_per_s:
+        raise typer.Exit(1)
+
+
+@bench.command()
 def soak(
     minutes: Annotated[float, typer.Option(min=0.1, help="How long messages are sent.")] = 30.0,
     rate: Annotated[float, typer.Option(min=1, help="Messages a second, of one reading each.")] = 4000.0,

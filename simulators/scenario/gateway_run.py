@@ -39,6 +39,14 @@ class GatewayRun:
     def __post_init__(self) -> None:
         self._delay_us = 1_000_000 + int(3_000_000 * chance(self.seed, self.gateway, "delay"))
 
+    def names(self) -> list[str]:
+        """Every name that it publishes as, in order."""
+        found = [self.gateway]
+        for f in self.faults:
+            if f.kind == "gateway_swapped":
+                found.append(other_gateway(found[-1]))
+        return found
+
     def clock_error_us(self, ts_us: Ints) -> Ints:
         """int64[n]: how far its clock is ahead."""
         error = np.zeros(len(ts_us), np.int64)
@@ -61,7 +69,7 @@ class GatewayRun:
         """The message of what was read up to `moment_us`, and what becomes of it. body: the readings' JSON, joined by
         commas.
         """
-        gateway, outbox = self._who(moment_us)
+        gateway, outbox = self.who(moment_us)
         seq = self._seqs[outbox] = self._seqs.get(outbox, 0) + 1
         if self._is_wiped(moment_us):
             return
@@ -81,7 +89,7 @@ class GatewayRun:
             again = int(fault.us("after") * chance(self.seed, gateway, moment_us, "after"))
             yield Emission(due + max(again, 1), gateway, outbox, seq, payload, readings, awaited=False)
 
-    def _who(self, moment_us: int) -> tuple[str, str]:
+    def who(self, moment_us: int) -> tuple[str, str]:
         """Its name then, and its outbox's: a gateway put in its place has another name, a wiped one another outbox."""
         gateway, generation = self.gateway, 0
         for f in self.faults:

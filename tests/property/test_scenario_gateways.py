@@ -84,6 +84,13 @@ def test_a_swapped_gateway_has_another_name_and_outbox():
     assert found[9].seq == 1
 
 
+def test_a_gateway_swapped_twice_has_a_third_name_and_all_its_names_are_told():
+    faults = [fault("gateway_swapped", n, 40, record="never") for n in (10, 20)]
+    found = sent(faults)
+    assert list(dict.fromkeys(e.gateway for e in found)) == GatewayRun("gw", faults, "1", ZONE).names()
+    assert len({e.gateway for e in found}) == len({e.outbox for e in found}) == 3
+
+
 @given(st.text(min_size=1, max_size=5))
 def test_a_damaged_message_is_sent_again_whole_or_lost_as_the_fault_says(seed):
     again = sent([fault("wrong_bytes", share=1.0, then="again")], seed)
