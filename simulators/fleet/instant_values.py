@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from metering.records import Floats, Ints
-from simulators.fleet.chance import keys, normal, smooth, uniform
 from simulators.fleet.days import DayTimes
 from simulators.fleet.loads import Instants
 from simulators.fleet.meters import ELECTRIC_INSTANTS, HEAT_INSTANTS
+from simulators.fleet.noise import keys, normal, smooth, uniform
 from simulators.fleet.plan import FleetPlan
 from simulators.fleet.tables import meter_ratios
 from simulators.fleet.weather import DayWeather

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from simulators.fleet.chance import generator, key
+from simulators.chance import generator, key
 from simulators.fleet.meters import MeterMaker
 from simulators.fleet.plan import FleetOptions, FleetPlan, FleetPoint, FleetSite
 from simulators.fleet.tables import District, SiteKind, districts, site_kinds

@@ -11,7 +11,7 @@ import numpy as np
 
 from metering.records import Floats
 from metering.registers import register_table
-from simulators.fleet.chance import keys, uniform
+from simulators.fleet.noise import keys, uniform
 from simulators.fleet.plan import FleetPlan, FleetPoint
 from simulators.fleet.simulated_loads import SimulatedLoads
 from simulators.registry_rows import (

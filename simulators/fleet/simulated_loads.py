@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from metering.records import Floats, Ints
-from simulators.fleet.chance import Keys, keys, normal, smooth, uniform
 from simulators.fleet.days import DayTimes, campus_day_kind, day_kind, day_times, is_heated
 from simulators.fleet.instant_values import InstantValues
 from simulators.fleet.loads import Instants
+from simulators.fleet.noise import Keys, keys, normal, smooth, uniform
 from simulators.fleet.plan import FleetPlan
 from simulators.fleet.tables import (
     HOLIDAY,

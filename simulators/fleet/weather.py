@@ -13,8 +13,9 @@ from math import cos, pi, radians, sin
 import numpy as np
 
 from metering.records import Floats, Ints
-from simulators.fleet.chance import key, smooth
+from simulators.chance import key
 from simulators.fleet.days import DayTimes
+from simulators.fleet.noise import smooth
 
 _YEAR_MEAN_C, _YEAR_SWING_C, _COLDEST_DAY = 12.8, 15.2, 18
 #: (days from knot to knot, standard deviation in °C) of spells.

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from metering.errors import InputFileError
-from simulators.scenario.chance import generator
+from simulators.chance import generator
 from simulators.scenario.files import FaultSpec, Scenario
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.points import MeteredPoint

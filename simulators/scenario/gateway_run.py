@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from metering.records import Ints
+from simulators.chance import chance
 from simulators.emission import Emission
-from simulators.scenario.chance import chance
 from simulators.scenario.draw import Fault
 from simulators.scenario.meter_run import clock_error_us
 

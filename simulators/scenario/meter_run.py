@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from metering.records import Floats, Ints
+from simulators.chance import generator
 from simulators.consumption import UNITS_PER_KWH
 from simulators.registers import RegisterFace
-from simulators.scenario.chance import generator
 from simulators.scenario.draw import Fault
 from simulators.scenario.points import MeteredPoint
 

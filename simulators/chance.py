@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import blake2b
 
 import numpy as np
 
 
+def key(*purpose: object) -> int:
+    """A 64-bit key of a purpose: of a seed, a code, a word."""
+    text = "\x1f".join(map(str, purpose)).encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+
+
 def generator(*purpose: object) -> np.random.Generator:
     """A generator of its own for a purpose, the same each time."""
-    digest = hashlib.blake2b("/".join(map(str, purpose)).encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+    return np.random.Generator(np.random.Philox(key=key(*purpose)))
 
 
 def chance(*purpose: object) -> float:
     """A number in 0..1 for a purpose, evenly spread."""
-    digest = hashlib.blake2b("/".join(map(str, purpose)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") / 2**64
+    return key(*purpose) / 2**64

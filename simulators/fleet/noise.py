@@ -8,13 +8,13 @@ of numpy's for each point and day would cost more than the loads.
 from __future__ import annotations
 
 from functools import cache
-from hashlib import blake2b
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
 from metering.records import Floats, Ints
+from simulators.chance import key
 
 Keys = npt.NDArray[np.uint64]
 
@@ -24,20 +24,9 @@ _S30, _S27, _S31 = np.uint64(30), np.uint64(27), np.uint64(31)
 _BITS = 12
 
 
-def key(*parts: object) -> int:
-    """A 64-bit key of a purpose: of a seed, a code, a word."""
-    text = "\x1f".join(map(str, parts)).encode()
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
-
-
 def keys(seed: int, purpose: str, codes: list[str]) -> Keys:
     """uint64[n]: the key of each of `codes` for a purpose."""
     return np.array([key(seed, purpose, code) for code in codes], np.uint64)
-
-
-def generator(*parts: object) -> np.random.Generator:
-    """A generator of numpy's for a purpose."""
-    return np.random.Generator(np.random.Philox(key=key(*parts)))
 
 
 def bits(of: Keys, index: Ints) -> Keys:
