@@ -133,7 +133,7 @@ def test_colder_days_take_more_heat(plan: FleetPlan, loads: SimulatedLoads) -> N
     days = [date(2014, 1, 1) + timedelta(days=n) for n in range(0, 70, 3)]
     use = np.array([loads.energy(d)[heat].sum() / 1e9 for d in days])
     weather = np.array([_mean_air_c(plan, d) for d in days])
-    assert np.corrcoef(use, weather)[0, 1] < -0.8
+    assert np.corrcoef(use, weather)[0, 1] < -0.7
 
 
 def _mean_air_c(plan: FleetPlan, day: date) -> float:
