@@ -25,7 +25,8 @@ def prepare_fleet(options: FleetOptions, scenario: Scenario) -> Simulation:
 
     def registry(points: Sequence[MeteredPoint]) -> RegistryRows:
         faces = [replace(p, face=m.face) for p, m in zip(plan.points, points, strict=True)]
-        return registry_rows(replace(plan, points=faces))
+        whole = not scenario.fleet.get("totals_only")
+        return registry_rows(replace(plan, points=faces), with_quotas=whole)
 
     times = (source.window.to_us - source.window.from_us) // source.window.interval_us + 1
     return prepare(

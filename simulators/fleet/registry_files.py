@@ -36,8 +36,11 @@ def write_registry(folder: Path, plan: FleetPlan, installed_at: datetime | None 
     write_rows(folder, registry_rows(plan, installed_at))
 
 
-def registry_rows(plan: FleetPlan, installed_at: datetime | None = None) -> RegistryRows:
-    """The registry of `plan`. installed_at: of every meter, by default the start of the first local day."""
+def registry_rows(
+    plan: FleetPlan, installed_at: datetime | None = None, *, with_quotas: bool = True
+) -> RegistryRows:
+    """The registry of `plan`. installed_at: of every meter, by default the start of the first local day;
+    with_quotas: limits near each site's use in a year, which wants all of its points."""
     options = plan.options
     since = installed_at or datetime.combine(options.start, time(), ZoneInfo(options.timezone))
     return RegistryRows(
@@ -47,7 +50,7 @@ def registry_rows(plan: FleetPlan, installed_at: datetime | None = None) -> Regi
         ],
         points=[_point(plan, p) for p in plan.points],
         installations=[row for p in plan.points for row in installations(plan, p, since)],
-        quotas=_quotas(plan),
+        quotas=_quotas(plan) if with_quotas else [],
         contacts=_contacts(plan),
     )
 

@@ -72,8 +72,9 @@ def test_registers_advance_by_the_true_energy(tmp_path: Path):
         assert np.abs(shown - energy).max() <= point.display_step * 1.001
 
 
-def test_the_truth_has_every_fault_with_place_time_and_what_it_turned_out_as(tmp_path: Path):
-    simulation = made(read_scenario("myems"), FleetOptions(1, 18, date(2014, 3, 3), 30))
+@pytest.mark.parametrize("seed", [1, 4])
+def test_the_truth_has_every_fault_with_place_time_and_what_it_turned_out_as(tmp_path: Path, seed: int):
+    simulation = made(read_scenario("myems"), FleetOptions(seed, 18, date(2014, 3, 3), 30))
     write_beside(simulation, tmp_path)
     changes = [e for e in simulation.run.emissions() if isinstance(e, RegistryChange)]
     finish_truth(simulation)
