@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from typing import Any
 import pytest
 
 from collectors.edge.config import load_config
+from collectors.edge.outbox import Outbox, outbox_state
 from deploy.simulated_meters import MeterOptions, Protocol, simulated_meters
 from metering.errors import SettingError
 
@@ -68,13 +68,15 @@ def told(bus: subprocess.Popen[str]) -> dict[str, Any]:
 
 
 def in_outbox(outbox: Path) -> dict[str, dict[str, float]]:
-    """Meter -> the registers of its first reading."""
-    if not outbox.is_file():
+    """Meter -> the registers of its first reading, once as many wait as there are meters."""
+    if not outbox.is_file() or outbox_state(outbox).waiting < len(METERS):
         return {}
-    with sqlite3.connect(f"file:{outbox}?mode=ro", uri=True) as connection:
-        rows = connection.execute("select readings from message order by seq desc").fetchall()
-    connection.close()
-    return {r["meter"]: r["values"] for (text,) in rows for r in json.loads(text)}
+    kept = Outbox(outbox)
+    try:
+        messages = kept.between(0, kept.last_seq, kept.last_seq)
+    finally:
+        kept.close()
+    return {r["meter"]: r["values"] for m in reversed(messages) for r in json.loads(m.readings)}
 
 
 def test_the_edge_reads_a_simulated_bus_of_every_protocol_into_its_outbox(tmp_path: Path):
