@@ -63,6 +63,18 @@ def test_every_meter_of_a_bus_is_read_once_a_round_with_the_time_of_its_answer()
     assert [r.meter for r in sink.readings[:4]] == [A, B, A, B]
 
 
+def test_a_block_that_needs_a_following_frame_is_read_whole():
+    registers = ("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4")
+    values = {"1.8.0": 630.0} | {f"1.8.{k}": 10.0 for k in range(1, 64)}
+    sink = CollectingSink()
+    with (
+        served(Dlt645Bus([Dlt645Meter(A, values.copy)])) as (_, place),
+        polling(sink, bus(place, Asked(A, registers, blocks=True))),
+    ):
+        sink.wait_for(lambda: bool(sink.readings))
+    assert sink.of(A)[0].values == {"1.8.0": 630.0} | dict.fromkeys(registers[1:], 10.0)
+
+
 def test_extras_are_left_out_while_the_sink_does_not_allow_them():
     sink = CollectingSink()
     sink.extras_allowed = False
