@@ -97,7 +97,9 @@ def test_a_run_that_is_interrupted_goes_on_and_nothing_is_lost_or_doubled(stack:
         [*command, "--speed", "14400"], env=stack.environment, cwd=stack.folder, stderr=subprocess.PIPE
     )
     try:
-        wait_for(lambda: ledger(stack) > before, "the first readings of the run")
+        wait_for(
+            lambda: ledger(stack) > before + 1000, "readings of the run, and acknowledgements of the first"
+        )
         slow.send_signal(signal.SIGINT)
         _, said = slow.communicate(timeout=60)
     finally:
