@@ -285,7 +285,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """What an outbox file says, also of an edge collector that runs."""
+    """What an outbox file says, also of an edge collector that runs. name: empty of one that is only just being made."""
 
     name: str
     waiting: int
@@ -299,12 +299,17 @@ def outbox_state(path: Path) -> OutboxState:
     if not path.is_file():
         raise SettingError(f"there is no outbox {path}; see NENGLIU_EDGE_OUTBOX")
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as database:
-        [(name,)] = database.execute("select name from outbox").fetchall()
+        made = {
+            str(row[0]) for row in database.execute("select name from sqlite_schema where type = 'table'")
+        }
+        if not {"outbox", "message", "refused"} <= made:
+            return OutboxState("", 0, 0, None, {})
+        name = database.execute("select name from outbox").fetchone()
         [(waiting, oldest)] = database.execute("select count(*), min(put_us) from message").fetchall()
         last = database.execute("select seq from sqlite_sequence where name = 'message'").fetchone()
         refused = database.execute("select reason, count(*) from refused group by reason").fetchall()
     return OutboxState(
-        name,
+        name[0] if name else "",
         int(waiting),
         int(last[0]) if last else 0,
         None if oldest is None else datetime.fromtimestamp(oldest / 1e6, UTC),

@@ -7,7 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -119,9 +121,22 @@ def test_a_folder_that_cannot_be_made_names_the_setting(tmp_path: Path) -> None:
         outbox_state(tmp_path / "none.sqlite")
 
 
+def test_an_outbox_that_is_only_just_being_made_waits_with_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "o.sqlite"
+    path.touch()
+    assert outbox_state(path).waiting == 0
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            files("collectors.edge").joinpath("queries/outbox_schema.sql").read_text(encoding="utf-8")
+        )
+    assert (outbox_state(path).name, outbox_state(path).last_seq) == ("", 0)
+
+
 PUTTING = """
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from collectors.edge.outbox import Outbox
 from collectors.edge.readings import MeterReading
@@ -154,7 +169,9 @@ def test_a_killed_process_loses_nothing_that_it_had_put(tmp_path: Path) -> None:
 
 FILLING = """
 import json, resource, sys
+from contextlib import closing
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from collectors.edge.outbox import Acknowledgement, Outbox
 from collectors.edge.readings import MeterReading, SinkFullError
