@@ -285,7 +285,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """What an outbox file says, also of an edge collector that runs. name: empty of one that is only just being made."""
+    """What an outbox file says, also of an edge collector that runs. name: empty while it is only just being made."""
 
     name: str
     waiting: int
