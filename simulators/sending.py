@@ -18,6 +18,10 @@ from simulators.mqtt import GatewayClient, GatewayConnection, Incoming
 from simulators.outbox import Outbox
 
 
+#: A wait of so long is told.
+_SAID_FROM_S = 2.0
+
+
 @dataclass(frozen=True, slots=True)
 class SendOptions:
     """How to send. speed: simulated seconds a second, None: as fast as acknowledgements come. What is still to
@@ -39,12 +43,15 @@ class SendOptions:
 
 @dataclass(frozen=True, slots=True)
 class SendProgress:
-    """How far it is, in readings; at: simulated time of the newest message, None before the first."""
+    """How far it is, in readings, those of the run before it was stopped included; at: simulated time of the newest
+    message, None before the first; waits_until: when the next one has happened, None where nothing is waited for.
+    """
 
     total: int
     published: int
     acknowledged: int
     at: datetime | None
+    waits_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,7 @@ class Sender:
     _messages: int = 0
     _published: int = 0
     _acknowledged: int = 0
+    _before: int = 0
     _newest_us: int | None = None
     _first_us: int | None = None
     _started: float = 0.0
@@ -116,6 +124,7 @@ class Sender:
     def _one(self, item: Emission | RegistryChange) -> None:
         index, self._next = self._next, self._next + 1
         if index < self.skip:
+            self._before += item.readings if isinstance(item, Emission) and item.awaited else 0
             return
         if isinstance(item, RegistryChange):
             self._until(lambda: not self._outstanding)
@@ -133,7 +142,7 @@ class Sender:
         while not is_so():
             self._send_again(time.monotonic())
             self._take_events(self._pause(due))
-            self.on_progress(self._progress())
+            self.on_progress(self._progress(due))
 
     def _due(self, simulated_us: int) -> float:
         """When to send, by the monotonic clock: by the speed, and never before it has happened by the wall clock."""
@@ -199,9 +208,12 @@ class Sender:
         for client in self._clients.values():
             client.close(final=final)
 
-    def _progress(self) -> SendProgress:
+    def _progress(self, due: float) -> SendProgress:
         at = None if self._newest_us is None else datetime.fromtimestamp(self._newest_us / 1e6, UTC)
-        return SendProgress(self.total, self._published, self._acknowledged, at)
+        ahead = due - time.monotonic()
+        until = datetime.fromtimestamp(time.time() + ahead, UTC) if ahead > _SAID_FROM_S else None
+        published, acknowledged = self._published + self._before, self._acknowledged + self._before
+        return SendProgress(self.total, published, acknowledged, at, until)
 
     def _result(self, started_at: datetime) -> SendResult:
         rejected: dict[str, int] = {}
