@@ -78,7 +78,7 @@ class SendBar:
         (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]
         rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
         day = f"{at.at:%Y-%m-%d}" if at.at else ""
-        text = f"{at.acknowledged:,}/{at.total:,} · {rate:,.0f}/s · {day}"
+        text = f"{at.acknowledged:,}/{at.total:,} · {rate:,.0f}/s" + (f" · {day}" if day else "")
         if at.waits_until is None:
             return text
         until = f"{at.waits_until.astimezone():%H:%M:%S}"

@@ -17,7 +17,6 @@ from simulators.emission import Emission, RegistryChange
 from simulators.mqtt import GatewayClient, GatewayConnection, Incoming
 from simulators.outbox import Outbox
 
-
 #: A wait of so long is told.
 _SAID_FROM_S = 2.0
 

@@ -78,7 +78,7 @@ def fleet_command(
     wanted = NO_SCENARIO if scenario is None else read_scenario(scenario)
     options = _options(wanted, settings.timezone, seed, sites, start, days, interval)
     if to_stdout:
-        _print_lines(options, wanted, out)
+        _print_lines(Steps(settings.language), options, wanted, out)
         return
     steps = Steps(settings.language)
     sending = SendOptions(parse_speed(speed))
@@ -110,13 +110,24 @@ def _options(
     return FleetOptions(seed=seed, timezone=timezone, **said)
 
 
-def _print_lines(options: FleetOptions, scenario: Scenario, out: Path | None) -> None:
+def _print_lines(steps: Steps, options: FleetOptions, scenario: Scenario, out: Path | None) -> None:
+    """To a pipe or a file; a bar where somebody looks on and the lines go elsewhere."""
     from deploy.fleet import prepare_fleet
+    from deploy.send_bar import SendBar
     from deploy.simulation import lines
+    from simulators.sending import SendProgress
 
     target = sys.stdout.buffer
-    for line in lines(prepare_fleet(options, scenario), out):
-        target.write(line)
+    simulation = prepare_fleet(options, scenario)
+    made = lines(simulation, out)
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        target.writelines(made)
+    else:
+        with SendBar(steps) as bar:
+            for line in made:
+                target.write(line)
+                readings = simulation.run.readings
+                bar.show(SendProgress(simulation.readings, readings, readings, None))
     target.flush()
 
 
