@@ -38,17 +38,31 @@ def make_work_tables(connection: psycopg.Connection[Any]) -> None:
 def write_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> int:
     """Put the derived windows of points in place, with their days, months and years; the number of hours changed."""
     _empty(cursor, _WORK_TABLES)
-    _fill(cursor, derived, calendar)
+    _fill(cursor, derived, "derive_hour")
+    _fill_open(cursor, derived, calendar)
+    cursor.execute(query("derive_point_hour"), _plain_bounds([job.window for job in derived.jobs]))
+    row = cursor.fetchone()
+    _roll_points(cursor, derived, calendar)
+    return int(row[0]) if row else 0
+
+
+def insert_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+    """The same where none of the points has an hour yet: a COPY, many times as fast."""
+    _empty(cursor, _WORK_TABLES)
+    _fill(cursor, derived, "nengliu.point_hour")
+    _fill_open(cursor, derived, calendar)
+    _roll_points(cursor, derived, calendar)
+
+
+def _roll_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+    """Days, months, years and open day ends of the windows of points, from their hours."""
     windows = [job.window for job in derived.jobs]
     zone = {"zone": calendar.zone}
-    cursor.execute(query("derive_point_hour"), _plain_bounds(windows))
-    row = cursor.fetchone()
     cursor.execute(query("derive_touch_points"), zone)
     cursor.execute(query("derive_point_day"), zone | _widened(windows))
     for grain, finer in (("month", "day"), ("year", "month")):
         cursor.execute(query("derive_point_period"), zone | {"grain": grain, "finer": finer})
     cursor.execute(query("derive_point_open"), zone)
-    return int(row[0]) if row else 0
 
 
 def write_sites(
@@ -75,13 +89,14 @@ def _empty(cursor: psycopg.Cursor[Any], tables: Sequence[str]) -> None:
     cursor.execute(f"truncate {', '.join(tables)}")
 
 
-def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, table: str) -> None:
+    """COPY the windows, and the hours into `table`."""
     point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
     _windows_in(cursor, "derive_window", "point_id", [(job.point_id, job.window) for job in derived.jobs])
-    hours, opens = derived.hours, derived.opens
+    hours = derived.hours
     copy_in(
         cursor,
-        "derive_hour",
+        table,
         {
             "point_id": ("int4", point[hours.owner]),
             "hour": ("timestamptz", hours.hour_us),
@@ -91,18 +106,24 @@ def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalen
             "installed_s": ("float8", hours.installed_s),
         },
     )
-    if len(opens.owner):
-        first_day = (calendar.first_day - _PG_DAY).days
-        copy_in(
-            cursor,
-            "derive_open",
-            {
-                "point_id": ("int4", point[opens.owner]),
-                "day": ("int4", opens.day_ix + first_day),  # a date is an int4 on the wire
-                "consumption": ("float8", opens.consumption),
-                "covered_s": ("float8", opens.covered_s),
-            },
-        )
+
+
+def _fill_open(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+    opens = derived.opens
+    if not len(opens.owner):
+        return
+    point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
+    first_day = (calendar.first_day - _PG_DAY).days
+    copy_in(
+        cursor,
+        "derive_open",
+        {
+            "point_id": ("int4", point[opens.owner]),
+            "day": ("int4", opens.day_ix + first_day),  # a date is an int4 on the wire
+            "consumption": ("float8", opens.consumption),
+            "covered_s": ("float8", opens.covered_s),
+        },
+    )
 
 
 def _windows_in(cursor: psycopg.Cursor[Any], table: str, key: str, windows: list[tuple[int, Span]]) -> None:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from deploy.cli.simulate_city_commands import city_command
+
 simulate = typer.Typer(
     help="Simulate meters and gateways.",
     no_args_is_help=True,
@@ -20,6 +22,9 @@ simulate = typer.Typer(
 @simulate.callback()
 def _group() -> None:
     """Simulate meters and gateways."""
+
+
+simulate.command("city")(city_command)
 
 
 @simulate.command("replay")
