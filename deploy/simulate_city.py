@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from deploy.clients import connect_database
+from deploy.interrupt import on_interrupt
 from deploy.rate_bar import RateBar
 from deploy.settings import Settings
 from deploy.stack.steps import Steps
@@ -157,6 +158,7 @@ def _fill(settings: Settings, work: _Work, there: set[int], steps: Steps, stop: 
     try:
         loaders = [CityLoader(c, work.registry, work.series, city.calendar) for c in connections]
         with (
+            on_interrupt(stop.set),
             ThreadPoolExecutor(_CONNECTIONS) as pool,
             RateBar(steps, "读数与能耗", "Readings and energy", 20.0) as bar,
         ):
@@ -191,23 +193,20 @@ def _run(
     draw: Callable[[], None],
     filling: _Filling,
 ) -> None:
-    """Every loader has one block at a time; Ctrl-C only keeps further ones from being begun."""
+    """Every loader has one block at a time; `stop` only keeps further ones from being begun."""
     running: dict[Future[Loaded], CityLoader] = {}
     free = list(loaders)
     while True:
-        try:
-            while free and not stop.is_set() and (block := next(waiting, None)) is not None:
-                loader = free.pop()
-                running[pool.submit(load, loader, block)] = loader
-            if not running:
-                return
-            finished, _ = wait(running, 0.2, FIRST_COMPLETED)
-            for future in finished:
-                free.append(running.pop(future))
-                filling.add(*future.result())
-            draw()
-        except KeyboardInterrupt:
-            stop.set()
+        while free and not stop.is_set() and (block := next(waiting, None)) is not None:
+            loader = free.pop()
+            running[pool.submit(load, loader, block)] = loader
+        if not running:
+            return
+        finished, _ = wait(running, 0.2, FIRST_COMPLETED)
+        for future in finished:
+            free.append(running.pop(future))
+            filling.add(*future.result())
+        draw()
 
 
 def _report(city: City, filling: _Filling, complete: bool, marks: list[float]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from metering.errors import NengliuError
 from metering.items import unit_factor
 from metering.meters import Quota, Site
 from metering.registers import register_table
+from metering.simulated import SIMULATED
 from metering.spans import END, PlacedPoint, root_spans
 from metering.steps import InstalledRegister, RegisterReadings
 from storage import locks
@@ -40,8 +41,8 @@ Cursor = psycopg.Cursor[Any]
 
 KIND = "city"
 ACTOR = "simulate city"
-#: What begins the names of a city's gateways, and is the outbox that its part of the ledger names.
-GATEWAY_PREFIX, OUTBOX = "city-", "simulated"
+#: The outbox that a city's part of the ledger names.
+OUTBOX = "simulated"
 
 
 class NotEmptyError(NengliuError):
@@ -151,7 +152,7 @@ def _write_registry(cursor: Cursor, registry: CityRegistry) -> None:
     cursor.execute(
         query("city_installations"),
         {
-            "gateway": GATEWAY_PREFIX,
+            "gateway": SIMULATED,
             "digits": registry.digits,
             "decimals": registry.decimals,
             "installed_us": registry.installed_us,
@@ -268,7 +269,7 @@ class CityState:
 def city_state(connection: Connection) -> CityState | None:
     """The city that the database holds, None where it holds none."""
     with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(query("city_state"), {"kind": KIND, "outbox": OUTBOX})
+        cursor.execute(query("city_state"), {"kind": KIND, "simulated": SIMULATED})
         row = cursor.fetchone()
     return CityState(*row) if row else None
 

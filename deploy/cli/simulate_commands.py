@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from deploy.cli.simulate_city_commands import city_command
+from deploy.cli.simulate_load_commands import load_command
 
 simulate = typer.Typer(
     help="Simulate meters and gateways.",
@@ -25,6 +26,7 @@ def _group() -> None:
 
 
 simulate.command("city")(city_command)
+simulate.command("load")(load_command)
 
 
 @simulate.command("replay")

@@ -7,8 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from deploy.bench.load import Pace, message
-from deploy.bench.rows import Load
+from deploy.load.process import Pace, message
+from deploy.load.rows import Load
 
 
 def test_every_reading_is_one_identity_and_the_limit_copies_the_same_values() -> None:
