@@ -333,7 +333,7 @@ def _report(
         "durable": told["durable_messages"],
         "rejected_messages": told["rejected"],
         "ledger": books,
-        "rejected": books["rejected"] + sum(told["rejected"].values()),
+        "rejected": books["rejected"],
         "rows": rows,
         "lost": readings - rows,
         "unanswered": told["sent"] - told["durable_messages"] - sum(told["rejected"].values()),
