@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 import psycopg
 
 from metering.calendar import LocalCalendar
-from metering.energy import Windows, hourly_energy
+from metering.energy import HourEnergy, Windows, hourly_energy
 from metering.errors import NengliuError
 from metering.items import unit_factor
 from metering.meters import Quota, Site
@@ -31,7 +32,7 @@ from storage import locks
 from storage.copying import copy_in
 from storage.point_hours import Job, PointHours
 from storage.registry import write_rows
-from storage.rollup import insert_points, make_work_tables, write_sites
+from storage.rollup import SiteHours, insert_points, insert_sites, make_work_tables
 from storage.sql import query
 
 Ints = npt.NDArray[np.int64]
@@ -159,19 +160,13 @@ def _write_registry(cursor: Cursor, registry: CityRegistry) -> None:
             "interval_s": registry.interval_s,
         },
     )
-    placed = {
-        str(p.number): PlacedPoint(
-            p.item_code, None if p.parent is None else str(p.parent), [(registry.installed_us, END)]
-        )
-        for p in registry.points
-    }
-    roots = list(root_spans(placed))
+    roots = [(item, number) for item, numbers in _roots(registry).items() for number in numbers]
     cursor.execute(
         query("city_roots"),
         {
             "installed_us": registry.installed_us,
             "item_code": [item for item, _ in roots],
-            "number": [int(number) for _, number in roots],
+            "number": [number for _, number in roots],
         },
     )
     write_rows(cursor, "quota", registry.quotas)
@@ -186,6 +181,20 @@ def _write_registry(cursor: Cursor, registry: CityRegistry) -> None:
         (KIND, json.dumps(dict(registry.parameters)), row[0]),
     )
     cursor.execute("select pg_advisory_xact_lock(%s)", (locks.REGISTRY,))
+
+
+def _roots(registry: CityRegistry) -> dict[str, list[int]]:
+    """Which points count for which items of their site: item -> numbers of points."""
+    placed = {
+        str(p.number): PlacedPoint(
+            p.item_code, None if p.parent is None else str(p.parent), [(registry.installed_us, END)]
+        )
+        for p in registry.points
+    }
+    roots: dict[str, list[int]] = {}
+    for item, number in root_spans(placed):
+        roots.setdefault(item, []).append(int(number))
+    return roots
 
 
 def _levels(points: Sequence[CityPoint]) -> dict[int, int]:
@@ -285,6 +294,7 @@ class CityLoader:
     ) -> None:
         self._connection, self._registry = connection, registry
         self._series, self._calendar = series, calendar
+        self._roots = _roots(registry)
         make_work_tables(connection)
         connection.prepare_threshold = None  # plans depend on the bounds of time
 
@@ -311,9 +321,9 @@ class CityLoader:
             energy = time.perf_counter()
             insert_points(cursor, derived, self._calendar)
             window = derived.jobs[0].window
-            write_sites(
-                cursor, {int(i): [window] for i in self._series.site_id[sites, 0].tolist()}, self._calendar
-            )
+            site_ids = self._series.site_id[sites, 0].tolist()
+            site_hours = list(self._site_hours(sites, derived.hours))
+            insert_sites(cursor, site_hours, {i: [window] for i in site_ids}, self._calendar)
             cursor.execute(
                 "insert into nengliu.simulation_block (kind, block, readings) values (%s, %s, %s)",
                 (KIND, block, values.size),
@@ -333,6 +343,27 @@ class CityLoader:
         hours, opens = hourly_energy(registers, range(count), readings, windows, self._calendar, now_us)
         points = self._series.point_id[sites].ravel().tolist()
         return PointHours([Job(p, window, (n,)) for n, p in enumerate(points)], hours, opens, values.size)
+
+    def _site_hours(self, sites: slice, hours: HourEnergy) -> Iterator[SiteHours]:
+        """Every site's hours, item by item: sums of the points that count, in order of their ids, as a worker's are.
+
+        Every point has every hour, as it was read from the first to the last.
+        """
+        point_ids = self._series.point_id[sites]
+        shape = *point_ids.shape, -1
+        figures = [
+            column.reshape(shape)
+            for column in (hours.consumption, hours.estimated, hours.covered_s, hours.installed_s)
+        ]
+        hour_us = hours.hour_us.reshape(shape)[:, 0]
+        site_id = np.repeat(self._series.site_id[sites, 0], hour_us.shape[1])
+        for item, numbers in self._roots.items():
+            # The points of a site were made level by level, alike at every site.
+            in_order = sorted(numbers, key=lambda number: point_ids[0, number - 1])
+            sums = [
+                reduce(np.add, (column[:, number - 1] for number in in_order)).ravel() for column in figures
+            ]
+            yield SiteHours(item, site_id, hour_us.ravel(), *sums)
 
     def _registers(self, sites: slice) -> list[InstalledRegister]:
         registry = self._registry

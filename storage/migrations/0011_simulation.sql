@@ -15,5 +15,6 @@ create table nengliu.simulation_block (
 );
 -- Hours that are copied in get a revision each, as those that are derived do.
 alter table nengliu.point_hour alter column revision set default nextval('nengliu.energy_revision');
+alter table nengliu.site_hour alter column revision set default nextval('nengliu.energy_revision');
 
 grant select, insert, update, delete on nengliu.simulation, nengliu.simulation_block to nengliu_pipeline;
