@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -31,6 +32,7 @@ from storage.city import (
     begin_city,
     city_state,
     finish_city,
+    nothing_assessed,
     read_series,
 )
 
@@ -93,7 +95,7 @@ def run_city(settings: Settings, options: CityOptions, steps: Steps, stop: Event
     began = time.monotonic()
     city = City(options)
     registry = _registry(city)
-    with connect_database(settings, "pipeline") as connection:
+    with connect_database(settings, "pipeline") as connection, _unassessed(settings):
         with steps.step("台账", "The registry", long=True) as step:
             there = begin_city(connection, registry)
             series = read_series(connection, registry)
@@ -107,6 +109,13 @@ def run_city(settings: Settings, options: CityOptions, steps: Steps, stop: Event
             with steps.step("统计信息", "Analyze"), connect_database(settings, "owner") as owner:
                 analyze_city(owner)
     return _report(city, filling, complete, [began, written, filled, time.monotonic()])
+
+
+@contextmanager
+def _unassessed(settings: Settings) -> Iterator[None]:
+    """A worker that runs waits with its assessments: of half a city without statistics they take very long."""
+    with connect_database(settings, "pipeline") as connection, nothing_assessed(connection):
+        yield
 
 
 def _registry(city: City) -> CityRegistry:
@@ -127,10 +136,15 @@ def _registry(city: City) -> CityRegistry:
 
 
 def _quotas(city: City) -> Iterator[Quota]:
-    """A limit of electricity for every building and year that there are days of."""
+    """A limit of electricity for every building and year that there are days of: for what is left of the year, from
+    the first day on, so that some buildings will be over it.
+    """
     last = city.options.start + timedelta(days=city.options.days - 1)
     for year in range(city.options.start.year, last.year + 1):
-        for site, limit in zip(city.sites, city.limit_kwh.tolist(), strict=True):
+        first = max(city.options.start, date(year, 1, 1))
+        part = ((date(year, 12, 31) - first).days + 1) / 365
+        for site, whole in zip(city.sites, city.limit_kwh.tolist(), strict=True):
+            limit = round(whole * part)
             yield Quota(site.site_code, "01", year, limit, "manual", (), None, "simulated", date(year, 1, 1))
 
 

@@ -179,3 +179,27 @@ def test_days_that_are_not_over_and_odd_intervals_are_refused(settings):
         city_options(settings, 1, 1, 2, date.today().isoformat(), 1, 900)  # noqa: DTZ011
     with pytest.raises(SettingError, match="--interval 7"):
         city_options(settings, 1, 1, 1, None, 1, 7)
+
+
+def test_a_worker_assesses_nothing_of_a_city_that_is_not_all_there(servers, template):
+    with new_database(servers, template) as (database, settings):
+
+        class Looks(Event):
+            """Asks whether an assessor could begin, whenever it is looked at."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.free: list[bool] = []
+
+            def is_set(self) -> bool:
+                with psycopg.connect(database.worker_url) as connection:
+                    query = "select 1 from nengliu.assessment_cursor for update skip locked"
+                    self.free.append(connection.execute(query).fetchone() is not None)
+                return False
+
+        looks = Looks()
+        assert fill(settings, stop=looks)["complete"]
+        assert looks.free
+        assert not any(looks.free)
+        assert looks.is_set() is False
+        assert looks.free[-1]
