@@ -106,8 +106,9 @@ def run_city(settings: Settings, options: CityOptions, steps: Steps, stop: Event
         complete = filling.done == city.readings
         if complete:
             finish_city(connection, city.ts_us, options.points, city.calendar)
-            with steps.step("统计信息", "Analyze"), connect_database(settings, "owner") as owner:
-                analyze_city(owner)
+        # Also of a part, before an assessor may look at it.
+        with steps.step("统计信息", "Analyze"), connect_database(settings, "owner") as owner:
+            analyze_city(owner)
     return _report(city, filling, complete, [began, written, filled, time.monotonic()])
 
 
