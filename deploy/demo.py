@@ -17,10 +17,11 @@ from alerts.report import write_report
 from alerts.report_data import QuotaYear, load_report
 from deploy import replay
 from deploy.clients import connect_database
-from deploy.demo_check import Check, check_demo, demo_query
+from deploy.demo_check import Check, check_demo
 from deploy.send_bar import SendBar
 from deploy.settings import Clock, Settings
 from deploy.simulation import import_rows, send
+from deploy.sql import query
 from deploy.stack import stack
 from deploy.stack.state import StackState
 from deploy.stack.steps import Step, Steps
@@ -178,7 +179,7 @@ def _wait_assessed(connection: psycopg.Connection[Any], last_day: date, steps: S
         moved = time.monotonic()
         first: date | None = None
         while True:
-            row = connection.execute(demo_query("demo_progress")).fetchone()
+            row = connection.execute(query("demo_progress")).fetchone()
             assert row
             changes, through, unpublished = row
             if not changes and through and through >= last_day and not unpublished:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from deploy.replay import ReplayPlan
+from deploy.sql import query
 from metering.records import Ints
 from simulators.consumption import UNITS_PER_KWH, Consumption
 from simulators.registers import RegisterSeries
@@ -77,12 +76,6 @@ class Check:
         return not any(counts) and self.worst.error_kwh <= MONTH_TOLERANCE_KWH
 
 
-@cache
-def demo_query(name: str) -> str:
-    """The text of queries/<name>.sql."""
-    return files("deploy").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
-
-
 def check_demo(connection: psycopg.Connection[Any], plan: ReplayPlan) -> Check:
     """Compare the api views with `plan`: readings one by one, energy by month and building."""
     counts = [
@@ -92,7 +85,7 @@ def check_demo(connection: psycopg.Connection[Any], plan: ReplayPlan) -> Check:
     lost, doubled, wrong, strange = (sum(c) for c in zip(*counts, strict=True))
     months, estimated = _months(connection, plan)
     with connection.cursor(row_factory=dict_row) as cur:
-        books = cur.execute(demo_query("demo_books"), {"gateways": plan.gateways}).fetchone() or {}
+        books = cur.execute(query("demo_books"), {"gateways": plan.gateways}).fetchone() or {}
     return Check(
         readings=plan.readings,
         lost=lost,
@@ -110,7 +103,7 @@ def check_demo(connection: psycopg.Connection[Any], plan: ReplayPlan) -> Check:
 
 def _stored_readings(connection: psycopg.Connection[Any], meter: str) -> tuple[Ints, list[float]]:
     with connection.cursor(binary=True) as cur:
-        rows = cur.execute(demo_query("demo_readings"), {"meter": meter}).fetchall()
+        rows = cur.execute(query("demo_readings"), {"meter": meter}).fetchall()
     return np.array([r[0] for r in rows], np.int64), [r[1] for r in rows]
 
 
@@ -130,7 +123,7 @@ def _compare_readings(sent: RegisterSeries, stored: tuple[Ints, list[float]]) ->
 
 def _months(connection: psycopg.Connection[Any], plan: ReplayPlan) -> tuple[list[MonthError], float]:
     sites = [m.site_code for m in plan.meters]
-    rows = connection.execute(demo_query("demo_months"), {"sites": sites}).fetchall()
+    rows = connection.execute(query("demo_months"), {"sites": sites}).fetchall()
     stored = {(site, month): energy for site, month, energy, _ in rows}
     months = [
         MonthError(m.site_code, month, truth, stored.pop((m.site_code, month), 0.0))

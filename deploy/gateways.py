@@ -34,6 +34,8 @@ NATIVE_UP = ("readings", "dlt645", "cjt188", "status")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}\Z")
 _TIMEOUT_S = 10.0
+#: Commands in a message to the plugin.
+_BATCH = 100
 #: Between a gateway's name, which cannot have it, and what tells its certificates apart.
 _OF_CERTIFICATE = "~"
 _LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1, ub-common-name
@@ -186,7 +188,14 @@ class SecurityDesk:
             self._changed.notify_all()
 
     def ask(self, commands: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Send commands in one message and return their answers in order; a refused one has "error"."""
+        """Send commands and return their answers in order; a refused one has "error".
+
+        Some in a message: the plugin writes its file anew at each, and answers when it has done all of them.
+        """
+        batches = [commands[at : at + _BATCH] for at in range(0, len(commands), _BATCH)]
+        return [answer for batch in batches for answer in self._ask(batch)]
+
+    def _ask(self, commands: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         tag = secrets.token_hex(8)
         tagged = [{**c, "correlationData": f"{tag}-{i}"} for i, c in enumerate(commands)]
         wanted = [c["correlationData"] for c in tagged]
@@ -259,6 +268,21 @@ def add_gateways(
     return credentials
 
 
+def lend_rights(endpoint: MqttEndpoint, lent: Mapping[str, Sequence[str]]) -> None:
+    """Let a gateway speak for others too, one connection for all: gateway -> the others. It ends when the others are
+    removed (`remove_gateways`). Raises GatewayError.
+    """
+    commands = [
+        {"command": "addClientRole", "username": name, "rolename": role_of(other), "priority": 0}
+        for name, others in lent.items()
+        for other in others
+    ]
+    undo = [{**c, "command": "removeClientRole"} for c in commands]
+    if commands:
+        with SecurityDesk(endpoint) as desk:
+            _all_or_nothing(desk, commands, undo)
+
+
 def _is_gateway(desk: SecurityDesk, name: str) -> bool:
     answer = desk.ask([{"command": "getClient", "username": name}])[0]
     roles = answer.get("data", {}).get("client", {}).get("roles", [])
@@ -313,6 +337,13 @@ def _delete(name: str) -> list[dict[str, Any]]:
 
 def _delete_client(name: str) -> dict[str, Any]:
     return {"command": "deleteClient", "username": name}
+
+
+def gateways_named(endpoint: MqttEndpoint, prefix: str) -> list[str]:
+    """The gateways whose names begin with `prefix`, sorted."""
+    with SecurityDesk(endpoint) as desk:
+        named = sorted(n for n in desk.known() if n.startswith(prefix) and _OF_CERTIFICATE not in n)
+        return [n for n in named if _is_gateway(desk, n)]
 
 
 def remove_gateways(endpoint: MqttEndpoint, names: Sequence[str]) -> None:

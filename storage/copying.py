@@ -22,7 +22,8 @@ _TRAILER = b"\xff\xff"
 #: PostgreSQL counts timestamptz in microseconds from 2000-01-01T00:00Z.
 PG_EPOCH_US = 946_684_800_000_000
 
-#: Wire types of columns: name in SQL -> big-endian numpy type.
+#: Wire types of columns: name in SQL -> big-endian numpy type. To COPY in there is also text, of values of one length
+#: (numpy's S).
 WIRE_TYPES = {"int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8", "bool": ">i1"}
 
 Columns = Mapping[str, tuple[str, npt.NDArray[Any]]]
@@ -32,13 +33,14 @@ def encode(columns: Columns) -> bytes:
     """The binary COPY stream of `columns`: name -> (SQL type, values); timestamptz in µs since 1970, where
     START and END are -infinity and infinity.
     """
+    wire_types = [v.dtype.str if kind == "text" else WIRE_TYPES[kind] for kind, v in columns.values()]
     fields: list[tuple[str, str]] = [("columns", ">i2")]
-    for i, (kind, _) in enumerate(columns.values()):
-        fields += [(f"size{i}", ">i4"), (f"value{i}", WIRE_TYPES[kind])]
+    for i in range(len(wire_types)):
+        fields += [(f"size{i}", ">i4"), (f"value{i}", wire_types[i])]
     rows = np.empty(len(next(iter(columns.values()))[1]), dtype=np.dtype(fields))
     rows["columns"] = len(columns)
     for i, (kind, values) in enumerate(columns.values()):
-        rows[f"size{i}"] = np.dtype(WIRE_TYPES[kind]).itemsize
+        rows[f"size{i}"] = np.dtype(wire_types[i]).itemsize
         rows[f"value{i}"] = _pg_time(values) if kind == "timestamptz" else values
     return b"".join((_SIGNATURE, rows.tobytes(), _TRAILER))
 

@@ -9,3 +9,5 @@ REGISTRY = 0x6E656E67_00000001
 REGISTRY_IMPORT = 0x6E656E67_00000002
 #: Held by the one worker that looks for findings.
 FINDINGS = 0x6E656E67_00000003
+#: Held by the one `simulate load` that runs on a platform.
+SIMULATED_LOAD = 0x6E656E67_00000004

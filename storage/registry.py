@@ -116,7 +116,7 @@ def _import(
         if not any(plan.changed.values()):
             return ImportResult(None, plan.counts)
         for kind in KINDS:
-            _write_rows(cursor, kind, [getattr(plan.after, KINDS[kind])[key] for key in plan.changed[kind]])
+            write_rows(cursor, kind, [getattr(plan.after, KINDS[kind])[key] for key in plan.changed[kind]])
         _write_effects(cursor, plan)
         version = _write_version(cursor, plan, actor, note)
         # From here to the commit no reading is judged or placed by the registry as it was.
@@ -148,7 +148,7 @@ def _columns(rows: Sequence[Any]) -> dict[str, list[Any]]:
     return {f.name: [getattr(row, f.name) for row in rows] for f in fields(rows[0])}
 
 
-def _write_rows(cursor: Cursor, kind: str, rows: Sequence[Any]) -> None:
+def write_rows(cursor: Cursor, kind: str, rows: Sequence[Any]) -> None:
     if not rows:
         return
     columns = _columns(rows)

@@ -7,10 +7,12 @@ Every statement writes the rows that differ and no others, and takes away those 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import psycopg
 
 from metering.calendar import LocalCalendar
@@ -38,32 +40,94 @@ def make_work_tables(connection: psycopg.Connection[Any]) -> None:
 def write_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> int:
     """Put the derived windows of points in place, with their days, months and years; the number of hours changed."""
     _empty(cursor, _WORK_TABLES)
-    _fill(cursor, derived, calendar)
+    _fill(cursor, derived, "derive_hour")
+    _fill_open(cursor, derived, calendar)
+    cursor.execute(query("derive_point_hour"), _plain_bounds([job.window for job in derived.jobs]))
+    row = cursor.fetchone()
+    _roll_points(cursor, derived, calendar)
+    return int(row[0]) if row else 0
+
+
+def insert_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+    """The same where none of the points has an hour yet: a COPY, many times as fast."""
+    _empty(cursor, _WORK_TABLES)
+    _fill(cursor, derived, "nengliu.point_hour")
+    _fill_open(cursor, derived, calendar)
+    _roll_points(cursor, derived, calendar)
+
+
+def _roll_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+    """Days, months, years and open day ends of the windows of points, from their hours."""
     windows = [job.window for job in derived.jobs]
     zone = {"zone": calendar.zone}
-    cursor.execute(query("derive_point_hour"), _plain_bounds(windows))
-    row = cursor.fetchone()
     cursor.execute(query("derive_touch_points"), zone)
     cursor.execute(query("derive_point_day"), zone | _widened(windows))
     for grain, finer in (("month", "day"), ("year", "month")):
         cursor.execute(query("derive_point_period"), zone | {"grain": grain, "finer": finer})
     cursor.execute(query("derive_point_open"), zone)
-    return int(row[0]) if row else 0
 
 
 def write_sites(
     cursor: psycopg.Cursor[Any], sites: Mapping[int, Sequence[Span]], calendar: LocalCalendar
 ) -> None:
     """Roll the points' hours in the windows of sites up into sites and items."""
-    windows = [(site, span) for site, spans in sites.items() for span in spans]
-    if not windows:
+    if not any(sites.values()):
         return
+    spans = _put_windows(cursor, sites)
+    cursor.execute(query("derive_site_hour"), _plain_bounds(spans))
+    _roll_sites(cursor, spans, calendar)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteHours:
+    """Hours of sites and one item, as columns of equal length, as they come of their points' (derive_site_hour.sql)."""
+
+    item_code: str
+    site_id: npt.NDArray[np.int64]
+    hour_us: npt.NDArray[np.int64]
+    consumption: npt.NDArray[np.float64]
+    estimated: npt.NDArray[np.float64]
+    covered_s: npt.NDArray[np.float64]
+    installed_s: npt.NDArray[np.float64]
+
+
+def insert_sites(
+    cursor: psycopg.Cursor[Any],
+    items: Sequence[SiteHours],
+    sites: Mapping[int, Sequence[Span]],
+    calendar: LocalCalendar,
+) -> None:
+    """The same as `write_sites` where none of the sites has an hour yet and their hours are known: by COPY."""
+    spans = _put_windows(cursor, sites)
+    for found in items:
+        copy_in(
+            cursor,
+            "nengliu.site_hour",
+            {
+                "site_id": ("int4", found.site_id),
+                "item_code": ("text", np.full(len(found.site_id), found.item_code.encode())),
+                "hour": ("timestamptz", found.hour_us),
+                "consumption": ("float8", found.consumption),
+                "estimated": ("float8", found.estimated),
+                "covered_s": ("float8", found.covered_s),
+                "installed_s": ("float8", found.installed_s),
+            },
+        )
+    _roll_sites(cursor, spans, calendar)
+
+
+def _put_windows(cursor: psycopg.Cursor[Any], sites: Mapping[int, Sequence[Span]]) -> list[Span]:
+    """Fill the work tables of sites: their windows, and when which of their points count."""
+    windows = [(site, span) for site, spans in sites.items() for span in spans]
     _empty(cursor, ("derive_touch", "derive_site_window", "derive_root", "derive_root_level"))
     _windows_in(cursor, "derive_site_window", "site_id", windows)
     cursor.execute(query("derive_roots"), {"sites": list(sites)})
-    spans = [span for _, span in windows]
+    return [span for _, span in windows]
+
+
+def _roll_sites(cursor: psycopg.Cursor[Any], spans: Sequence[Span], calendar: LocalCalendar) -> None:
+    """Days, months, years and open day ends of the windows of sites, from their hours."""
     zone = {"zone": calendar.zone}
-    cursor.execute(query("derive_site_hour"), _plain_bounds(spans))
     cursor.execute(query("derive_touch_sites"), zone)
     cursor.execute(query("derive_site_day"), zone | _widened(spans))
     for grain, finer in (("month", "day"), ("year", "month")):
@@ -75,13 +139,14 @@ def _empty(cursor: psycopg.Cursor[Any], tables: Sequence[str]) -> None:
     cursor.execute(f"truncate {', '.join(tables)}")
 
 
-def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, table: str) -> None:
+    """COPY the windows, and the hours into `table`."""
     point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
     _windows_in(cursor, "derive_window", "point_id", [(job.point_id, job.window) for job in derived.jobs])
-    hours, opens = derived.hours, derived.opens
+    hours = derived.hours
     copy_in(
         cursor,
-        "derive_hour",
+        table,
         {
             "point_id": ("int4", point[hours.owner]),
             "hour": ("timestamptz", hours.hour_us),
@@ -91,18 +156,24 @@ def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalen
             "installed_s": ("float8", hours.installed_s),
         },
     )
-    if len(opens.owner):
-        first_day = (calendar.first_day - _PG_DAY).days
-        copy_in(
-            cursor,
-            "derive_open",
-            {
-                "point_id": ("int4", point[opens.owner]),
-                "day": ("int4", opens.day_ix + first_day),  # a date is an int4 on the wire
-                "consumption": ("float8", opens.consumption),
-                "covered_s": ("float8", opens.covered_s),
-            },
-        )
+
+
+def _fill_open(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
+    opens = derived.opens
+    if not len(opens.owner):
+        return
+    point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
+    first_day = (calendar.first_day - _PG_DAY).days
+    copy_in(
+        cursor,
+        "derive_open",
+        {
+            "point_id": ("int4", point[opens.owner]),
+            "day": ("int4", opens.day_ix + first_day),  # a date is an int4 on the wire
+            "consumption": ("float8", opens.consumption),
+            "covered_s": ("float8", opens.covered_s),
+        },
+    )
 
 
 def _windows_in(cursor: psycopg.Cursor[Any], table: str, key: str, windows: list[tuple[int, Span]]) -> None:

@@ -30,7 +30,6 @@ from deploy.bench.hostile_books import Books, Expected, expected_of, found_in, r
 from deploy.bench.hostile_client import Gateways, connected
 from deploy.bench.hostile_verdict import Example, Verdict, compare
 from deploy.bench.hostile_watch import Watch
-from deploy.bench.registry import Installed, write_registry
 from deploy.bench.rig import (
     BenchError,
     Rig,
@@ -45,6 +44,7 @@ from deploy.bench.rig import (
     tail,
 )
 from deploy.clients import connect_database, mqtt_connection
+from deploy.load.registry import Installed, write_registry
 from deploy.settings import Settings
 from deploy.stack.steps import Steps
 from simulators.hostile.cases import Leaf, Message, Names

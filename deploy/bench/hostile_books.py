@@ -10,14 +10,13 @@ import hashlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
+from deploy.sql import query
 from simulators.hostile.mix import Sent
 from storage.copying import decode
 
@@ -127,11 +126,6 @@ def expected_of(run: Iterable[Sent], gateways: Sequence[str]) -> Expected:
 # ---------------------------------------------------------------- what is there
 
 
-@cache
-def _query(name: str) -> str:
-    return files("deploy").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
-
-
 def found_in(connection: psycopg.Connection[Any], words: Vocabulary, gateways: Sequence[str]) -> Books:
     """What the database has of these gateways, by the numbers of `words`; reasons that it lacks are added."""
     with connection.cursor() as cursor:
@@ -140,19 +134,19 @@ def found_in(connection: psycopg.Connection[Any], words: Vocabulary, gateways: S
 
 def received(connection: psycopg.Connection[Any], gateways: Sequence[str]) -> int:
     """Values of these gateways that are in the ledger."""
-    row = connection.execute(_query("hostile_received"), {"gateways": list(gateways)}).fetchone()
+    row = connection.execute(query("hostile_received"), {"gateways": list(gateways)}).fetchone()
     assert row is not None
     return int(row[0])
 
 
 def reject_shown(connection: psycopg.Connection[Any], reject_id: int) -> str:
     """A dead letter for people."""
-    row = connection.execute(_query("hostile_reject"), {"reject_id": reject_id}).fetchone()
+    row = connection.execute(query("hostile_reject"), {"reject_id": reject_id}).fetchone()
     return "gone" if row is None else f"{row[0]} on {row[1][:200]}: {row[2]!r}"
 
 
 def _readings(cursor: psycopg.Cursor[Any], words: Vocabulary) -> Readings:
-    rows = cursor.execute(_query("hostile_series")).fetchall()
+    rows = cursor.execute(query("hostile_series")).fetchall()
     number_of = np.full(max((s for s, _, _ in rows), default=0) + 1, -1)
     for series_id, meter, register in rows:
         number_of[series_id] = words.series.get((meter, register), -1)
@@ -162,7 +156,7 @@ def _readings(cursor: psycopg.Cursor[Any], words: Vocabulary) -> Readings:
 
 
 def _rejects(cursor: psycopg.Cursor[Any], words: Vocabulary, gateways: Sequence[str]) -> Rejects:
-    for (reason,) in cursor.execute(_query("hostile_reasons")).fetchall():
+    for (reason,) in cursor.execute(query("hostile_reasons")).fetchall():
         words.reasons.setdefault(reason, len(words.reasons))
     parameters = {"reasons": list(words.reasons), "gateways": list(gateways)}
     return Rejects(*_copied(cursor, "hostile_rejects", parameters, ("int8", "int4", "int8", "int8")))
@@ -171,10 +165,10 @@ def _rejects(cursor: psycopg.Cursor[Any], words: Vocabulary, gateways: Sequence[
 def _copied(
     cursor: psycopg.Cursor[Any], name: str, parameters: dict[str, Any], types: tuple[str, ...]
 ) -> list[Any]:
-    with cursor.copy(_query(name), parameters) as copy:
+    with cursor.copy(query(name), parameters) as copy:
         return decode(b"".join(map(bytes, copy)), types)
 
 
 def _ledger(cursor: psycopg.Cursor[Any], gateways: Sequence[str]) -> dict[str, Sequence[int]]:
-    rows = cursor.execute(_query("hostile_ledger"), {"gateways": list(gateways)}).fetchall()
+    rows = cursor.execute(query("hostile_ledger"), {"gateways": list(gateways)}).fetchall()
     return {g: [0] * len(COUNTS) for g in gateways} | {name: counts for name, *counts in rows}

@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from deploy import mqtt5
-from deploy.bench import wire
 from deploy.bench.hostile_verdict import Example, Fault, Verdict
 from deploy.clients import MqttEndpoint
 from deploy.gateways import Credential
+from deploy.load import wire
 from metering.errors import NengliuError
 from simulators.hostile.mix import Sent
 

@@ -30,9 +30,9 @@ from deploy.bench.rig import (
     require_local_stack,
     write_load_registry,
 )
-from deploy.bench.rows import Load
 from deploy.bench.taken import Taken, in_database, in_kafka, kafka_content
 from deploy.clients import connect_database
+from deploy.load.rows import Load
 from deploy.settings import Settings
 from metering.errors import DependencyAwayError
 

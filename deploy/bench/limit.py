@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from deploy.bench.rows import Load
+from deploy.load.rows import Load
 from storage.copying import copy_in
 
 TABLE = "public.bench_limit"

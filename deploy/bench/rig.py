@@ -20,11 +20,11 @@ from pathlib import Path
 
 from psycopg import sql
 
-from deploy.bench.registry import Installed, write_registry
-from deploy.bench.rows import Load
 from deploy.clients import connect_database, database_url, mqtt_connection
 from deploy.gateways import Credential, add_gateways, remove_gateways
 from deploy.kafka_topics import prepare_topics, remove_topics
+from deploy.load.registry import Installed, write_registry
+from deploy.load.rows import Load
 from deploy.settings import Settings
 from deploy.stack.postgres import prepare_database
 from deploy.stack.site import Site

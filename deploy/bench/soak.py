@@ -16,9 +16,9 @@ from typing import Any
 
 from deploy.bench.publish import Publishing, published
 from deploy.bench.rig import BenchError, Service, bench_rig, require_local_stack, write_load_registry
-from deploy.bench.rows import Load
 from deploy.bench.taken import in_database
 from deploy.clients import connect_database
+from deploy.load.rows import Load
 from deploy.settings import Settings
 from deploy.stack.steps import Step, Steps
 

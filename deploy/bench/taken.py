@@ -11,8 +11,8 @@ import psycopg
 from kafka import KafkaConsumer, TopicPartition
 
 from deploy.bench.rig import BenchError, Rig, Service, check_alive, metrics, tail
-from deploy.bench.rows import Load
 from deploy.clients import kafka_server
+from deploy.load.rows import Load
 from stream.codec import decode_readings
 from stream.topics import READINGS
 

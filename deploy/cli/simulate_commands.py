@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from deploy.cli import simulate_meter_commands
+from deploy.cli.simulate_city_commands import city_command
 from deploy.cli.simulate_fleet_commands import fleet_command
+from deploy.cli.simulate_load_commands import load_command
 from deploy.cli.simulate_score_commands import score_command
 
 simulate = typer.Typer(
@@ -27,6 +29,8 @@ def _group() -> None:
 simulate.command("fleet")(fleet_command)
 simulate.command("score")(score_command)
 simulate_meter_commands.register(simulate)
+simulate.command("city")(city_command)
+simulate.command("load")(load_command)
 
 
 @simulate.command("replay")

@@ -30,6 +30,7 @@ from deploy.stack.state import StackState
 from deploy.stack.steps import Steps
 from deploy.stack.supervisor import ProcessState, Supervisor
 from metering.errors import DependencyAwayError, NengliuError
+from storage.city import CityState, city_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,14 +193,15 @@ def _notices(services: Sequence[Line], steps: Steps) -> list[str]:
 
 def _warnings(settings: Settings, steps: Steps) -> list[str]:
     """What a person should know although everything runs."""
-    if settings.clock is not Clock.EVENT:
-        return []
     try:
         with connect_database(settings, "pipeline") as connection:
+            simulated = _simulated(city_state(connection), steps)
+            if settings.clock is not Clock.EVENT:
+                return simulated
             clock = event_clock_state(connection, settings.event_patience)
     except (DependencyAwayError, psycopg.Error):
         return []
-    return [
+    return simulated + [
         steps.text(
             f"网关 {name} 超过 {settings.event_patience:.0f} 秒没有消息, 已不参与事件时钟 (NENGLIU_EVENT_PATIENCE)",
             f"gateway {name} was not heard for {settings.event_patience:.0f} s and is left out of the event clock "
@@ -207,3 +209,31 @@ def _warnings(settings: Settings, steps: Steps) -> list[str]:
         )
         for name in clock.mark.left_out
     ]
+
+
+def _simulated(city: CityState | None, steps: Steps) -> list[str]:
+    """That the database holds a simulated city, and whether real readings came into it."""
+    if city is None:
+        return []
+    p = city.parameters
+    told = [
+        steps.text(
+            f"数据库里是模拟城市: {p['sites']:,} 栋建筑, {p['start']} 起 {p['days']} 天"
+            + ("" if city.filled else "; 尚未填完, 再次运行 `nengliu simulate city` 即可继续"),
+            f"the database holds a simulated city: {p['sites']:,} buildings, {p['days']} days from {p['start']}"
+            + (
+                ""
+                if city.filled
+                else "; not filled yet, `nengliu simulate city` with the same options goes on"
+            ),
+        )
+    ]
+    if city.others:
+        told.append(
+            steps.text(
+                f"{city.others} 个网关向这个模拟城市发来了真实数据: 真实数据应使用单独的数据库",
+                f"{city.others} gateways sent readings into this simulated city: real ones belong in a database of "
+                "their own",
+            )
+        )
+    return told

@@ -8,11 +8,11 @@ import pytest
 from kafka.admin import KafkaAdminClient
 
 from deploy.bench.ingest import IngestOptions, Part, run_ingest
-from deploy.bench.load import message
 from deploy.bench.rig import bench_rig, metric, write_load_registry
-from deploy.bench.rows import Load
 from deploy.clients import connect_database, kafka_server, mqtt_connection
 from deploy.gateways import SecurityDesk
+from deploy.load.process import message
+from deploy.load.rows import Load
 
 from .collectors_support import Gateway, wait_until
 from .conftest import Servers

@@ -1,6 +1,4 @@
-"""The readings of a benchmark as a rule, so that publisher, limit and check agree without passing them
-around.
-"""
+"""The readings of a load as a rule, so that publisher, limit and check agree without passing them around."""
 
 from __future__ import annotations
 
@@ -10,8 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-_FIRST_US = 1_577_836_800_000_000  # 2020-01-01T00:00Z
-_INTERVAL_US = 900_000_000
 _BASE = 1000.0
 
 
@@ -20,7 +16,8 @@ class Load:
     """`messages` of each of `gateways`, each with `per_message` meters at one instant.
 
     cycle: groups of meters that a gateway's messages take turns over; shift_days moves one round of a benchmark away
-    from another; repeat_every: after so many messages one of them comes once more, 0: never.
+    from another; repeat_every: after so many messages one of them comes once more, 0: never; first_us, interval_us:
+    time of the first reading and between two of a meter; meter_prefix: what begins the meters' names.
     """
 
     tag: str
@@ -30,6 +27,9 @@ class Load:
     shift_days: int = 0
     cycle: int = 1
     repeat_every: int = 0
+    first_us: int = 1_577_836_800_000_000  # 2020-01-01T00:00Z
+    interval_us: int = 900_000_000
+    meter_prefix: str = ""
 
     @property
     def readings(self) -> int:
@@ -45,7 +45,7 @@ class Load:
     @property
     def days(self) -> int:
         """How many days its readings cover, rounded up."""
-        return -(-self.messages * _INTERVAL_US // (self.cycle * 86_400_000_000)) + 1
+        return -(-self.messages * self.interval_us // (self.cycle * 86_400_000_000)) + 1
 
     def steps(self) -> Iterator[int]:
         """What each gateway sends, by step; a step is its message's sequence number too."""
@@ -56,32 +56,31 @@ class Load:
 
     def ts_us(self, step: int) -> int:
         """Time of a step, µs since 1970."""
-        return _FIRST_US + self.shift_days * 86_400_000_000 + step // self.cycle * _INTERVAL_US
+        return self.first_us + self.shift_days * 86_400_000_000 + step // self.cycle * self.interval_us
 
     def all_meters(self, gateway: int) -> list[str]:
         """The meters of a gateway."""
-        return [_meter(gateway, i) for i in range(self.per_message * self.cycle)]
+        return [self._meter(gateway, i) for i in range(self.per_message * self.cycle)]
 
     def meters(self, gateway: int, step: int) -> list[str]:
         """Meters that a message reads."""
         first = step % self.cycle * self.per_message
-        return [_meter(gateway, first + i) for i in range(self.per_message)]
+        return [self._meter(gateway, first + i) for i in range(self.per_message)]
 
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         """All readings in the order of their sending, gateways taking turns: (meter number, ts_us, value)."""
         g, m, p = self.gateways, self.messages, self.per_message
         step, gateway, i = np.meshgrid(np.arange(m), np.arange(g), np.arange(p), indexing="ij")
         meter = (gateway * self.cycle + step % self.cycle) * p + i
-        ts = self.ts_us(0) + step // self.cycle * _INTERVAL_US
+        ts = self.ts_us(0) + step // self.cycle * self.interval_us
         return (
             meter.ravel().astype(np.int64),
             ts.ravel().astype(np.int64),
             (_BASE * gateway + step * 0.25 + i).ravel().astype(np.float64),
         )
 
-
-def _meter(gateway: int, i: int) -> str:
-    return f"{gateway:04d}{i:08d}"
+    def _meter(self, gateway: int, i: int) -> str:
+        return f"{self.meter_prefix}{gateway:04d}{i:08d}"
 
 
 def value_of(gateway: int, step: int, i: int) -> float:

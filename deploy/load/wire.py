@@ -1,4 +1,4 @@
-"""Sockets that do not block, plain or in TLS, of the benchmarks' own MQTT clients."""
+"""Sockets that do not block, plain or in TLS, of MQTT clients of our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The registry of a benchmark's meters: each gateway a site, each meter a point."""
+"""The registry of a load's meters: each gateway a site, each meter a point."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ _INSTALLATIONS = [
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """A meter that a gateway reads; since: its installed_at, start_value: its display then, empty: not known."""
+    """A meter that a gateway reads; since: its installed_at, start_value: its display then, empty: not known;
+    removed: its removed_at, empty: it is there, the same as since: it never was.
+    """
 
     meter: str
     gateway: str
@@ -27,6 +29,7 @@ class Installed:
     unit: str = "kWh"
     since: str = "2010-01-01T00:00:00+08:00"
     start_value: str = "0"
+    removed: str = ""
 
 
 def write_registry(folder: Path, installations: Sequence[Installed]) -> None:
@@ -47,7 +50,7 @@ def write_registry(folder: Path, installations: Sequence[Installed]) -> None:
             2,
             1,
             i.since,
-            "",
+            i.removed,
             i.start_value,
             "",
             900,
