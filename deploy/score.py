@@ -87,8 +87,8 @@ def _wait(settings: Settings, steps: Steps, gateways: list[str]) -> None:
 
 
 def _progress(connection: psycopg.Connection[Any], gateways: list[str]) -> tuple[int, int]:
-    from deploy.demo_check import demo_query  # with pandas behind it, and only waiting needs it
+    from deploy.sql import query
 
-    row = connection.execute(demo_query("score_progress"), {"gateways": gateways}).fetchone()
+    row = connection.execute(query("score_progress"), {"gateways": gateways}).fetchone()
     assert row is not None
     return row[0], row[1]
