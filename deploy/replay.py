@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, time
 from importlib.resources import files
 from pathlib import Path
@@ -99,7 +99,7 @@ def prepare_replay(
         seed,
         registry,
         readings=plan.readings,
-        identity=[digest.hexdigest(), per_message, plan.timezone],
+        identity=[digest.hexdigest(), [asdict(m) for m in plan.meters], per_message, plan.timezone],
         facts={"data": "replay"},
         sent_at=SentAt.NOW,
         per_message=per_message,

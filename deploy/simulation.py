@@ -17,13 +17,14 @@ from simulators.emission import Emission, RegistryChange
 from simulators.mqtt import GatewayConnection
 from simulators.registry_changes import Installed
 from simulators.registry_rows import RegistryRows, write_rows
-from simulators.run import Run, SentAt, Source
+from simulators.run import Run, SentAt
 from simulators.scenario.draw import draw_faults
 from simulators.scenario.files import Scenario
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.points import MeteredPoint
 from simulators.scenario.prepare import prepare_points
 from simulators.sending import Sender, SendOptions, SendProgress, SendResult
+from simulators.stretch import Source
 from simulators.truth import TRUTH_FILE, TruthFile
 from simulators.truth_keeping import KeptTruth
 from storage.registry import ImportResult, import_registry
@@ -157,8 +158,6 @@ def send(
 
 def unexplained(rejected: Mapping[str, int], simulation: Simulation) -> dict[str, int]:
     """Rejected messages, by reason, that no fault of the run is expected to make."""
-    kinds = {f.kind for f in simulation.run.faults}
-    known = {k.removeprefix("reject:") for f in kinds for k in fault_kinds()[f].found_by if ":" in k}
-    known |= {"timestamp_out_of_range"} if "clock_jump" in kinds else set()
-    known |= {"unknown_meter"} if "meter_replaced" in kinds else set()
-    return {reason: n for reason, n in rejected.items() if reason not in known}
+    kinds = [fault_kinds()[f.kind] for f in simulation.run.faults]
+    known = {name for k in kinds for name in (*k.found_by, *k.may_find)}
+    return {reason: n for reason, n in rejected.items() if f"reject:{reason}" not in known}

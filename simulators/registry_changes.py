@@ -16,10 +16,14 @@ from simulators.scenario.gateway_run import other_gateway
 
 
 class Installed:
-    """The rows that are true now, whether the registry knows them or not; zone: of the times in new rows."""
+    """The rows that are true now, whether the registry knows them or not; zone: of the times in new rows.
+
+    Of a row that it does not know, because nobody entered what was before, nothing is entered.
+    """
 
     def __init__(self, rows: Iterable[InstallationRow], zone: str) -> None:
         self._open = list(rows)
+        self._known = {_key(r) for r in self._open}
         self._zone = ZoneInfo(zone)
 
     def new_register(
@@ -59,18 +63,21 @@ class Installed:
     def _entered(
         self, fault: Fault, ended: list[InstallationRow], begun: list[InstallationRow]
     ) -> RegistryChange | None:
-        gone = {(r.meter, r.register, r.installed_at) for r in ended}
-        self._open = [r for r in self._open if (r.meter, r.register, r.installed_at) not in gone] + begun
-        match fault.values.get("record"):
-            case "announced":
-                return RegistryChange(fault.from_us, (*ended, *begun))
-            case "late":
-                return RegistryChange(fault.to_us, (*ended, *begun))
-            case _:
-                return None
+        gone = {_key(r) for r in ended}
+        self._open = [r for r in self._open if _key(r) not in gone] + begun
+        pairs = [(old, new) for old, new in zip(ended, begun, strict=True) if _key(old) in self._known]
+        if fault.values.get("record") not in ("announced", "late") or not pairs:
+            return None
+        self._known |= {_key(new) for _, new in pairs}
+        due_us = fault.from_us if fault.values["record"] == "announced" else fault.to_us
+        return RegistryChange(due_us, tuple(row for pair in pairs for row in pair))
 
     def _moment(self, us: int) -> datetime:
         return datetime.fromtimestamp(us / 1e6, UTC).astimezone(self._zone)
+
+
+def _key(row: InstallationRow) -> tuple[str, str, datetime]:
+    return row.meter, row.register, row.installed_at
 
 
 def _decimal(value: float) -> Decimal:

@@ -8,14 +8,15 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from metering.calendar import local_calendar
 from metering.errors import InputFileError
 from metering.records import Ints
 from simulators.consumption import UNITS_PER_KWH, Consumption
 from simulators.registers import energy_at_readings
 from simulators.replay_registry import ReplayMeter
-from simulators.run import Stretch
 from simulators.scenario.draw import RunWindow
 from simulators.scenario.points import MeteredPoint
+from simulators.stretch import Stretch
 
 _HOUR_US = 3_600_000_000
 #: A branch is rated so much above the largest hour that it ever had.
@@ -23,7 +24,7 @@ _RATED_ABOVE_PEAK = 1.25
 
 
 class ReplaySource:
-    """See simulators.run.Source: a point a building, read at every full hour that its files have."""
+    """See simulators.stretch.Source: a point a building, read at every full hour that its files have."""
 
     def __init__(
         self,
@@ -34,6 +35,7 @@ class ReplaySource:
         bounds: tuple[int | None, int | None],
     ) -> None:
         """bounds: of the readings taken, both included, None: all; csv_timezone: of the files' clock."""
+        local_calendar(zone)  # refuses zones whose days do not begin on whole hours
         read = [_within(*energy_at_readings(b, csv_timezone), *bounds) for b in buildings]
         if not any(len(ts) for ts, _ in read):
             raise InputFileError(["no hour of the files is within --from and --to"])
@@ -52,7 +54,7 @@ class ReplaySource:
         self.points: Sequence[MeteredPoint] = [_point(m, b) for m, b in zip(meters, buildings, strict=True)]
 
     def stretches(self) -> Iterator[Stretch]:
-        """See simulators.run.Source: local days, the first with the reading that the run begins with."""
+        """See simulators.stretch.Source: local days, the first with the reading that the run begins with."""
         ts_us = self.window.from_us + np.arange(self._energy.shape[1], dtype=np.int64) * _HOUR_US
         zone = ZoneInfo(self.window.zone)
         days = [

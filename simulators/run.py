@@ -6,55 +6,23 @@ Memory holds a day and what is sent later than that day. The same source, faults
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol
 from zoneinfo import ZoneInfo
-
-import numpy as np
 
 from metering.records import Ints
 from simulators.emission import Emission, RegistryChange
+from simulators.reading_rows import Made, ReadingRows
 from simulators.registry_changes import Installed
 from simulators.scenario.changes import change_energy
-from simulators.scenario.draw import Fault, RunWindow
-from simulators.scenario.gateway_run import GatewayRun
+from simulators.scenario.draw import Fault
+from simulators.scenario.gateway_run import GatewayRun, Struck
 from simulators.scenario.kinds import fault_kinds
-from simulators.scenario.meter_run import MeterRun, Shown
-from simulators.scenario.points import MeteredPoint
+from simulators.scenario.meter_run import MeterRun
+from simulators.stretch import Source, Stretch
 from simulators.times import local_texts
-
-#: Faults of a gateway that change what is read and how it is stamped; the others change only how it is sent.
-_READ_OTHERWISE = frozenset({"outage", "clock_skew", "clock_jump", "clock_drift", "unknown_meter"})
-
-
-@dataclass(frozen=True, slots=True)
-class Instant:
-    """Values of an instant register that one point sends along: text[n]; power: whether it follows power; phase: of
-    which it is (0: of none).
-    """
-
-    register: str
-    values: np.ndarray[Any, np.dtype[np.float64]]
-    decimals: int
-    power: bool = False
-    phase: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A local day or so: ts_us int64[n], ends of intervals; energy int64[points, n] in them, units of 1e-9.
-
-    present: whether a reading is taken there, None: always; instants: of each point that has any.
-    """
-
-    day: date
-    ts_us: Ints
-    energy: Ints
-    present: np.ndarray[Any, np.dtype[np.bool_]] | None = None
-    instants: Mapping[int, Sequence[Instant]] = field(default_factory=dict)
 
 
 class SentAt(StrEnum):
@@ -64,23 +32,11 @@ class SentAt(StrEnum):
     NOW = "now"
 
 
-class Source(Protocol):
-    """Where true energy comes from: a fleet or real consumption. begun: int64[points], energy counted before."""
-
-    points: Sequence[MeteredPoint]
-    window: RunWindow
-    begun: Ints
-
-    def stretches(self) -> Iterator[Stretch]:
-        """All stretches in order, without a gap, from the beginning each time it is asked."""
-        ...
-
-
 class TruthKeeper(Protocol):
     """Is told the true energy of each stretch."""
 
-    def add(self, stretch: Stretch, energy: Ints) -> None:
-        """energy: after real changes, before any meter."""
+    def add(self, ts_us: Ints, energy: Ints) -> None:
+        """int64[n] ends of intervals, int64[points, n]: after real changes, before any meter."""
         ...
 
 
@@ -93,8 +49,8 @@ class _Kept:
     times: int = 0
     last_us: int = 0
 
-    def add(self, moment_us: int, texts: Sequence[str], values: int) -> None:
-        self.texts += texts
+    def add(self, moment_us: int, texts: list[str], values: int) -> None:
+        self.texts = self.texts + texts if self.texts else texts
         self.values += values
         self.times += 1
         self.last_us = moment_us
@@ -121,23 +77,22 @@ class Run:
         points = self.source.points
         self._zone = ZoneInfo(self.source.window.zone)
         self._changes = [f for f in self.faults if not fault_kinds()[f.kind].fault]
-        struck = self._by_point(len(points))
-        self.meters = {p: MeterRun(points[p], fs) for p, fs in struck.items()}
+        self.meters = {p: MeterRun(points[p], fs) for p, fs in self._by_point().items()}
         self._total = self.source.begun.copy()
         self._kept: dict[str, _Kept] = {}
         self._members: dict[str, list[int]] = {}
         for i, p in enumerate(points):
             self._members.setdefault(p.gateway, []).append(i)
         self._gateways = {g: self._gateway(g) for g in self._members}
+        self._rows = ReadingRows(points, self.meters, self.source.window.zone)
 
-    def _by_point(self, count: int) -> dict[int, list[Fault]]:
+    def _by_point(self) -> dict[int, list[Fault]]:
         """Faults that strike meters, by point."""
         found: dict[int, list[Fault]] = {}
         for f in self.faults:
             if f.on == "meter":
                 for p in f.points:
                     found.setdefault(p, []).append(f)
-        assert all(p < count for p in found)
         return found
 
     def _gateway(self, gateway: str) -> GatewayRun:
@@ -149,6 +104,10 @@ class Run:
         """The name that the gateway of this place publishes as at a moment."""
         return self._gateways[gateway].who(moment_us)[0]
 
+    def struck(self, fault: Fault) -> Struck | None:
+        """What a fault of a gateway did, None where it did nothing."""
+        return self._gateways[fault.gateway].struck(fault)
+
     def gateways(self) -> list[str]:
         """Every name that a gateway of this run publishes as."""
         return list(dict.fromkeys(n for g in self._gateways.values() for n in g.names()))
@@ -158,14 +117,12 @@ class Run:
         later: list[tuple[int, int, Emission | RegistryChange]] = []
         count = 0
         for stretch in self.source.stretches():
-            energy = change_energy(
-                stretch.energy, stretch.ts_us, stretch.day, self._changes, self.source.points
-            )
+            made = self._made(stretch)
             if self.truth is not None:
-                self.truth.add(stretch, energy)
-            made = list(self._of_stretch(stretch, energy))
-            entries: list[Emission | RegistryChange] = [*self._entries(stretch), *made]
-            for e in entries:
+                self.truth.add(made.ts_us, made.energy)
+            messages = list(self._of_stretch(made))
+            found: list[Emission | RegistryChange] = [*self._entries(stretch), *messages]
+            for e in found:
                 heapq.heappush(later, (e.due_us, count, e))
                 count += 1
             until = int(stretch.ts_us[-1])
@@ -216,146 +173,31 @@ class Run:
             return self.meters[p].shows()
         return float(self.source.points[p].face.show(self._total[p : p + 1])[0])
 
-    def _of_stretch(self, stretch: Stretch, energy: Ints) -> Iterator[Emission]:
-        """The messages of a stretch, by gateway; not in order."""
+    def _made(self, stretch: Stretch) -> Made:
+        """A stretch with the real changes that are in force."""
+        energy = change_energy(stretch.energy, stretch.ts_us, stretch.day, self._changes, self.source.points)
         before = self._total
-        total = before[:, None] + np.cumsum(energy, axis=1)
-        self._total = total[:, -1].copy()
+        self._total = before + energy.sum(axis=1)
         times = local_texts(stretch.ts_us, self.source.window.zone)
+        return Made(stretch.ts_us, times, before, energy, stretch.present, stretch.instants(energy))
+
+    def _of_stretch(self, made: Made) -> Iterator[Emission]:
+        """The messages of a stretch, by gateway; not in order."""
         for name, members in self._members.items():
             gateway = self._gateways[name]
-            if stretch.present is not None or self._is_struck(gateway, members, stretch):
-                rows = self._struck_rows(gateway, members, stretch, energy, before, times)
-            else:
-                rows = self._plain_rows(members, stretch, total, times)
-            yield from self._messages(gateway, stretch, rows)
-
-    def _is_struck(self, gateway: GatewayRun, members: Sequence[int], stretch: Stretch) -> bool:
-        """Whether anything changes what is read or how it is stamped."""
-        first, last = int(stretch.ts_us[0]), int(stretch.ts_us[-1])
-        return any(
-            f.kind in _READ_OTHERWISE and f.from_us <= last and first < f.to_us for f in gateway.faults
-        ) or any(self.meters[p].is_struck(last) for p in members if p in self.meters)
-
-    def _messages(
-        self, gateway: GatewayRun, stretch: Stretch, rows: Iterator[tuple[list[str], int]]
-    ) -> Iterator[Emission]:
-        """rows: of each time, the JSON of its readings and how many values they are."""
-        if self.per_message == 1:
-            for moment, (texts, values) in zip(stretch.ts_us.tolist(), rows, strict=True):
-                if values:
-                    yield from gateway.send(moment, ",".join(texts), values)
-            return
-        kept = self._kept.setdefault(gateway.gateway, _Kept())
-        for moment, (texts, values) in zip(stretch.ts_us.tolist(), rows, strict=True):
-            if values:
+            kept = self._kept.setdefault(name, _Kept())
+            rows = self._rows.rows(gateway, members, made)
+            for moment, (texts, values) in zip(made.ts_us.tolist(), rows, strict=True):
+                if not values:
+                    continue
+                if kept.times and gateway.changes_between(kept.last_us, moment):
+                    yield from kept.send(gateway)
                 kept.add(moment, texts, values)
-            if kept.times == self.per_message:
-                yield from kept.send(gateway)
+                if kept.times >= self.per_message:
+                    yield from kept.send(gateway)
 
     def _rests(self) -> Iterator[Emission]:
         """What is left at the end, in messages that are not full."""
         for name, kept in self._kept.items():
             if kept.times:
                 yield from kept.send(self._gateways[name])
-
-    # ------------------------------------------------------------ where nothing goes wrong
-
-    def _plain_rows(
-        self, members: Sequence[int], stretch: Stretch, total: Ints, times: Sequence[str]
-    ) -> Iterator[tuple[list[str], int]]:
-        """Of each time: the readings of all meters of a gateway as they are."""
-        heads, columns, values = [], [], 0
-        for p in members:
-            point = self.source.points[p]
-            shown = list(map(repr, point.face.show(total[p]).tolist()))
-            more = stretch.instants.get(p, ())
-            if more:
-                parts = [shown, *(_instant_texts(m) for m in more)]
-                shown = list(map("".join, zip(*parts, strict=True)))
-            heads.append((f'{{"meter":"{point.meter}","ts":"', f'","values":{{"{point.register}":'))
-            columns.append(shown)
-            values += 1 + len(more)
-        for ts, row in zip(times, zip(*columns, strict=True), strict=True):
-            yield [f"{a}{ts}{b}{v}}}}}" for (a, b), v in zip(heads, row, strict=True)], values
-
-    # ------------------------------------------------------------ where something does
-
-    def _struck_rows(
-        self,
-        gateway: GatewayRun,
-        members: Sequence[int],
-        stretch: Stretch,
-        energy: Ints,
-        before: Ints,
-        times: Sequence[str],
-    ) -> Iterator[tuple[list[str], int]]:
-        """Of each time: the readings that are taken, as their meters and the gateway's clock have it."""
-        texts: list[list[str]] = [[] for _ in stretch.ts_us]
-        values = [0] * len(stretch.ts_us)
-        clock = gateway.clock_error_us(stretch.ts_us)
-        for p in members:
-            shown = self._shown(p, stretch, energy[p], int(before[p]))
-            kept = shown.kept if stretch.present is None else shown.kept & stretch.present[p]
-            stamped = shown.ts_us + clock
-            same = np.array_equal(stamped, stretch.ts_us)
-            stamps = times if same else local_texts(stamped, self.source.window.zone)
-            for i, text, count in self._readings(p, shown, stamps, kept, stretch):
-                texts[i].append(text)
-                values[i] += count
-        for i, moment in enumerate(stretch.ts_us.tolist()):
-            if gateway.is_out(moment):
-                texts[i], values[i] = [], 0
-            elif (unknown := gateway.unknown_meter(moment)) is not None and texts[i]:
-                texts[i].append(f'{{"meter":"{unknown}",{texts[i][0].split(",", 1)[1]}')
-                values[i] += 1
-        yield from zip(texts, values, strict=True)
-
-    def _shown(self, p: int, stretch: Stretch, energy: Ints, before: int) -> Shown:
-        n = len(stretch.ts_us)
-        if p in self.meters and self.meters[p].is_struck(int(stretch.ts_us[-1])):
-            return self.meters[p].advance(stretch.ts_us, energy, before)
-        point = self.source.points[p]
-        zeros = np.zeros(n, np.int64)
-        value = point.face.show(before + np.cumsum(energy))
-        return Shown(stretch.ts_us, value, np.ones(n, np.bool_), zeros, [point.meter], np.ones(n), zeros)
-
-    def _readings(
-        self,
-        p: int,
-        shown: Shown,
-        times: Sequence[str],
-        kept: np.ndarray[Any, np.dtype[np.bool_]],
-        stretch: Stretch,
-    ) -> Iterator[tuple[int, str, int]]:
-        """(index of the time, JSON, how many values) of each reading that is taken."""
-        register = self.source.points[p].register
-        value = list(map(repr, shown.value.tolist()))
-        more = stretch.instants.get(p, ())
-        if more:
-            parts = [value, *(_instant_texts(_struck(m, shown)) for m in more)]
-            value = list(map("".join, zip(*parts, strict=True)))
-        for i in np.flatnonzero(kept).tolist():
-            meter = shown.meters[shown.meter[i]]
-            yield (
-                i,
-                f'{{"meter":"{meter}","ts":"{times[i]}","values":{{"{register}":{value[i]}}}}}',
-                1 + len(more),
-            )
-
-
-def _instant_texts(instant: Instant) -> list[str]:
-    values = np.round(instant.values, instant.decimals).tolist()
-    return [f',"{instant.register}":{v!r}' for v in values]
-
-
-def _struck(instant: Instant, shown: Shown) -> Instant:
-    """An instant value as a meter with faults shows it."""
-    values = instant.values * shown.power if instant.power else instant.values
-    if instant.phase:
-        lost = shown.lost_phase == instant.phase
-        back = np.where(
-            (shown.lost_phase > 0) & instant.power, values / np.maximum(shown.power, 1e-9), values
-        )
-        values = np.where(lost, 0.0, back)
-    return Instant(instant.register, values, instant.decimals, instant.power, instant.phase)

@@ -78,6 +78,7 @@ class Sender:
     on_progress: Callable[[SendProgress], None] = lambda _: None
     on_registry: Callable[[RegistryChange], None] = lambda _: None
     skip: int = 0
+    make_client: Callable[[str, GatewayConnection, Callable[[Incoming], None]], GatewayClient] = GatewayClient
     _events: queue.SimpleQueue[Incoming] = field(default_factory=queue.SimpleQueue)
     _clients: dict[str, GatewayClient] = field(default_factory=dict)
     _outboxes: dict[tuple[str, str], Outbox] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class Sender:
     _first_us: int | None = None
     _started: float = 0.0
     _last_ack: float = 0.0
+    _waits_since: float = 0.0
 
     @property
     def done(self) -> int:
@@ -105,7 +107,7 @@ class Sender:
         """
         try:
             for name, connection in self.connections.items():
-                self._clients[name] = GatewayClient(name, connection, self._events.put)
+                self._clients[name] = self.make_client(name, connection, self._events.put)
             for client in self._clients.values():
                 client.connect()
             started_at = datetime.now(UTC)
@@ -121,20 +123,20 @@ class Sender:
         return result
 
     def _one(self, item: Emission | RegistryChange) -> None:
-        index, self._next = self._next, self._next + 1
-        if index < self.skip:
+        """Send it, or enter it, when it is due; only then it counts."""
+        if self._next < self.skip:
             self._before += item.readings if isinstance(item, Emission) and item.awaited else 0
-            return
-        if isinstance(item, RegistryChange):
-            self._until(lambda: not self._outstanding)
-            self.on_registry(item)
-            self._last_ack = time.monotonic()
-            return
-        if self._first_us is None:
-            self._first_us = item.due_us
-        due = self._due(item.due_us)
-        self._until(lambda: len(self._outstanding) < self.options.window and time.monotonic() >= due, due)
-        self._publish(item, index)
+        else:
+            if self._first_us is None:
+                self._first_us = item.due_us
+            due = self._due(item.due_us)
+            room = self.options.window if isinstance(item, Emission) else 1
+            self._until(lambda: len(self._outstanding) < room and time.monotonic() >= due, due)
+            if isinstance(item, Emission):
+                self._publish(item)
+            else:
+                self.on_registry(item)
+        self._next += 1
         self._take_events(0.0)
 
     def _until(self, is_so: Callable[[], bool], due: float = 0.0) -> None:
@@ -159,14 +161,16 @@ class Sender:
             until.append(due)
         return max(0.001, min(until) - now)
 
-    def _publish(self, item: Emission, index: int) -> None:
+    def _publish(self, item: Emission) -> None:
         payload = item.payload if isinstance(item.payload, bytes) else item.payload()
         if item.awaited:
             outbox = self._outboxes.setdefault(
                 (item.gateway, item.outbox), Outbox(item.outbox, self.options.retry_s)
             )
             outbox.put(payload, item.readings, time.monotonic(), item.seq)
-            self._outstanding[item.gateway, item.outbox, item.seq] = index
+            if not self._outstanding:
+                self._waits_since = time.monotonic()
+            self._outstanding[item.gateway, item.outbox, item.seq] = self._next
             self._published += item.readings
         self._clients[item.gateway].publish_readings(payload)
         self._messages += 1
@@ -176,7 +180,7 @@ class Sender:
         for (gateway, _), outbox in self._outboxes.items():
             for payload in outbox.overdue(now):
                 self._clients[gateway].publish_readings(payload)
-        if self._outstanding and now - self._last_ack > self.options.patience_s:
+        if self._outstanding and now - self._waits_since > self.options.patience_s:
             raise DependencyAwayError(
                 f"no durable acknowledgement for {self.options.patience_s:.0f} s, "
                 f"{len(self._outstanding)} messages wait: "
@@ -201,7 +205,7 @@ class Sender:
         self._acknowledged += outbox.acknowledge(ack.stored, [(r.seq, r.reason) for r in ack.rejected])
         for seq in (*ack.stored, *(r.seq for r in ack.rejected)):
             if self._outstanding.pop((event.gateway, outbox.name, seq), None) is not None:
-                self._last_ack = time.monotonic()
+                self._last_ack = self._waits_since = time.monotonic()
 
     def _close(self, *, final: bool) -> None:
         for client in self._clients.values():

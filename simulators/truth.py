@@ -72,9 +72,11 @@ class TruthFile:
             raise InputFileError(
                 [f"{path}: no such file; `nengliu simulate fleet --out DIR` writes DIR/truth.sqlite"]
             )
-        self._db = sqlite3.connect(path)
         try:
+            self._db = sqlite3.connect(path, timeout=60)
             self._db.executescript(files("simulators").joinpath("truth.sql").read_text(encoding="utf-8"))
+        except sqlite3.OperationalError as e:
+            raise InputFileError([f"{path}: cannot be opened now: {e}"]) from e
         except sqlite3.DatabaseError as e:
             raise InputFileError([f"{path}: is no truth file: {e}"]) from e
 

@@ -3,38 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 
 from metering.records import Ints
 from simulators.consumption import UNITS_PER_KWH
-from simulators.run import Run, Stretch
-from simulators.scenario.draw import MOMENTS, Fault, RunWindow
+from simulators.run import Run
+from simulators.scenario.draw import Fault, RunWindow
 from simulators.scenario.gateway_run import unknown_meter
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.points import MeteredPoint
 from simulators.truth import TrueFault, TruePoint, TruthFile
 
 _HOUR_US = 3_600_000_000
+_BY_METER = frozenset({"spike", "transposed_digits", "reset", "meter_replaced", "ct_changed"})
+#: Parameters of a fault that are its size, with their unit; a direction "slow" makes it negative.
 _SIZES = {
-    "spike": ("energy", "item unit"),
     "clock_skew": ("offset", "s"),
     "clock_jump": ("offset", "s"),
     "clock_drift": ("seconds_per_day", "s/d"),
     "phase_lost": ("share", "share"),
-    "repeats": ("share", "share"),
-    "reorder": ("share", "share"),
-    "wrong_bytes": ("share", "share"),
     "ct_changed": ("factor", "ratio"),
     "extension": ("factor", "ratio"),
     "closed": ("factor", "ratio"),
     "new_chiller": ("factor", "ratio"),
-    "transposed_digits": ("energy", "item unit"),
-    "gateway_wiped": ("pending", "s"),
 }
+#: Kinds of which the size is energy: of a reading that is wrong, or what was used while nothing right was shown.
+_ENERGIES = frozenset(
+    {"spike", "transposed_digits", "outage", "stuck_register", "zeros", "reset", "meter_replaced", "rollover"}
+)
 
 
 class KeptTruth:
@@ -48,27 +49,29 @@ class KeptTruth:
         self._open_hour = -1
         file.add_points([_true_point(p, points) for p in points])
 
-    def add(self, stretch: Stretch, energy: Ints) -> None:
-        """Keep the hours of a stretch; the last, if it goes on, is kept open."""
-        hour = (stretch.ts_us - 1) // _HOUR_US
+    def add(self, ts_us: Ints, energy: Ints) -> None:
+        """Keep the hours of a stretch, for good; the last, if it goes on, is kept open."""
+        hour = (ts_us - 1) // _HOUR_US
         first = np.flatnonzero(np.diff(hour, prepend=-1))
         sums = np.add.reduceat(energy, first, axis=1)
         hours = hour[first]
         if hours[0] == self._open_hour:
             sums[:, 0] += self._open
-        full = int(stretch.ts_us[-1]) % _HOUR_US == 0
+        full = int(ts_us[-1]) % _HOUR_US == 0
         self._open, self._open_hour = sums[:, -1].copy(), int(hours[-1])
         until = len(hours) if full else len(hours) - 1
-        begin = int(stretch.ts_us[0] == self._from_us)  # the reading that the run begins with
+        begin = int(ts_us[0] == self._from_us)  # the reading that the run begins with
         if until > begin:
             self._file.add_hours(int(hours[begin]), sums[:, begin:until] / UNITS_PER_KWH)
+            self._file.save()
 
     def finish(self, run: Run, **facts: object) -> None:
-        """Keep the faults as they turned out, and the facts of the run."""
+        """Keep the faults as they turned out, and the facts of the run; close the file."""
         faults = [t for f in run.faults for t in true_faults(f, run)]
         self._file.add_faults(faults)
         self._file.set_run(labels=json.dumps(_labels(self._points, run.faults), sort_keys=True), **facts)
         self._file.save()
+        self._file.close()
 
 
 def _labels(points: Sequence[MeteredPoint], faults: Sequence[Fault]) -> dict[str, str]:
@@ -82,58 +85,111 @@ def _labels(points: Sequence[MeteredPoint], faults: Sequence[Fault]) -> dict[str
 
 
 def true_faults(fault: Fault, run: Run) -> list[TrueFault]:
-    """What a fault turned out as, once for each meter that it struck, once for a whole gateway or site."""
+    """What a fault turned out as: once for each meter that it struck, once for a whole gateway or site; none where it
+    changed nothing.
+    """
+    if fault.on == "meter":
+        return [t for p in fault.points if (t := _of_meter(fault, p, run)) is not None]
+    whole = _plain(fault)
+    if fault.on == "site":
+        return [replace(whole, gateway=None)]
+    struck = run.struck(fault)
+    if struck is None and fault.kind not in ("gateway_swapped", "gateway_wiped"):
+        return []
+    count = 0 if struck is None else struck.count
+    whole = replace(
+        whole,
+        meter=_stranger(fault),
+        starts=_moment(fault.begins_us()),
+        detail={**whole.detail, **_successor(fault, run), "count": count},
+    )
+    return [whole if whole.size is not None else replace(whole, size=float(count), size_unit="messages")]
+
+
+def _plain(fault: Fault) -> TrueFault:
+    """A fault as it was drawn."""
     kind = fault_kinds()[fault.kind]
-    expected = kind.found_by if _is_expected(fault) else ()
-    whole = TrueFault(
-        fault.kind, fault.label, kind.fault, fault.site_code, None, _stranger(fault),
-        None if fault.on == "site" else fault.gateway,
-        _moment(fault.from_us), _moment(fault.to_us), *_size(fault, dict(fault.values)),
-        expected, (*kind.may_find, *(() if expected else kind.found_by)),
-        {k: v for k, v in fault.values.items() if k != "salt"} | _successor(fault, run),
-    )  # fmt: skip
-    if fault.on != "meter":
-        return [whole]
-    return [t for p in fault.points if (t := _of_meter(fault, p, whole, run)) is not None]
+    size, unit = _size(fault)
+    told = fault.values.get("record") == "announced"
+    return TrueFault(
+        kind=fault.kind,
+        label=fault.label,
+        is_fault=kind.fault,
+        site_code=fault.site_code,
+        point_code=None,
+        meter=None,
+        gateway=fault.gateway,
+        starts=_moment(fault.from_us),
+        ends=_moment(fault.to_us),
+        size=size,
+        size_unit=unit,
+        found_by=() if told else kind.found_by,
+        may_find=(*kind.may_find, *kind.found_by) if told else kind.may_find,
+        detail={k: v for k, v in fault.values.items() if k != "salt"},
+    )
 
 
-def _of_meter(fault: Fault, p: int, whole: TrueFault, run: Run) -> TrueFault | None:
+def _size(fault: Fault) -> tuple[float | None, str | None]:
+    if fault.kind not in _SIZES:
+        return None, None
+    key, unit = _SIZES[fault.kind]
+    sign = -1 if fault.values.get("direction") == "slow" else 1
+    return sign * float(fault.values[key]), unit
+
+
+def _of_meter(fault: Fault, p: int, run: Run) -> TrueFault | None:
     point, meter = run.source.points[p], run.meters[p]
-    happened = meter.happened.get(meter.faults.index(fault), {})
-    size, unit = _size(fault, {**fault.values, **happened})
-    starts, ends = whole.starts, whole.ends
+    n = meter.faults.index(fault)
+    happened = meter.happened.get(n, {})
+    whole = _plain(fault)
     if fault.kind == "rollover":
         if not meter.rolled_us:
             return None
         rolled_us = meter.rolled_us[0]
-        starts, ends = _moment(rolled_us - run.source.window.interval_us), _moment(rolled_us)
-    elif fault.kind in MOMENTS and fault.kind not in ("spike", "transposed_digits") and not happened:
+        starts = _moment(rolled_us - run.source.window.interval_us)
+        whole = replace(whole, starts=starts, ends=_moment(rolled_us))
+    elif fault.kind in _BY_METER and not happened:
         return None
+    used = meter.used.get(n, 0) / UNITS_PER_KWH
+    if fault.kind in _ENERGIES:
+        whole = replace(whole, size=_energy(fault.kind, point, used, happened), size_unit=point.unit)
+    shows = abs(_hidden(fault, used)) >= float(point.face.step_kwh)
     return replace(
         whole,
         point_code=point.point_code,
         meter=str(happened.get("old_meter", point.meter)),
-        starts=starts,
-        ends=ends,
-        size=size,
-        size_unit=unit,
-        detail={**whole.detail, **happened},
+        found_by=whole.found_by if shows else (),
+        may_find=whole.may_find if shows else (*whole.may_find, *whole.found_by),
+        detail={**whole.detail, **happened, "used": used},
     )
 
 
-def _is_expected(fault: Fault) -> bool:
-    """Whether somebody should find it: not what the registry is told at once."""
-    return fault.values.get("record") != "announced"
+def _energy(kind: str, point: MeteredPoint, used: float, happened: Mapping[str, Any]) -> float:
+    """The size of a fault in the unit of the item: by how much a reading was wrong or a register moved, or what was
+    used while nothing right was shown.
+    """
+    match kind:
+        case "spike" | "transposed_digits":
+            return float(happened["energy"])
+        case "reset" | "meter_replaced":
+            return (float(happened["start_value"]) - float(happened["end_value"])) * float(point.face.ratio)
+        case "rollover":
+            return -(10.0**point.face.digits) * float(point.face.ratio)
+        case _:
+            return used
 
 
-def _size(fault: Fault, values: dict[str, object]) -> tuple[float | None, str | None]:
-    if fault.kind not in _SIZES:
-        return None, None
-    key, unit = _SIZES[fault.kind]
-    value = values.get(key)
-    if not isinstance(value, int | float):
-        return None, None
-    return (-float(value) if values.get("direction") == "slow" else float(value)), unit
+def _hidden(fault: Fault, used: float) -> float:
+    """Energy that a fault hides; infinite where it is not energy that gives it away."""
+    match fault.kind:
+        case "stuck_register":
+            return used
+        case "phase_lost":
+            return used * float(fault.values["share"])
+        case "ct_changed":
+            return used * (1 - 1 / float(fault.values["factor"]))
+        case _:
+            return float("inf")
 
 
 def _stranger(fault: Fault) -> str | None:

@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from metering.errors import SettingError
 from simulators.chance import generator, key
 from simulators.fleet.meters import MeterMaker
 from simulators.fleet.plan import FleetOptions, FleetPlan, FleetPoint, FleetSite
@@ -69,7 +70,12 @@ def _site(
 ) -> FleetSite:
     counts.codes[district.code, kind.building_type] += 1
     counts.names[district.code, kind.site_kind] += 1
-    serial = seed * _SERIALS_A_SEED + counts.codes[district.code, kind.building_type]
+    number = counts.codes[district.code, kind.building_type]
+    if number > _SERIALS:
+        raise SettingError(
+            f"--sites: more than {_SERIALS} of type {kind.building_type} in {district.code}, which codes allow"
+        )
+    serial = seed * _SERIALS_A_SEED + number
     code = f"{district.code}{kind.building_type}{serial % _SERIALS:03d}"
     number = counts.names[district.code, kind.site_kind]
     low, high = np.log(kind.area)

@@ -19,10 +19,10 @@ from simulators.scenario.points import MeteredPoint
 
 _DAY_US = 86_400_000_000
 _TRIES = 60
-#: Kinds of one reading or one moment; the others last.
-MOMENTS = frozenset({"spike", "transposed_digits", "reset", "rollover", "gateway_wiped"})
 #: Kinds that stay until the run ends, or until the registry knows.
 LASTING = frozenset({"meter_replaced", "ct_changed", "gateway_swapped", "extension", "new_chiller"})
+#: Kinds that the registry may be told of: what ends and what begins there must both be in the run.
+_RECORDED = frozenset({"meter_replaced", "ct_changed", "gateway_swapped"})
 #: Kinds that only a meter behind transformers can have.
 _ELECTRIC = frozenset({"ct_changed", "phase_lost"})
 
@@ -61,6 +61,18 @@ class Fault:
         """A duration parameter in microseconds, 0 where it has none."""
         return round(float(self.values.get(key, 0)) * 1e6)
 
+    def begins_us(self) -> int:
+        """Where it begins to spoil something: what a wiped gateway had waiting was read before it was wiped."""
+        return self.from_us - self.us("pending")
+
+    def spans(self) -> list[tuple[int, int]]:
+        """The times that it spoils: its own, and those that a clock put wrong stamps instead."""
+        spans = [(self.begins_us(), self.to_us)]
+        if self.kind in ("clock_skew", "clock_jump"):
+            error = self.us("offset") * (-1 if self.values.get("direction") == "slow" else 1)
+            spans.append((self.from_us + error, self.to_us + error))
+        return spans
+
     def holds(self, moment_us: int) -> bool:
         """Whether a moment is in it."""
         return self.from_us <= moment_us < self.to_us
@@ -87,7 +99,7 @@ def draw_faults(scenario: Scenario, points: Sequence[MeteredPoint], window: RunW
     for n, spec in sorted(
         enumerate(scenario.faults), key=lambda e: (e[1].at is None, e[1].kind not in LASTING)
     ):
-        rng = generator(seed, scenario.name, n, spec.label)
+        rng = generator(seed, "scenario", n, spec.label)
         try:
             wanted = _count(spec, points, window, rng)
             drawn = _draw_spec(spec, wanted, points, window, rng, busy)
@@ -114,10 +126,10 @@ def _draw_spec(
     for _ in range(wanted):
         for _ in range(_TRIES):
             fault = _draw_one(spec, points, window, rng)
-            if spec.overlap or spec.at is not None or _is_free(fault, busy):
+            if fault is not None and (spec.overlap or spec.at is not None or _is_free(fault, busy)):
                 drawn.append(fault)
                 for p in fault.points:
-                    busy.setdefault(p, []).append((fault.from_us, fault.to_us))
+                    busy.setdefault(p, []).extend(fault.spans())
                 break
     return drawn
 
@@ -133,7 +145,8 @@ def _count(
 
 def _is_free(fault: Fault, busy: Mapping[int, list[tuple[int, int]]]) -> bool:
     return all(
-        fault.to_us + _DAY_US <= start or end + _DAY_US <= fault.from_us
+        last + _DAY_US <= start or end + _DAY_US <= first
+        for first, last in fault.spans()
         for p in fault.points
         for start, end in busy.get(p, ())
     )
@@ -174,12 +187,16 @@ def _fits(spec: FaultSpec, point: MeteredPoint) -> bool:
 
 def _draw_one(
     spec: FaultSpec, points: Sequence[MeteredPoint], window: RunWindow, rng: np.random.Generator
-) -> Fault:
+) -> Fault | None:
+    """A fault, or None where it falls to a time at which it cannot be."""
     values = {k: _one_of(v, rng) for k, v in (spec.parameters or {}).items()}
     on = values.pop("on", None) or fault_kinds()[spec.kind].scope[0]
     groups = _candidates(spec, on, points)
     group = groups[int(rng.integers(len(groups)))]
-    from_us, to_us = _times(spec, values, window, rng)
+    times = _times(spec, values, window, rng)
+    if times is None:
+        return None
+    from_us, to_us = times
     point = points[group[0]]
     values["salt"] = int(rng.integers(2**32))
     return Fault(spec.kind, spec.label, on, point.site_code, point.gateway, group, from_us, to_us, values)
@@ -199,8 +216,8 @@ def _one_of(value: Any, rng: np.random.Generator) -> Any:
 
 def _times(
     spec: FaultSpec, values: Mapping[str, Any], window: RunWindow, rng: np.random.Generator
-) -> tuple[int, int]:
-    """from_us and to_us, on the grid. to_us of what lasts is the end of the run."""
+) -> tuple[int, int] | None:
+    """from_us and to_us, on the grid, to_us of what lasts the end of the run; None where it cannot be then."""
     lasts = 0 if spec.kind in LASTING else max(round(float(values.get("lasts", 0)) * 1e6), window.interval_us)
     if spec.at is not None:
         at = spec.at if spec.at.tzinfo else spec.at.replace(tzinfo=ZoneInfo(window.zone))
@@ -214,7 +231,11 @@ def _times(
         room = whole - lasts
         begin = window.snap(window.from_us + margin + room * float(rng.random()))
     if spec.kind == "gateway_swapped":
-        begin = min(_next_midnight(begin, window), window.to_us - window.interval_us)
+        begin = _next_midnight(begin, window)
+    if not window.from_us + (spec.kind in _RECORDED) <= begin < window.to_us:
+        if spec.at is not None:
+            raise ValueError("the run must have begun before it, and go on after it")
+        return None
     end = _end_of(spec.kind, values, begin, lasts, window)
     return begin, min(max(end, begin + window.interval_us), window.to_us)
 

@@ -49,6 +49,7 @@ _FLEET: dict[str, type] = {
     "total": float,
 }
 _ALSO = {"spike": ("energy",), "meter_replaced": ("start_value",)}
+_TITLE = re.compile(r"[\w -]{1,60}\Z")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATIONS = ("lasts", "after", "within", "offset", "late_by", "pending", "delay")
@@ -108,10 +109,17 @@ def read_scenario(name: str) -> Scenario:
     if name in shipped_scenarios():
         text = files("simulators").joinpath(f"scenario/shipped/{name}.toml").read_text(encoding="utf-8")
     elif path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = _read(path)
     else:
         raise InputFileError([f"{name}: no such file, and none of {', '.join(shipped_scenarios())}"])
     return parse_scenario(text, name)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as e:
+        raise InputFileError([f"{path}: cannot be read: {e}"]) from e
 
 
 def parse_scenario(text: str, name: str) -> Scenario:
@@ -134,11 +142,20 @@ def parse_scenario(text: str, name: str) -> Scenario:
     problems += [
         f"{name}: fleet: {k} = {v!r}: want {', '.join(_FLEET)}, each of its type"
         for k, v in fleet.items()
-        if type(v) is not _FLEET.get(k)
+        if not _is_fleet_value(k, v)
     ]
+    title = data.get("name", Path(name).stem)
+    if not isinstance(title, str) or not _TITLE.match(title):
+        problems.append(f"{name}: name {title!r}: want letters, digits, spaces, - and _")
     if problems:
         raise InputFileError(problems)
-    return Scenario(str(data.get("name", name)), tuple(specs), text, fleet)
+    return Scenario(title, tuple(specs), text, fleet)
+
+
+def _is_fleet_value(key: str, value: Any) -> bool:
+    if key == "total":
+        return type(value) in (int, float) and 0 < value < float("inf")
+    return key in _FLEET and type(value) is _FLEET[key]
 
 
 def _spec(entry: dict[str, Any]) -> FaultSpec:

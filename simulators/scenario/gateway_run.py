@@ -22,6 +22,16 @@ from simulators.scenario.meter_run import clock_error_us
 
 _BACKLOG_GAP_US = 20_000
 _AGAIN_US = 30_000_000
+_CLOCKS = ("clock_skew", "clock_jump", "clock_drift")
+
+
+@dataclass(slots=True)
+class Struck:
+    """What a fault did: to how many messages or times of reading, the first and last of them."""
+
+    first_us: int
+    last_us: int
+    count: int = 1
 
 
 @dataclass
@@ -35,6 +45,7 @@ class GatewayRun:
     _seqs: dict[str, int] = field(default_factory=dict)
     _outboxes: dict[tuple[str, int], str] = field(default_factory=dict)
     _backlog: dict[int, int] = field(default_factory=dict)
+    _did: dict[int, Struck] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._delay_us = 1_000_000 + int(3_000_000 * chance(self.seed, self.gateway, "delay"))
@@ -54,22 +65,47 @@ class GatewayRun:
             error += clock_error_us(fault, ts_us)
         return error
 
+    def struck(self, fault: Fault) -> Struck | None:
+        """What one of its faults has done so far, None: nothing."""
+        return self._did.get(next(n for n, f in enumerate(self.faults) if f is fault))
+
+    def changes_between(self, after_us: int, up_to_us: int) -> bool:
+        """Whether a fault begins or ends there: what is read before and after it goes in messages of their own."""
+        return any(
+            after_us < edge <= up_to_us for f in self.faults for edge in (f.begins_us(), f.from_us, f.to_us)
+        )
+
     def is_out(self, moment_us: int) -> bool:
-        """Whether it reads no meter then."""
-        return any(f.kind == "outage" and f.holds(moment_us) for f in self.faults)
+        """Whether it reads no meter then, though it should."""
+        found = self._holding("outage", moment_us)
+        for n in found:
+            self._strikes(n, moment_us)
+        return bool(found)
 
     def unknown_meter(self, moment_us: int) -> str | None:
         """The number of a meter that the registry does not know and that is read along then."""
-        for f in self.faults:
-            if f.kind == "unknown_meter" and f.holds(moment_us):
-                return unknown_meter(f)
+        for n in self._holding("unknown_meter", moment_us):
+            self._strikes(n, moment_us)
+            return unknown_meter(self.faults[n])
         return None
+
+    def _holding(self, kind: str, moment_us: int) -> list[int]:
+        """Places of the faults of a kind that last at a moment."""
+        return [n for n, f in enumerate(self.faults) if f.kind == kind and f.holds(moment_us)]
+
+    def _strikes(self, n: int, moment_us: int) -> None:
+        did = self._did.setdefault(n, Struck(moment_us, moment_us, 0))
+        did.first_us, did.last_us = min(did.first_us, moment_us), max(did.last_us, moment_us)
+        did.count += 1
 
     def send(self, moment_us: int, body: str, readings: int) -> Iterator[Emission]:
         """The message of what was read up to `moment_us`, and what becomes of it. body: the readings' JSON, joined by
         commas.
         """
         gateway, outbox = self.who(moment_us)
+        for kind in _CLOCKS:
+            for n in self._holding(kind, moment_us):
+                self._strikes(n, moment_us)
         seq = self._seqs[outbox] = self._seqs.get(outbox, 0) + 1
         if self._is_wiped(moment_us):
             return
@@ -104,18 +140,23 @@ class GatewayRun:
         return gateway, self._outboxes[key]
 
     def _is_wiped(self, moment_us: int) -> bool:
-        return any(
-            f.kind == "gateway_wiped" and f.from_us - f.us("pending") <= moment_us < f.from_us
-            for f in self.faults
-        )
+        lost = [
+            n
+            for n, f in enumerate(self.faults)
+            if f.kind == "gateway_wiped" and f.begins_us() <= moment_us < f.from_us
+        ]
+        for n in lost:
+            self._strikes(n, moment_us)
+        return bool(lost)
 
     def _due(self, moment_us: int) -> int:
         due = moment_us + self._delay_us
-        for n, fault in enumerate(self.faults):
-            if fault.kind == "late_batch" and fault.holds(moment_us):
-                self._backlog[n] = self._backlog.get(n, 0) + 1
-                free = fault.to_us + fault.us("delay") + self._delay_us
-                due = max(due, free + self._backlog[n] * _BACKLOG_GAP_US)
+        for n in self._holding("late_batch", moment_us):
+            fault = self.faults[n]
+            self._strikes(n, moment_us)
+            self._backlog[n] = self._backlog.get(n, 0) + 1
+            free = fault.to_us + fault.us("delay") + self._delay_us
+            due = max(due, free + self._backlog[n] * _BACKLOG_GAP_US)
         for fault in self._struck_by("reorder", moment_us):
             due += int(fault.us("within") * chance(self.seed, self.gateway, moment_us, "within"))
         return due
@@ -125,11 +166,10 @@ class GatewayRun:
 
     def _struck_by(self, kind: str, moment_us: int) -> Iterator[Fault]:
         """Faults of a kind that strike the message of this moment."""
-        for f in self.faults:
-            if f.kind != kind or not f.holds(moment_us):
-                continue
-            if chance(self.seed, self.gateway, moment_us, kind) < float(f.values["share"]):
-                yield f
+        for n in self._holding(kind, moment_us):
+            if chance(self.seed, self.gateway, moment_us, kind) < float(self.faults[n].values["share"]):
+                self._strikes(n, moment_us)
+                yield self.faults[n]
 
     def _payload(self, outbox: str, seq: int, due_us: int, body: str) -> bytes | Callable[[], bytes]:
         if self.timezone is None:

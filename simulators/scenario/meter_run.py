@@ -41,7 +41,8 @@ class Shown:
     """What is sent of a stretch, for each reading that there would be: n of each.
 
     ts_us: as stamped; value: the display's; kept: False where nothing is read; meter: index into `meters`.
-    power: share of the true power that its power and current show; lost_phase: 1-3, 0 none.
+    transformed: current on the meter's side of the transformers by what it was with the first ones; measured: share of
+    the energy that is measured; lost_phase: 1-3, 0 none.
     """
 
     ts_us: Ints
@@ -49,19 +50,23 @@ class Shown:
     kept: np.ndarray[Any, np.dtype[np.bool_]]
     meter: Ints
     meters: Sequence[str]
-    power: Floats
+    transformed: Floats
+    measured: Floats
     lost_phase: Ints
 
 
 @dataclass
 class MeterRun:
-    """One meter through a run. happened: what a fault turned out as, by its place in `faults`."""
+    """One meter through a run. happened: what a fault turned out as; used: the true energy while it lasts, in 1e-9;
+    both by its place in `faults`.
+    """
 
     point: MeteredPoint
     faults: Sequence[Fault]
     segments: list[Segment] = field(default_factory=list)
     happened: dict[int, dict[str, Any]] = field(default_factory=dict)
     rolled_us: list[int] = field(default_factory=list)
+    used: dict[int, int] = field(default_factory=dict)
     measured: int = 0
     runs: bool = False
     _last_value: float = 0.0
@@ -87,6 +92,9 @@ class MeterRun:
             self.runs, self.measured = True, before
             self._last_value = float(self.point.face.show(np.array([before]))[0])
         share, phase = self._measured_share(ts_us)
+        for n, fault in enumerate(self.faults):
+            inside = (ts_us > fault.from_us) & (ts_us <= fault.to_us)
+            self.used[n] = self.used.get(n, 0) + int(energy[inside].sum())
         before = self.measured
         measured = before + np.cumsum(np.rint(energy * share).astype(np.int64))
         self.measured = int(measured[-1]) if len(measured) else before
@@ -94,7 +102,6 @@ class MeterRun:
         for n, fault in enumerate(self.faults):
             self._change_register(n, fault, ts_us, measured, before)
         value, which = self._values(ts_us, measured, first)
-        power = share * self._ct_share(which, first)
         shown = value.copy()
         kept = np.ones(len(ts_us), np.bool_)
         stamped = ts_us.copy()
@@ -103,7 +110,16 @@ class MeterRun:
             stamped += clock_error_us(fault, ts_us) if fault.on == "meter" else 0
         if len(value):
             self._last_value = float(value[-1])
-        return Shown(stamped, shown, kept, which, [s.meter for s in self.segments[first:]], power, phase)
+        return Shown(
+            stamped,
+            shown,
+            kept,
+            which,
+            [s.meter for s in self.segments[first:]],
+            self._transformed(which, first),
+            share,
+            phase,
+        )
 
     # ------------------------------------------------------------ what is measured
 
@@ -116,7 +132,7 @@ class MeterRun:
                 share[inside] *= 1 - float(fault.values["share"])
                 phase[inside] = int(fault.values["phase"])
             elif fault.kind == "stuck_register" and fault.values["then"] == "lost":
-                share[inside] = 0.0
+                share[(ts_us >= fault.from_us) & (ts_us < fault.to_us)] = 0.0
         return share, phase
 
     # ------------------------------------------------------------ which register counts
@@ -154,8 +170,7 @@ class MeterRun:
         fell = np.flatnonzero(np.diff(value, prepend=before) < 0)
         self.rolled_us += ts_us[fell].tolist()
 
-    def _ct_share(self, which: Ints, first: int) -> Floats:
-        """Current on the meter's side of the transformers by what it was with the first ones."""
+    def _transformed(self, which: Ints, first: int) -> Floats:
         ratios = np.array([float(self.point.face.ratio / s.face.ratio) for s in self.segments[first:]])
         return ratios[which]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from metering.errors import InputFileError
 from simulators.registers import RegisterFace
-from simulators.scenario.draw import RunWindow, draw_faults
+from simulators.scenario.draw import Fault, RunWindow, draw_faults
 from simulators.scenario.files import parse_scenario, read_scenario
 from simulators.scenario.kinds import fault_kinds
 from simulators.scenario.points import MeteredPoint
@@ -58,13 +57,20 @@ def test_every_fault_is_in_the_run_on_its_grid_and_strikes_what_its_kind_may(see
 @given(st.integers(0, 2**31))
 def test_no_fault_strikes_what_another_strikes_within_a_day(seed):
     drawn = draw_faults(read_scenario("every"), points(), window(120), seed)
-    by_point: dict[int, list[tuple[int, int]]] = {}
-    for f in drawn.faults:
-        for p in f.points:
-            by_point.setdefault(p, []).append((f.from_us, f.to_us))
-    for spans in by_point.values():
-        spans.sort()
-        assert all(b[0] - a[1] >= DAY_US for a, b in itertools.pairwise(spans))
+    for n, f in enumerate(drawn.faults):
+        for g in drawn.faults[n + 1 :]:
+            if set(f.points) & set(g.points):
+                apart = min(max(b[0] - a[1], a[0] - b[1]) for a in spoilt(f) for b in spoilt(g))
+                assert apart >= DAY_US, (f, g)
+
+
+def spoilt(fault: Fault) -> list[tuple[int, int]]:
+    """Its time, and the one that a clock that jumps stamps instead."""
+    spans = [(fault.from_us, fault.to_us)]
+    if fault.kind == "clock_jump":
+        error = fault.us("offset") * (-1 if fault.values["direction"] == "slow" else 1)
+        spans.append((fault.from_us + error, fault.to_us + error))
+    return spans
 
 
 @settings(max_examples=10)
@@ -110,6 +116,29 @@ def test_what_is_not_there_is_refused(entry, says):
     scenario = parse_scenario(f'[[fault]]\nkind = "spike"\n{entry}\n', "f.toml")
     with pytest.raises(InputFileError, match=says):
         draw_faults(scenario, points(), window(30), 1)
+
+
+@pytest.mark.parametrize("kind", ["meter_replaced", "ct_changed", "gateway_swapped"])
+def test_what_the_registry_is_told_of_does_not_begin_with_the_run(kind):
+    text = f'[[fault]]\nkind = "{kind}"\nat = 2014-03-01T00:00:00\n'
+    with pytest.raises(InputFileError, match="must have begun before"):
+        draw_faults(parse_scenario(text, "f.toml"), points(), window(30), 1)
+
+
+@given(st.integers(0, 1000))
+def test_a_gateway_is_swapped_at_a_midnight_within_the_run_or_not_at_all(seed):
+    scenario = parse_scenario('[[fault]]\nkind = "gateway_swapped"\n', "f")
+    drawn = draw_faults(scenario, points(), window(2), seed)
+    assert len(drawn.faults) + drawn.left_out.get("gateway_swapped", 0) == 1
+    assert all(f.from_us == FROM_US + DAY_US for f in drawn.faults)
+
+
+def test_the_same_text_draws_the_same_wherever_its_file_lies():
+    text = '[[fault]]\nkind = "spike"\n'
+    one, other = (
+        draw_faults(parse_scenario(text, n), points(), window(30), 1) for n in ("a/s.toml", "./b.toml")
+    )
+    assert one == other
 
 
 def test_what_finds_no_room_is_counted():

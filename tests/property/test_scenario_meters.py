@@ -119,14 +119,15 @@ def test_a_stuck_register_jumps_to_where_it_should_be_or_has_lost_what_it_missed
     assert [v for _, _, v in jumps[9:19]] == [right[8]] * 10
     assert jumps[-1][2] == right[-1]
     made, _ = run(meter(), [fault("stuck_register", then="lost")], energy)
-    assert made.measured == sum(energy) - sum(energy[10:20])
+    assert made.measured == sum(energy) - sum(energy[9:19])
 
 
 @given(ENERGY)
 def test_a_lost_phase_takes_its_share_and_zeros_its_phase(energy):
     ts = (np.arange(40, dtype=np.int64) + 1) * STEP_US
     shown = MeterRun(meter(), [fault("phase_lost", share=0.25, phase=3)]).advance(ts, np.array(energy), 0)
-    assert shown.power.tolist() == [1.0] * 10 + [0.75] * 10 + [1.0] * 20
+    assert shown.measured.tolist() == [1.0] * 10 + [0.75] * 10 + [1.0] * 20
+    assert shown.transformed.tolist() == [1.0] * 40
     assert shown.lost_phase.tolist() == [0] * 10 + [3] * 10 + [0] * 20
 
 
@@ -152,6 +153,14 @@ def test_a_rollover_is_noted_where_it_happens(energy):
     fell = [(n + 2) * STEP_US for n in range(39) if values[n + 1] < values[n]]
     first = [STEP_US] if values[0] < 999999.0 else []
     assert made.rolled_us == first + fell
+
+
+def test_current_follows_new_transformers_and_a_lost_phase_changes_nothing_about_that():
+    ts = (np.arange(40, dtype=np.int64) + 1) * STEP_US
+    faults = [fault("ct_changed", 5, 40, factor=2.0), fault("phase_lost", share=0.25, phase=3)]
+    shown = MeterRun(meter(), faults).advance(ts, np.full(40, UNITS), 0)
+    assert shown.transformed.tolist() == [1.0] * 4 + [0.5] * 36
+    assert shown.measured[12] == 0.75
 
 
 def test_clock_errors():

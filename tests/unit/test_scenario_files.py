@@ -52,6 +52,17 @@ def test_a_file_that_is_none_or_is_no_toml_is_refused(tmp_path):
     assert "is no TOML" in problems_of("[[fault")[0]
 
 
+def test_a_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "s.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputFileError, match="cannot be read"):
+        read_scenario(str(tmp_path / "s.toml"))
+
+
+@pytest.mark.parametrize("line", ['name = "../up"', "name = 3", "[fleet]\ntotal = 0", "[fleet]\ndays = 1.5"])
+def test_a_name_that_is_a_path_and_numbers_that_cannot_be_are_refused(line):
+    assert len(problems_of(line + "\n")) == 1
+
+
 def test_what_an_entry_does_not_say_comes_from_the_defaults_of_its_kind():
     (spec,) = parse_scenario('[[fault]]\nkind = "outage"\nlasts = "2h"\n', "f").faults
     assert spec.parameter("lasts") == 7200.0

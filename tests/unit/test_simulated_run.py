@@ -144,6 +144,113 @@ def test_a_new_chiller_takes_more_power_in_summer_up_to_the_total():
         assert grew[1] > grew[0]
 
 
+def truth_of(folder: Path, text: str, options: FleetOptions = OPTIONS) -> TruthFile:
+    simulation = made(parse_scenario(text, "f"), options)
+    write_beside(simulation, folder)
+    assert sum(1 for _ in simulation.run.emissions())
+    finish_truth(simulation)
+    return TruthFile(folder)
+
+
+def test_power_and_current_follow_a_real_change():
+    text = '[[fault]]\nkind = "closed"\nnth = 1\nfactor = 0.25\nat = 2014-03-04T00:00:00\nlasts = "2d"\n'
+    plain, changed = (
+        readings_of([e for e in made(s).run.emissions() if isinstance(e, Emission)])
+        for s in (NO_SCENARIO, parse_scenario(text, "f"))
+    )
+    points = made().run.source.points
+    meter = next(m for m, r in plain if r == "16.7.0" and m == points[0].meter)
+    for register, size in (("16.7.0", 2e-4), ("31.7.0", 2e-3), ("71.7.0", 2e-3)):
+        before, after = (dict(found[meter, register]) for found in (plain, changed))
+        shut = [ts for ts in before if "2014-03-04T01" <= ts < "2014-03-06"]
+        assert all(after[ts] == pytest.approx(before[ts] / 4, rel=0.03, abs=size) for ts in shut)
+        assert all(after[ts] == before[ts] for ts in before if ts < "2014-03-04")
+
+
+def test_a_wiped_gateway_is_known_wrong_from_the_first_reading_that_it_loses(tmp_path: Path):
+    text = '[[fault]]\nkind = "gateway_wiped"\nnth = 1\npending = "6h"\nat = 2014-03-05T12:00:00\n'
+    (fault,) = truth_of(tmp_path, text).faults()
+    assert fault.starts == datetime.fromisoformat("2014-03-05T06:00:00+08:00")
+    assert fault.ends == datetime.fromisoformat("2014-03-05T12:15:00+08:00")
+    assert (fault.size, fault.size_unit) == (24.0, "messages")
+
+
+def test_a_fault_that_struck_nothing_is_not_in_the_truth(tmp_path: Path):
+    text = '[[fault]]\nkind = "wrong_bytes"\nnth = 1\nshare = {}\nlasts = "1d"\nat = 2014-03-05T12:00:00\n'
+    assert truth_of(tmp_path, text.format(0.0)).faults() == []
+    (fault,) = truth_of(tmp_path, text.format(0.5)).faults()
+    assert 0 < fault.size < 97
+    assert fault.detail["count"] == fault.size
+
+
+def test_a_register_that_had_nothing_to_count_is_not_expected_to_be_found_stuck(tmp_path: Path):
+    text = (
+        '[[fault]]\nkind = "stuck_register"\nitems = "{}"\nnth = 1\nthen = "jump"\nat = 2014-07-08T08:00:00\n'
+    )
+    text += 'lasts = "1d"\n'
+    summer = FleetOptions(seed=5, sites=4, start=date(2014, 7, 7), days=3)
+    (heat,) = truth_of(tmp_path, text.format("04"), summer).faults()
+    assert (heat.size, heat.found_by) == (0.0, ())
+    (power,) = truth_of(tmp_path, text.format("01"), summer).faults()
+    assert power.size > 0
+    assert power.found_by == ("stuck_register",)
+
+
+def test_every_fault_of_a_run_has_a_size_and_a_place(tmp_path: Path):
+    simulation = made(read_scenario("every"), FleetOptions(seed=3, sites=12, start=date(2014, 6, 2), days=60))
+    write_beside(simulation, tmp_path)
+    assert sum(1 for _ in simulation.run.emissions())
+    finish_truth(simulation)
+    faults = TruthFile(tmp_path).faults()
+    assert len({f.kind for f in faults}) == 23
+    for f in faults:
+        assert f.size is not None, f.kind
+        assert f.size_unit
+        assert f.point_code or f.gateway or f.kind in ("extension", "closed", "new_chiller")
+
+
+def test_the_truth_can_be_read_while_the_run_is_made(tmp_path: Path):
+    simulation = made()
+    write_beside(simulation, tmp_path)
+    for n, _ in enumerate(simulation.run.emissions()):
+        if n == 1000:
+            break
+    reader = TruthFile(tmp_path, must_exist=True)
+    assert len(reader.points()) == len(simulation.run.source.points)
+    assert len(reader.hours(0)[0]) >= 24
+
+
+def test_what_nobody_entered_is_not_entered_by_those_who_do_not_know_it(tmp_path: Path):
+    text = """
+[[fault]]
+kind = "meter_replaced"
+nth = 1
+record = "never"
+number = "new"
+at = 2014-03-04T12:00:00
+[[fault]]
+kind = "gateway_swapped"
+nth = 1
+record = "announced"
+at = 2014-03-06T00:00:00
+"""
+    simulation = made(parse_scenario(text, "f"))
+    (change,) = [e for e in simulation.run.emissions() if isinstance(e, RegistryChange)]
+    first = simulation.run.source.points[0]
+    assert {r.point_code for r in change.installations if r.register == first.register} == {
+        p.point_code
+        for p in simulation.run.source.points
+        if p.gateway == first.gateway and p.register == first.register
+    } - {first.point_code}
+    for row in change.installations:
+        assert row.meter in {p.meter for p in simulation.run.source.points}
+
+
+def test_zones_whose_days_do_not_begin_on_whole_hours_are_refused():
+    with pytest.raises(SettingError, match="whole hours"):
+        made(options=FleetOptions(5, 1, OPTIONS.start, 2, timezone="Asia/Kolkata"))
+
+
 def test_a_stopped_run_goes_on_only_as_itself(tmp_path: Path):
     progress = RunProgress(tmp_path, "a")
     assert progress.done() == 0
