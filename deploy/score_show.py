@@ -11,7 +11,7 @@ from rich.text import Text
 
 from metering.findings import finding_kinds
 from metering.items import item_table
-from simulators.score.faults import fault_kinds
+from simulators.scenario.kinds import fault_kinds
 from simulators.score.findings import Finding
 from simulators.score.hours import Tally, UnitTallies
 from simulators.score.peers import Beside

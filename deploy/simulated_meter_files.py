@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from deploy.simulated_meters import Protocol, SimulatedMeters
+from simulators.registry_rows import InstallationRow, PointRow, RegistryRows, SiteRow, write_rows
 
 INTERVAL_S = 60
 
 _SITE = "110108H901"
 _ITEMS = {"8": "02", "7": "03", "6": "04", "5": "05"}
-_HEADERS = {
-    "sites.csv": "site_code,name,kind,sector,building_type,district_code,floor_area_m2",
-    "points.csv": "point_code,site_code,item_code,name,parent_point_code,rated_per_hour",
-    "installations.csv": "meter,point_code,register,gateway,protocol,unit,digits,decimals,ratio,"
-    "installed_at,removed_at,start_value,end_value,interval_s",
-}
 
 
 def meter_names(simulated: SimulatedMeters) -> list[str]:
@@ -61,27 +57,22 @@ def _timeout_s(simulated: SimulatedMeters) -> float:
 
 
 def write_registry(simulated: SimulatedMeters, gateway: str, folder: Path) -> None:
-    """Write sites.csv, points.csv and installations.csv: a site, and a point for each meter's total.
+    """Write the registry's CSV files: a site, and a point for each meter's total.
 
     Installed from the first of the year on, so that the files of two days agree with each other.
     """
     options = simulated.options
     names = meter_names(simulated)
-    installed = datetime.now(timezone(timedelta(hours=8))).strftime("%Y-01-01T00:00:00+08:00")
+    zone = timezone(timedelta(hours=8))
+    installed = datetime(datetime.now(zone).year, 1, 1, tzinfo=zone)
     [(register, unit)] = simulated.registers.items()
     protocol = str(options.protocol).partition("-")[0]
     item = _ITEMS.get(register.partition(":")[0], "01") if ":" in register else "01"
-    ratio = options.ct * options.pt
-    rows: dict[str, list[tuple[object, ...]]] = {
-        "sites.csv": [(_SITE, "仿真站点 · Simulated site", "building", "buildings", "H", _SITE[:6], 5000)],
-        "points.csv": [(f"SIM-{n}", _SITE, item, n, "", "") for n in names],
-        "installations.csv": [
-            (n, f"SIM-{n}", register, gateway, protocol, unit, 6, 2, ratio, installed, "", "", "", INTERVAL_S)
-            for n in names
-        ],
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, header in _HEADERS.items():
-        with (folder / name).open("w", encoding="utf-8", newline="") as f:
-            f.write(header + "\n")
-            csv.writer(f, lineterminator="\n").writerows(rows[name])
+    ratio = Decimal(options.ct * options.pt)
+    since = partial(InstallationRow, installed_at=installed, interval_s=INTERVAL_S)
+    rows = RegistryRows(
+        [SiteRow(_SITE, "仿真站点 · Simulated site", "building", "buildings", "H", _SITE[:6], 5000)],
+        [PointRow(f"SIM-{n}", _SITE, item, n) for n in names],
+        [since(n, f"SIM-{n}", register, gateway, protocol, unit, 6, 2, ratio) for n in names],
+    )
+    write_rows(folder, rows)

@@ -30,11 +30,14 @@ class FindingState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FindingKind:
-    """A kind of finding. severity as alerts have it: warning, major, critical; found_by: a rule, empty for none."""
+    """A kind of finding. severity as alerts have it: warning, major, critical; found_by: a rule, empty for none;
+    about: what is wrong: delivery (something did not come), clock, values (readings, and the energy made of them).
+    """
 
     kind: str
     severity: str
     found_by: str
+    about: str
     name_en: str
     name_zh: str
     meaning: str

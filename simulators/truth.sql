@@ -1,7 +1,7 @@
 -- The truth of a simulated run: what was really used, and everything that was made wrong. See docs/truth.md.
 -- Times of faults are RFC 3339, UTC; an hour is counted from 1970-01-01T00:00Z.
 create table if not exists run (
-    key text primary key,       -- seed, start, days, interval_s, timezone, scenario, from_hour, to_hour, readings, finished
+    key text primary key,       -- seed, start, days, sites, interval_s, timezone, scenario, readings, from_hour, to_hour, labels
     value text not null
 );
 create table if not exists point (
@@ -36,6 +36,6 @@ create table if not exists fault (
     size real,
     size_unit text,
     found_by text not null,     -- finding kinds of which one should name it, space between; reject:REASON; empty: none
-    may_find text not null,     -- finding kinds that are no false alarm there
+    may_find text not null,     -- the same, of what is no false alarm there
     detail text not null        -- JSON
 );

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+#: No frame of these protocols is longer: CJ/T 188 has 13 bytes about up to 255 of data.
+_LONGEST = 268
+
 
 def bcd(digits: str) -> bytes:
     """Digits as BCD bytes, low byte first."""
@@ -27,13 +30,13 @@ def next_frame(
     """The first whole, good frame in what came, and what is left behind it. None where there is none: then what is
     left may yet become one.
 
-    start: how a frame begins; length_of: of the frame that bytes begin with, 0 if they begin none, None if more of
-    it must come to say; good: whether a frame of that length is one (its checksum).
+    start: how a frame begins; length_of: of the frame that bytes (a frame's at most) begin with, 0 if they begin none,
+    None if more of it must come to say; good: whether a frame of that length is one (its checksum).
     """
     waiting: int | None = None
     at = received.find(start)
     while 0 <= at < len(received):
-        length = length_of(received[at:])
+        length = length_of(received[at : at + _LONGEST])
         if length is None or at + length > len(received):
             waiting = at if waiting is None else waiting
         elif length and good(frame := received[at : at + length]):

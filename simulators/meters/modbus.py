@@ -4,7 +4,7 @@ Reads of holding (03) and input registers (04) are answered from a register map;
 exception 01, an address outside the map with 02, a wrong quantity with 03. A meter is silent to another unit, to a
 wrong CRC and to the broadcast address of a serial line.
 
-Source: Modbus Application Protocol V1.1b3 (6.3, 6.4, 7); Modbus over Serial Line V1.02 (2.2, 2.5.1, 6.2.2);
+Source: Modbus Application Protocol V1.1b3 (6.1 to 6.21, 7); Modbus over Serial Line V1.02 (2.2, 2.5.1, 6.2.2);
 Modbus Messaging on TCP/IP V1.0b (3.1.3).
 """
 
@@ -21,6 +21,10 @@ from simulators.meters.trouble import collide
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 0x01, 0x02, 0x03
 _MOST_WORDS = 125
 _MOST_RTU = 256
+
+#: Bytes of an RTU request by function: of those that count their data, without these and where the count is.
+_LENGTHS = {**dict.fromkeys(range(1, 7), 8), 7: 4, 8: 8, 11: 4, 12: 4, 17: 4, 22: 10, 24: 6, 43: 7}
+_COUNTED = {15: (9, 6), 16: (9, 6), 20: (5, 2), 21: (5, 2), 23: (13, 10)}
 
 
 @dataclass(slots=True)
@@ -89,9 +93,14 @@ class ModbusRtuBus(_Bus):
 
     def __call__(self, received: bytes) -> tuple[bytes, bytes]:
         """See simulators.meters.lines.Answerer."""
-        frame, rest = next_frame(received, b"", _length, _good)
-        if frame is None:
-            return b"", received[-_MOST_RTU:]
+        # The length of another function's request is not known: it is all that came since the last silence, or none.
+        if len(received) <= _MOST_RTU and _length(received) == 0 and _good(received):
+            frame, rest = received, b""
+        else:
+            found, rest = next_frame(received, b"", _length, _good)
+            if found is None:
+                return b"", received[-_MOST_RTU:]
+            frame = found
         return collide([_framed(m.unit, m.answer(frame[1:-2])) for m in self._meant(frame[0])]), rest
 
 
@@ -101,14 +110,16 @@ def _framed(unit: int, pdu: bytes) -> bytes:
 
 
 def _length(begun: bytes) -> int | None:
-    """Of a request. An RTU frame ends with a silence; here its function tells its length, or else its CRC."""
+    """Of a request. An RTU frame ends with a silence; here its function tells its length, 0 where it is unknown."""
     if len(begun) < 2:
         return None
-    if 1 <= begun[1] <= 6:
-        return 8
-    if begun[1] in (15, 16):
-        return 9 + begun[6] if len(begun) > 6 else None
-    return len(begun)
+    if begun[1] not in _COUNTED:
+        return _LENGTHS.get(begun[1], 0)
+    fixed, at = _COUNTED[begun[1]]
+    if len(begun) <= at:
+        return None
+    length = fixed + begun[at]
+    return length if length <= _MOST_RTU else 0
 
 
 def _good(frame: bytes) -> bool:
@@ -119,7 +130,14 @@ def crc16(data: bytes) -> int:
     """The CRC of an RTU frame: polynomial A001, reflected, begun with FFFF (Modbus over Serial Line, 6.2.2)."""
     crc = 0xFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+        crc = crc >> 8 ^ _CRC_OF_BYTE[(crc ^ byte) & 0xFF]
     return crc
+
+
+def _crc_of_byte(crc: int) -> int:
+    for _ in range(8):
+        crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc
+
+
+_CRC_OF_BYTE = [_crc_of_byte(byte) for byte in range(256)]

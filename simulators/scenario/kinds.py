@@ -9,11 +9,15 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+#: How a reject is told from a finding, before its reason.
+REJECT = "reject:"
+
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
     """A kind. fault: False for a real change; scope: what it may strike (gateway, meter, site), the usual one first;
-    found_by, may_find: kinds of findings that should name it, and that are no false alarm (metering/finding_kinds.csv).
+    found_by, may_find: kinds of findings that should name it, and that are no false alarm (metering/finding_kinds.csv),
+    or REJECT and a reason, for a dead letter.
     """
 
     kind: str

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from html import escape
 
+from simulators.scenario.kinds import fault_kinds
 from simulators.score.chart_strips import STRIP_HEIGHT, strip_keys, strip_panel
-from simulators.score.faults import fault_kinds
 from simulators.score.hours import Tally
 from simulators.score.result import Group, Score
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from importlib.resources import files
 
 from simulators.truth import TrueFault, TruePoint
 
@@ -19,22 +17,6 @@ _SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400}
 _OF_THE_CLOCK = ("clock_skew", "clock_jump", "clock_drift")
 
 Window = tuple[datetime, datetime]
-
-
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """A kind that scenarios make."""
-
-    kind: str
-    name_en: str
-    name_zh: str
-
-
-@cache
-def fault_kinds() -> dict[str, FaultKind]:
-    """All kinds by code, in their order."""
-    with files("simulators").joinpath("scenario", "kinds.csv").open(encoding="utf-8") as f:
-        return {r["kind"]: FaultKind(r["kind"], r["name_en"], r["name_zh"]) for r in csv.DictReader(f)}
 
 
 def windows_of(fault: TrueFault) -> list[Window]:
@@ -59,7 +41,12 @@ def hours_of(fault: TrueFault) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True, slots=True)
 class TouchedBy:
-    """What a fault is about. A fault of a meter that no point has (an unknown one) touches no point."""
+    """What a fault is about. A fault of a meter that no point has (an unknown one) touches no point.
+
+    codes, meters, gateways, sites: what a finding of it can name. Of one meter's fault a gateway or site only where it
+    has no other meter: that it is silent tells nothing of one meter of several. senders: gateways that a reject of it
+    can name.
+    """
 
     fault: TrueFault
     points: frozenset[int]
@@ -67,6 +54,7 @@ class TouchedBy:
     meters: frozenset[str]
     gateways: frozenset[str]
     sites: frozenset[str]
+    senders: frozenset[str]
 
 
 class Places:
@@ -78,19 +66,33 @@ class Places:
         self.meters = {p.meter for p in points}
         self.gateways = {p.gateway for p in points}
         self.sites = {p.site_code for p in points}
+        self._meters_of: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        for p in points:
+            self._meters_of["gateway", p.gateway].add(p.meter)
+            self._meters_of["site", p.site_code].add(p.meter)
 
     def touched_by(self, fault: TrueFault) -> TouchedBy:
         """The points of the fault: the one it names, else all of its meter, else of its gateway, else of its site."""
         points = frozenset(n for n, p in enumerate(self._points) if self._is_of(p, fault))
         named = [self._points[n] for n in points]
+        gateways = frozenset(p.gateway for p in named) | _some(fault.gateway)
+        sites = frozenset({fault.site_code})
+        # Of a meter that no point has nothing but its gateway is known.
+        of_meter = bool(points) and (fault.point_code is not None or fault.meter is not None)
+        own = {p.meter for p in named}
         return TouchedBy(
             fault,
             points,
             frozenset(p.point_code for p in named),
-            frozenset(p.meter for p in named) | _some(fault.meter),
-            frozenset(p.gateway for p in named) | _some(fault.gateway),
-            frozenset({fault.site_code}),
+            frozenset(own) | _some(fault.meter) | _some(fault.detail.get("meter")),
+            self._wholly("gateway", gateways, own) if of_meter else gateways,
+            self._wholly("site", sites, own) if of_meter else sites,
+            gateways | _some(fault.detail.get("new_gateway")),
         )
+
+    def _wholly(self, what: str, names: frozenset[str], meters: set[str]) -> frozenset[str]:
+        """Those of the gateways or sites that have no other meter."""
+        return frozenset(n for n in names if self._meters_of[what, n] <= meters)
 
     @staticmethod
     def _is_of(point: TruePoint, fault: TrueFault) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,10 +10,12 @@ from enum import StrEnum
 from typing import Any
 
 from metering.findings import FindingState, finding_kinds
+from simulators.scenario.kinds import REJECT
 from simulators.score.faults import MARGIN, Places, TouchedBy, Window, windows_of
 from simulators.truth import TrueFault
 
-_REJECT = "reject:"
+#: What a real change of energy may be mistaken for; silence and clocks at its site have nothing to do with it.
+_OF_VALUES = "values"
 
 
 class Verdict(StrEnum):
@@ -118,17 +120,21 @@ class Findings:
         standing = [f for f in findings if f.state != FindingState.WITHDRAWN and f.is_at(places)]
         self.findings = [f for f in standing if _during(f, run)]
         self.outside = len(standing) - len(self.findings)
-        gateways = places.gateways.union(*(f.gateways | _named(f.fault) for f in faults))
+        gateways = places.gateways.union(*(f.senders for f in faults))
         self.rejects = [r for r in rejects if r.gateway in gateways]
         self._run = run
         self._faults = faults
         self._known = {k for k, v in finding_kinds().items() if v.found_by}
+        self._of_values = {k for k, v in finding_kinds().items() if v.about == _OF_VALUES}
         near = _Nearby(faults)
         self._near = [near.to(f) for f in self.findings]
         self._explained = [
             any(_may_name(faults[n].fault, f.kind) for n in numbers)
             for f, numbers in zip(self.findings, self._near, strict=True)
         ]
+        senders = _by_sender(faults)
+        self._made_by = [[n for n in senders[r.gateway] if self._made(faults[n], r)] for r in self.rejects]
+        self._counts = self._count()
         self._named_by = self._names()
 
     @property
@@ -149,39 +155,42 @@ class Findings:
 
     def judged(self, kinds: Iterable[str]) -> set[str]:
         """Those of the kinds that something finds already, rejects included."""
-        return {k for k in kinds if k in self._known or k.startswith(_REJECT)}
+        return {k for k in kinds if k in self._known or k.startswith(REJECT)}
 
     def precision(self, kinds: Iterable[str]) -> Precision:
         """Of findings and rejects of these kinds."""
-        wanted = set(kinds)
-        found = [e for f, e in zip(self.findings, self._explained, strict=True) if f.kind in wanted]
-        rejects = [r for r in self.rejects if _REJECT + r.reason in wanted]
-        explained = [r for r in rejects if any(self._made(t, r) for t in self._faults)]
-        return Precision(len(found) + len(rejects), sum(found) + len(explained))
+        counts = [self._counts[k] for k in set(kinds) if k in self._counts]
+        return Precision(sum(c.findings for c in counts), sum(c.explained for c in counts))
+
+    def _count(self) -> dict[str, Precision]:
+        """By kind of finding, and of reject."""
+        told = [(f.kind, e) for f, e in zip(self.findings, self._explained, strict=True)]
+        told += [(REJECT + r.reason, bool(by)) for r, by in zip(self.rejects, self._made_by, strict=True)]
+        explained = Counter(kind for kind, e in told if e)
+        return {k: Precision(n, explained[k]) for k, n in Counter(kind for kind, _ in told).items()}
 
     def _names(self) -> list[tuple[str, ...]]:
         """By fault, the kinds that named it: of those that should; of a real change, false alarms that blame it."""
         named: list[set[str]] = [set() for _ in self._faults]
         for finding, numbers, explained in zip(self.findings, self._near, self._explained, strict=True):
             for n in numbers:
-                fault = self._faults[n].fault
-                blamed = not explained and finding.kind not in fault.may_find
-                if finding.kind in fault.found_by if fault.is_fault else blamed:
-                    named[n].add(finding.kind)
-        for n, touched in enumerate(self._faults):
-            if any(kind.startswith(_REJECT) for kind in touched.fault.found_by):
-                made = {_REJECT + r.reason for r in self.rejects if self._made(touched, r)}
-                named[n] |= made & set(touched.fault.found_by)
+                fault, kind = self._faults[n].fault, finding.kind
+                blamed = not explained and kind in self._of_values and kind not in fault.may_find
+                if kind in fault.found_by if fault.is_fault else blamed:
+                    named[n].add(kind)
+        for rejected, numbers in zip(self.rejects, self._made_by, strict=True):
+            for n in numbers:
+                named[n] |= {REJECT + rejected.reason} & set(self._faults[n].fault.found_by)
         return [tuple(sorted(kinds)) for kinds in named]
 
     def _made(self, touched: TouchedBy, rejected: Rejected) -> bool:
-        """Whether the fault can have made the reject: of its gateway and, where the run was live, of its time."""
+        """Whether the fault can have made a reject of its gateway: that reason, of its meter if it is one's, and of
+        its time where the run was live.
+        """
         fault = touched.fault
-        if not _may_name(fault, _REJECT + rejected.reason):
+        if not _may_name(fault, REJECT + rejected.reason):
             return False
-        if rejected.gateway not in touched.gateways | _named(fault):
-            return False
-        if not touched.points and fault.meter is not None and fault.meter not in rejected.detail:
+        if fault.meter is not None and not any(repr(m) in rejected.detail for m in touched.meters):
             return False
         was_live = rejected.first <= self._run[1] + MARGIN
         return not was_live or _meets(windows_of(fault), rejected.first, rejected.last)
@@ -191,8 +200,9 @@ class _Nearby:
     """Faults by the places that they touch, so that a finding is not held against each of them."""
 
     def __init__(self, faults: Sequence[TouchedBy]) -> None:
-        self._faults = faults
         self._windows = [windows_of(t.fault) for t in faults]
+        #: Where nothing at all is received: faults of whole gateways or sites.
+        self._wide = {n for n, t in enumerate(faults) if t.gateways or t.sites}
         self._at: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
         for n, t in enumerate(faults):
             for what in ("codes", "meters", "gateways", "sites"):
@@ -202,8 +212,17 @@ class _Nearby:
     def to(self, finding: Finding) -> list[int]:
         """Numbers of the faults at the finding's place and time."""
         places = finding.places
-        there = set(range(len(self._faults))) if not places else set().union(*(self._at[p] for p in places))
+        there = self._wide if not places else set().union(*(self._at[p] for p in places))
         return sorted(n for n in there if _meets(self._windows[n], finding.starts, finding.ends))
+
+
+def _by_sender(faults: Sequence[TouchedBy]) -> defaultdict[str, list[int]]:
+    """Numbers of the faults by the gateways that their rejects can name."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for n, touched in enumerate(faults):
+        for gateway in touched.senders:
+            found[gateway].append(n)
+    return found
 
 
 def _may_name(fault: TrueFault, kind: str) -> bool:
@@ -217,8 +236,3 @@ def _meets(windows: Iterable[Window], starts: datetime, ends: datetime | None) -
 def _during(finding: Finding, run: Window) -> bool:
     """Whether it is of the run's time: what only begins when the run ends is of the silence after it."""
     return finding.starts < run[1] - MARGIN / 2 and (finding.ends is None or finding.ends > run[0])
-
-
-def _named(fault: TrueFault) -> frozenset[str]:
-    """Texts of the detail: of a gateway that was swapped, the name of the other one."""
-    return frozenset(v for v in fault.detail.values() if isinstance(v, str))

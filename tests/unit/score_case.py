@@ -123,6 +123,7 @@ def made_platform() -> PlatformOfATest:
         finding("silent_meter", "gap", 20.25, 27),
         finding("silent_meter", "late", 11, None),
         finding("silent_meter", "larger", 50, 52),
+        finding("spike", "larger", 55, 56),
         finding("silent_meter", "well", 72, None),
     ]
     made.rejected = [

@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from metering.errors import InputFileError
+from metering.errors import InputFileError, RejectReason
 from metering.findings import finding_kinds
 from simulators.scenario.files import parse_scenario, read_scenario, shipped_scenarios
-from simulators.scenario.kinds import fault_kinds, kind_defaults
+from simulators.scenario.kinds import REJECT, fault_kinds, kind_defaults
 
 
 def problems_of(text: str) -> list[str]:
@@ -82,8 +82,10 @@ def test_every_kind_has_defaults_names_and_findings_that_are_in_the_shared_list(
     assert set(kind_defaults()) == set(fault_kinds())
     for kind in fault_kinds().values():
         assert any("\u4e00" <= c <= "\u9fff" for c in kind.name_zh)
-        named = {k for k in (*kind.found_by, *kind.may_find) if not k.startswith("reject:")}
+        named = {k for k in (*kind.found_by, *kind.may_find) if not k.startswith(REJECT)}
         assert named <= set(finding_kinds()), kind.kind
+        reasons = {k.removeprefix(REJECT) for k in (*kind.found_by, *kind.may_find)} - named
+        assert reasons <= set(RejectReason), kind.kind
         assert kind.fault or not kind.found_by
 
 

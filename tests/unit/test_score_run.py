@@ -114,7 +114,7 @@ def test_findings_are_judged_within_the_run_and_false_alarms_named(tmp_path):
         "false_alarms": 1,
         "precision": 2 / 3,
     }
-    assert [a["point_code"] for a in found["false_alarms"]] == ["larger"]
+    assert [a["point_code"] for a in found["false_alarms"]] == ["larger", "larger"]
     assert found["outside_run"] == 1, "the silence after the end of the run"
     assert "register_reset" in found["not_judged"]
     assert found["rejects"] == {"unknown_meter": 16}

@@ -11,14 +11,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collectors.edge.config import load_config
+from deploy.simulated_meter_files import write_registry
 from deploy.simulated_meters import MeterOptions, Protocol, simulated_meters
 from metering.errors import SettingError
+from simulators.registry_rows import InstallationRow, PointRow, SiteRow
+from storage.registry_codes import RegistryCodes
+from storage.registry_files import read_folder
 
 COMMAND = [sys.executable, "-m", "deploy.cli.app"]
 BUSES = (
@@ -146,6 +151,18 @@ def options(protocol: str, **more: Any) -> MeterOptions:
 def test_what_cannot_be_simulated_is_refused_by_its_option(wrong: MeterOptions, named: str):
     with pytest.raises(SettingError, match=named):
         simulated_meters(wrong)
+
+
+def test_the_registry_of_a_bus_has_every_meter_as_the_importer_reads_it(tmp_path: Path):
+    write_registry(simulated_meters(options("dlt645", count=2, ct=40, pt=100)), "gw-1", tmp_path)
+    registry = read_folder(tmp_path, RegistryCodes())
+    assert registry.problems == []
+    assert [p.value.point_code for p in registry.points.values()] == ["SIM-000000000001", "SIM-000000000002"]
+    found = [i.value for i in registry.installations.values()]
+    assert {(i.gateway, i.ratio, i.interval_s) for i in found} == {("gw-1", 4000, 60)}
+    for name, row in (("sites", SiteRow), ("points", PointRow), ("installations", InstallationRow)):
+        header, *_ = (tmp_path / f"{name}.csv").read_text(encoding="utf-8").splitlines()
+        assert header.split(",") == [f.name for f in fields(row)]
 
 
 def test_the_same_seed_gives_the_same_meters_and_every_meter_its_own():

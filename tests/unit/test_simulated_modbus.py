@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from pymodbus.client import ModbusSerialClient, ModbusTcpClient
 
 from metering.errors import SettingError
+from simulators.meters import modbus
 from simulators.meters.lines import HalfDuplexLine
 from simulators.meters.modbus import ModbusMeter, ModbusRtuBus, ModbusTcpBus, crc16
 from simulators.meters.modbus_map import read_map
@@ -128,6 +130,54 @@ def test_rtu_meters_are_silent_to_wrong_crcs_to_others_and_to_the_broadcast(mete
     for at in range(len(good)):
         assert bus(good[:at] + bytes([good[at] ^ 0x10]) + good[at + 1 :])[0] == b"", f"byte {at}"
     assert bus(b"\x00\xff" + good)[0], "junk before a request costs nothing"
+
+
+def heard_in_pieces(bus: ModbusRtuBus, data: bytes, size: int) -> tuple[bytes, bytes]:
+    """All answers to what comes in pieces, and what is kept at the end."""
+    answers = kept = b""
+    for at in range(0, len(data), size):
+        answer, kept = bus(kept + data[at : at + size])
+        answers += answer
+    return answers, kept
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [None, b"\x01\x10\x10\x10\x10\x10\xf7\xf7\xf7\xf7\xf7", b"\x01\x63"],
+    ids=["any", "longest", "unknown"],
+)
+@pytest.mark.parametrize("size", [64, 4096, 65536])
+def test_noise_costs_bounded_work_and_a_request_after_it_is_answered(
+    meters: list[ModbusMeter], monkeypatch: pytest.MonkeyPatch, pattern: bytes | None, size: int
+):
+    # One of 65,536 tries is a right CRC by chance, and is answered; this noise has none.
+    noise = random.Random(6).randbytes(65536) if pattern is None else (pattern * 65536)[:65536]
+    work = 0
+
+    def counting(data: bytes, crc=crc16) -> int:
+        nonlocal work
+        work += len(data)
+        return crc(data)
+
+    monkeypatch.setattr(modbus, "crc16", counting)
+    bus = ModbusRtuBus(meters)
+    answers, kept = heard_in_pieces(bus, noise, size)
+    assert answers == b""
+    assert len(kept) <= 256
+    looked_at = 65536 * (1 + 256 / size)  # what is kept is looked at again
+    assert work <= looked_at * (256 if pattern else 4)
+    request = bytes.fromhex("01 03 01 00 00 02")
+    answer, rest = bus(kept + request + crc16(request).to_bytes(2, "little"))
+    assert (answer[:3].hex(), rest) == ("010304", b"")
+
+
+def test_a_function_that_no_meter_has_is_refused_and_costs_nothing_else(meters: list[ModbusMeter]):
+    """Whole and alone, as between two silences; of known length also behind junk."""
+    for function, junk in ((0x63, b""), (0x2B, b"\x00\xff\x00")):
+        body = bytes([1, function, 0x0E, 1, 0])
+        framed = body + crc16(body).to_bytes(2, "little")
+        answer, rest = ModbusRtuBus(meters)(junk + framed)
+        assert (answer[:3], rest) == (bytes([1, function | 0x80, 1]), b"")
 
 
 def test_tcp_meters_are_silent_to_other_units_and_answer_with_the_transaction(meters: list[ModbusMeter]):
