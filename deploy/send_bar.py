@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from deploy.rate_bar import RateBar
 from deploy.stack.steps import Steps
 from simulators.sending import SendProgress, SendResult
@@ -21,8 +23,8 @@ class SendBar(RateBar):
             more.append(self.steps.text(f"等到 {until}", f"waits until {until}"))
         self.draw(at.acknowledged, at.total, " · ".join(more))
 
-    def summary(self, result: SendResult) -> None:
-        """Say what was sent."""
+    def summary(self, result: SendResult, wrong: Mapping[str, int] | None = None) -> None:
+        """Say what was sent. wrong: what was rejected and should not have been, None: all of it."""
         rate = result.readings / result.seconds if result.seconds else 0.0
         self.steps.say(
             f"  ✓ 发送完成：{result.gateways} 个网关，{result.messages:,} 条消息，"
@@ -32,4 +34,10 @@ class SendBar(RateBar):
             f"each acknowledged for good, {result.seconds:.1f} s ({rate:,.0f}/s), {result.resent} messages sent again",
         )
         for reason, n in sorted(result.rejected.items()):
-            self.steps.say(f"  ✗ {n} 条消息被拒：{reason}", f"  ✗ {n} messages rejected: {reason}")
+            if wrong is None or reason in wrong:
+                self.steps.say(f"  ✗ {n} 条消息被拒：{reason}", f"  ✗ {n} messages rejected: {reason}")
+            else:
+                self.steps.say(
+                    f"  · {n} 条消息被拒：{reason}（场景如此）",
+                    f"  · {n} messages rejected: {reason}, as the scenario means",
+                )

@@ -135,7 +135,7 @@ def _addresses(options: MeterOptions) -> list[str]:
     last = 10**digits - 1 if digits else 247
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= last:
         shape = f"up to {digits} digits" if digits else "a unit from 1 to 247"
-        raise SettingError(f"--address {text}: {options.protocol} wants {shape}, not 0")
+        raise SettingError(f"--address {text}: {options.protocol} wants {shape}, above 0")
     first = int(text)
     if first + options.count - 1 > last:
         raise SettingError(f"--address {text} --count {options.count}: addresses end at {last}")

@@ -76,7 +76,8 @@ def prepare(
 def write_beside(simulation: Simulation, out: Path) -> None:
     """Write the registry into the folder `out`, and the truth while the run is made."""
     write_rows(out / "registry", simulation.registry)
-    (out / TRUTH_FILE).unlink(missing_ok=True)
+    for left in out.glob(f"{TRUTH_FILE}*"):
+        left.unlink()
     source = simulation.run.source
     simulation.run.truth = KeptTruth(TruthFile(out / TRUTH_FILE), source.points, source.window)
 
@@ -142,17 +143,21 @@ def send(
     def enter(change: RegistryChange) -> None:
         import_rows(settings, RegistryRows(installations=list(change.installations)), "simulate")
 
-    skip = 0 if progress is None else progress.done()
-    sender = Sender(connected, options, simulation.readings, on_progress, enter, skip)
+    def show(at: SendProgress) -> None:
+        on_progress(at)
+        if progress is not None:
+            progress.note_now_and_then(max(sender.done, progress.done))
+
+    skip = 0 if progress is None else progress.done
+    sender = Sender(connected, options, simulation.readings, show, enter, skip)
     try:
         result = sender.send_all(simulation.run.emissions())
-    except BaseException:
+    finally:
         if progress is not None:
             progress.note(max(sender.done, skip))
-        raise
     finish_truth(simulation)
     if progress is not None:
-        progress.forget()
+        progress.note(sender.done, finished=True)
     return result
 
 

@@ -14,6 +14,10 @@ from simulators.registry_rows import InstallationRow
 from simulators.scenario.draw import Fault
 from simulators.scenario.gateway_run import other_gateway
 
+_SECOND_US = 1_000_000
+#: to_us is the time of reading at or after the entry: at most an interval later than it.
+_NEXT_US = 3_600_000_000
+
 
 class Installed:
     """The rows that are true now, whether the registry knows them or not; zone: of the times in new rows.
@@ -69,7 +73,10 @@ class Installed:
         if fault.values.get("record") not in ("announced", "late") or not pairs:
             return None
         self._known |= {_key(new) for _, new in pairs}
-        due_us = fault.from_us if fault.values["record"] == "announced" else fault.to_us
+        late_us = fault.us("late_by") if fault.values["record"] == "late" else 0
+        due_us = -(-(fault.from_us + late_us) // _SECOND_US) * _SECOND_US
+        if late_us and due_us > fault.to_us + _NEXT_US:
+            return None  # the run is over before anybody enters it
         return RegistryChange(due_us, tuple(row for pair in pairs for row in pair))
 
     def _moment(self, us: int) -> datetime:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -62,8 +63,9 @@ class TrueFault:
 
 
 class TruthFile:
-    """The file, or the folder of the run that it lies in, opened to write and read. One writer; what was saved is there
-    after a crash.
+    """The file, or the folder of the run that it lies in. One writer; what was saved is there after a crash.
+
+    must_exist: it is only read, and nothing in it changes. Raises InputFileError where it is none.
     """
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
@@ -73,10 +75,14 @@ class TruthFile:
                 [f"{path}: no such file; `nengliu simulate fleet --out DIR` writes DIR/truth.sqlite"]
             )
         try:
+            if must_exist:
+                self._db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=60)
+                self._db.execute("select 1 from run, point, hour, fault limit 1")
+                return
             self._db = sqlite3.connect(path, timeout=60)
             self._db.executescript(files("simulators").joinpath("truth.sql").read_text(encoding="utf-8"))
         except sqlite3.OperationalError as e:
-            raise InputFileError([f"{path}: cannot be opened now: {e}"]) from e
+            raise InputFileError([f"{path}: is no truth file, or cannot be opened now: {e}"]) from e
         except sqlite3.DatabaseError as e:
             raise InputFileError([f"{path}: is no truth file: {e}"]) from e
 

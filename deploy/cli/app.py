@@ -106,6 +106,11 @@ def main() -> None:
         sys.exit(2 if isinstance(e, SettingError | InputFileError) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except (PermissionError, IsADirectoryError, NotADirectoryError, FileNotFoundError, FileExistsError) as e:
+        if e.filename is None:
+            raise
+        print(f"nengliu: {e.filename}: {e.strerror}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -103,7 +104,8 @@ def _options(
     from deploy.replay import parse_day
     from simulators.fleet.plan import FleetOptions
 
-    first = date.today() if start == "today" else parse_day(start, "--start")  # noqa: DTZ011
+    today = datetime.now(ZoneInfo(timezone)).date()
+    first = today if start == "today" else parse_day(start, "--start")
     given = {"sites": sites, "start": first, "days": days, "interval_s": interval}
     said = {k: v for k, v in scenario.fleet.items() if k in given}
     said.update({k: v for k, v in given.items() if v is not None})

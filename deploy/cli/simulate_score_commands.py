@@ -37,6 +37,7 @@ def score_command(
     from deploy.score_show import show_score
     from deploy.settings import load_settings
     from deploy.stack.steps import Steps
+    from metering.errors import SettingError
     from simulators.score.chart import score_chart
     from simulators.score.hours import Tolerance
     from simulators.score.peers import beside, peer_figures
@@ -46,6 +47,8 @@ def score_command(
     steps = Steps(settings.language)
     if peer is not None:
         peer_figures(peer)
+    if picture is not None and picture.suffix != ".svg":
+        raise SettingError(f"--picture {picture}: it is an SVG; give it a name that ends with .svg")
     options = ScoreOptions(Tolerance(percent=tolerance), strips=_STRIPS if picture else 0)
     score = score_truth(settings, steps, truth, options, wait=wait)
     if score.is_empty:

@@ -12,6 +12,9 @@ from datetime import date
 from metering.errors import SettingError
 from simulators.registers import RegisterFace
 
+#: What calendars and time zones are known of.
+_FIRST_YEAR, _LAST_YEAR, _MOST_DAYS = 1990, 2090, 3660
+
 
 @dataclass(frozen=True, slots=True)
 class FleetOptions:
@@ -31,6 +34,11 @@ class FleetOptions:
     def __post_init__(self) -> None:
         if self.sites < 1 or self.days < 1:
             raise SettingError(f"--sites {self.sites}, --days {self.days}: want at least 1 of each")
+        if not _FIRST_YEAR <= self.start.year <= _LAST_YEAR or self.days > _MOST_DAYS:
+            raise SettingError(
+                f"--start {self.start}, --days {self.days}: want a day from {_FIRST_YEAR} to {_LAST_YEAR}, "
+                f"and at most {_MOST_DAYS} days"
+            )
         if self.interval_s < 60 or 3600 % self.interval_s:
             raise SettingError(f"--interval {self.interval_s}: want seconds that divide an hour, at least 60")
 

@@ -198,6 +198,10 @@ def _draw_one(
         return None
     from_us, to_us = times
     point = points[group[0]]
+    if "offset" in values:
+        values["offset"] = float(int(values["offset"]))  # stamps are whole seconds
+    if float(values.get("start_value", 0)) >= 10**point.face.digits:
+        raise ValueError(f"start_value {values['start_value']}: the register has {point.face.digits} digits")
     values["salt"] = int(rng.integers(2**32))
     return Fault(spec.kind, spec.label, on, point.site_code, point.gateway, group, from_us, to_us, values)
 

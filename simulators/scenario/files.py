@@ -53,8 +53,16 @@ _TITLE = re.compile(r"[\w -]{1,60}\Z")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)\Z")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATIONS = ("lasts", "after", "within", "offset", "late_by", "pending", "delay")
-_SHARES = ("share",)
-_NUMBERS = ("energy", "factor", "seconds_per_day", "start_value")
+#: Least and most of what is a number.
+_LIMITS = {
+    "share": (0.0, 1.0),
+    "energy": (-1e9, 1e9),
+    "factor": (0.01, 1000.0),
+    "seconds_per_day": (0.0, 86400.0),
+    "start_value": (0.0, 1e12),
+}
+_LONGEST_S = 3660 * 86400
+_MOST_FAULTS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,8 @@ def parse_scenario(text: str, name: str) -> Scenario:
         except ValueError as e:
             problems.append(f"{name}: fault {n} ({entry.get('label') or entry.get('kind')}): {e}")
     fleet = data.get("fleet", {})
+    if not isinstance(fleet, dict):
+        raise InputFileError([f"{name}: fleet is a table: [fleet]"])
     problems += [
         f"{name}: fleet: {k} = {v!r}: want {', '.join(_FLEET)}, each of its type"
         for k, v in fleet.items()
@@ -154,13 +164,13 @@ def parse_scenario(text: str, name: str) -> Scenario:
 
 def _is_fleet_value(key: str, value: Any) -> bool:
     if key == "total":
-        return type(value) in (int, float) and 0 < value < float("inf")
+        return type(value) in (int, float) and 0 < value <= _LIMITS["energy"][1]
     return key in _FLEET and type(value) is _FLEET[key]
 
 
 def _spec(entry: dict[str, Any]) -> FaultSpec:
     kind = entry.get("kind")
-    if kind not in fault_kinds():
+    if not isinstance(kind, str) or kind not in fault_kinds():
         raise ValueError(f"kind {kind!r}: want one of {', '.join(fault_kinds())}")
     defaults = kind_defaults()[kind]
     known = (*_PLACE, *defaults, *_ALSO.get(kind, ()))
@@ -182,8 +192,8 @@ def _place(key: str, value: Any) -> Any:
     number: Any = value
     if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
         raise ValueError(f"{key} {value!r}: want {' or '.join(t.__name__ for t in wanted)}")
-    if key in ("count", "per_year", "nth") and float(number) < (key == "nth"):
-        raise ValueError(f"{key} {value!r}: is too small")
+    if key in ("count", "per_year", "nth") and not (key == "nth") <= number <= _MOST_FAULTS:
+        raise ValueError(f"{key} {value!r}: want a number from {int(key == 'nth')} to {_MOST_FAULTS}")
     return value
 
 
@@ -191,12 +201,14 @@ def _parameter(key: str, value: Any, default: Any) -> Any:
     """A value as seconds or number, (low, high) for a range, or a list of choices."""
     if key in _DURATIONS:
         return _range(key, value, _seconds)
-    if key in (*_SHARES, *_NUMBERS):
-        limit = 1.0 if key in _SHARES else float("inf")
-        return _range(key, value, lambda v: _number(key, v, limit))
+    if key in _LIMITS:
+        return _range(key, value, lambda v: _number(key, v, *_LIMITS[key]))
     choices = value if isinstance(value, list) else [value]
     allowed = default if isinstance(default, list) else choices
-    if wrong := [c for c in choices if c not in allowed]:
+    wrong = [c for c in choices if c not in allowed or isinstance(c, bool)]
+    if not choices:
+        raise ValueError(f"{key} []: want one or more of {', '.join(str(a) for a in dict.fromkeys(allowed))}")
+    if wrong:
         raise ValueError(f"{key} {wrong[0]!r}: want {', '.join(str(a) for a in dict.fromkeys(allowed))}")
     return choices
 
@@ -214,10 +226,13 @@ def _seconds(value: Any) -> float:
     match = _DURATION.match(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"{value!r}: want a duration like 90s, 15m, 7h or 5d")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST_S:
+        raise ValueError(f"{value!r}: want at most {_LONGEST_S // 86400} days")
+    return seconds
 
 
-def _number(key: str, value: Any, limit: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
-        raise ValueError(f"{key} {value!r}: want a number from 0 to {limit:g}")
+def _number(key: str, value: Any, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"{key} {value!r}: want a number from {least:g} to {most:g}")
     return float(value)

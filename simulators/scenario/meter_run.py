@@ -42,7 +42,7 @@ class Shown:
 
     ts_us: as stamped; value: the display's; kept: False where nothing is read; meter: index into `meters`.
     transformed: current on the meter's side of the transformers by what it was with the first ones; measured: share of
-    the energy that is measured; lost_phase: 1-3, 0 none.
+    the power that is measured; lost_phase: 1-3, 0 none.
     """
 
     ts_us: Ints
@@ -96,7 +96,7 @@ class MeterRun:
             inside = (ts_us > fault.from_us) & (ts_us <= fault.to_us)
             self.used[n] = self.used.get(n, 0) + int(energy[inside].sum())
         before = self.measured
-        measured = before + np.cumsum(np.rint(energy * share).astype(np.int64))
+        measured = before + np.cumsum(np.rint(energy * self._counted_share(ts_us, share)).astype(np.int64))
         self.measured = int(measured[-1]) if len(measured) else before
         first = len(self.segments) - 1
         for n, fault in enumerate(self.faults):
@@ -124,16 +124,22 @@ class MeterRun:
     # ------------------------------------------------------------ what is measured
 
     def _measured_share(self, ts_us: Ints) -> tuple[Floats, Ints]:
-        """The share of the true energy of each interval that is measured, and the phase that is lost."""
+        """The share of the true power that is measured in each interval, and the phase that is lost."""
         share, phase = np.ones(len(ts_us)), np.zeros(len(ts_us), np.int64)
         for fault in self.faults:
             inside = (ts_us > fault.from_us) & (ts_us <= fault.to_us)
             if fault.kind == "phase_lost":
                 share[inside] *= 1 - float(fault.values["share"])
                 phase[inside] = int(fault.values["phase"])
-            elif fault.kind == "stuck_register" and fault.values["then"] == "lost":
-                share[(ts_us >= fault.from_us) & (ts_us < fault.to_us)] = 0.0
         return share, phase
+
+    def _counted_share(self, ts_us: Ints, share: Floats) -> Floats:
+        """Of what is measured, that which the register counts: nothing where it stands still and loses it."""
+        counted = share.copy()
+        for fault in self.faults:
+            if fault.kind == "stuck_register" and fault.values["then"] == "lost":
+                counted[(ts_us >= fault.from_us) & (ts_us < fault.to_us)] = 0.0
+        return counted
 
     # ------------------------------------------------------------ which register counts
 
@@ -204,13 +210,13 @@ class MeterRun:
 
     def _spiked(self, n: int, fault: Fault, value: Floats) -> Floats:
         face = self.segments[-1].face
-        energy = float(fault.values.get("energy") or 0.0)
-        if not energy:
+        energy = fault.values.get("energy")
+        if energy is None:
             hours = (fault.to_us - fault.from_us) / 3.6e9
             energy = float(fault.values["factor"]) * self.point.rated_per_hour * hours
-        self.happened[n] = {"energy": energy}
         top = 10.0**face.digits
-        spiked: Floats = np.round((value + energy / float(face.ratio)) % top, face.decimals)
+        spiked: Floats = np.round((value + float(energy) / float(face.ratio)) % top, face.decimals)
+        self.happened[n] = {"energy": float((spiked - value)[0] * float(face.ratio))}
         return spiked
 
     def _transposed(self, n: int, fault: Fault, value: float) -> float:

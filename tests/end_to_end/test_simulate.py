@@ -108,7 +108,7 @@ def test_a_run_that_is_interrupted_goes_on_and_nothing_is_lost_or_doubled(stack:
     assert json.loads((out / "progress.json").read_text())["done"] > 0
     result = json.loads(stack.run(*words, "--out", str(out), "--json"))
     assert 0 < result["readings"] < len(expected)
-    assert not (out / "progress.json").exists()
+    assert json.loads((out / "progress.json").read_text())["finished"]
     assert stored(stack, {key[0] for key in expected}) == expected
     score = json.loads(stack.run("simulate", "score", str(out), "--wait", "--json"))
     assert {f["kind"] for f in score["faults"]} == {
@@ -116,6 +116,32 @@ def test_a_run_that_is_interrupted_goes_on_and_nothing_is_lost_or_doubled(stack:
     }  # fmt: skip
     replaced = next(f for f in score["faults"] if f["kind"] == "meter_replaced")
     assert replaced["window"]["kWh"]["hours_wrong"] == 0  # the registry was told, a day late
+
+
+def test_a_run_that_was_killed_goes_on_and_one_that_is_finished_is_sent_again_as_repeats(
+    stack: Stack, tmp_path: Path
+):
+    (tmp_path / "harmless.toml").write_text(HARMLESS)
+    words = (*FLEET, "--seed", "3", "--scenario", str(tmp_path / "harmless.toml"))
+    expected = printed(stack, *words)
+    out = tmp_path / "run"
+    command = [str(Path(sys.executable).parent / "nengliu"), *words, "--out", str(out)]
+    before = ledger(stack)
+    killed = subprocess.Popen(
+        [*command, "--speed", "28800"], env=stack.environment, cwd=stack.folder, stderr=subprocess.DEVNULL
+    )
+    wait_for(lambda: ledger(stack) > before + len(expected) // 2, "half of the run, the late entry included")
+    killed.kill()
+    assert killed.wait(timeout=30) == -signal.SIGKILL
+    stack.run(*words, "--out", str(out), "--json")
+    assert stored(stack, {key[0] for key in expected}) == expected
+    truth = (out / "truth.sqlite").read_bytes()
+    again = json.loads(stack.run(*words, "--out", str(out), "--json"))
+    assert (again["readings"], again["rejected"]) == (len(expected), {})
+    assert stored(stack, {key[0] for key in expected}) == expected
+    assert (out / "truth.sqlite").read_bytes() == truth
+    stack.run(*FLEET, "--seed", "4", "--out", str(out), code=2)  # not another run over it
+    assert (out / "truth.sqlite").read_bytes() == truth
 
 
 def test_another_fleet_at_the_same_sites_is_refused_with_what_to_do(stack: Stack):

@@ -141,6 +141,12 @@ def test_the_same_text_draws_the_same_wherever_its_file_lies():
     assert one == other
 
 
+def test_a_start_value_that_no_register_of_the_meter_can_show_is_refused():
+    text = '[[fault]]\nkind = "meter_replaced"\nstart_value = 12345678901.5\n'
+    with pytest.raises(InputFileError, match="the register has 6 digits"):
+        draw_faults(parse_scenario(text, "f.toml"), points(), window(30), 1)
+
+
 def test_what_finds_no_room_is_counted():
     scenario = parse_scenario('[[fault]]\nkind = "closed"\ncount = 200\n', "f")
     drawn = draw_faults(scenario, points(sites=2), window(30), 1)

@@ -103,6 +103,21 @@ def test_a_reset_and_a_replacement_keep_the_energy_between_them(energy):
         assert {m for t, m, _ in shown if t >= 10 * STEP_US} == {happened["meter"]}
 
 
+@given(ENERGY, st.floats(-1e9, 1e9))
+def test_the_size_of_a_spike_is_what_the_reading_shows_of_it(energy, size):
+    made, shown = run(meter(), [fault("spike", 10, 11, energy=size)], energy)
+    value = plain(meter(), energy)[9]
+    assert 0 <= shown[9][2] < 10**6
+    assert made.happened[0]["energy"] == pytest.approx((shown[9][2] - value) * 40, abs=1e-6)
+
+
+@given(ENERGY)
+def test_a_register_that_stands_still_shows_nothing_of_it_in_its_power(energy):
+    ts = (np.arange(40, dtype=np.int64) + 1) * STEP_US
+    shown = MeterRun(meter(), [fault("stuck_register", then="lost")]).advance(ts, np.array(energy), 0)
+    assert (shown.measured == 1.0).all()
+
+
 @given(ENERGY, st.sampled_from([1.2, 2.0, 0.5, 0.6667]))
 def test_after_new_transformers_the_register_moves_by_the_new_ratio(energy, factor):
     made, shown = run(meter(), [fault("ct_changed", 10, 40, factor=factor, record="never")], energy)

@@ -28,7 +28,18 @@ def problems_of(text: str) -> list[str]:
         ('kind = "late_batch"\non = "meter"', "unknown key on"),
         ('kind = "ct_changed"\nfoo = 1', "unknown key foo; ct_changed knows"),
         ('kind = "spike"\ncount = 1\nper_year = 2.0', "want one of the two"),
-        ('kind = "spike"\ncount = -1', "count -1: is too small"),
+        ('kind = "spike"\ncount = -1', "count -1: want a number from 0"),
+        ('kind = "spike"\ncount = 1000000000', "to 100000"),
+        ('kind = "spike"\nper_year = 1e300', "to 100000"),
+        ('kind = "spike"\nnth = 0', "nth 0: want a number from 1"),
+        ('kind = "spike"\nenergy = inf', "energy inf: want a number"),
+        ('kind = "ct_changed"\nfactor = 0', "factor 0: want a number from 0.01"),
+        ('kind = "extension"\nfactor = nan', "factor nan: want a number"),
+        ('kind = "clock_drift"\nseconds_per_day = 1e14', "want a number from 0 to 86400"),
+        ('kind = "clock_jump"\noffset = "9999999d"', "want at most 3660 days"),
+        ('kind = "phase_lost"\nphase = true', "phase True: want 1, 2, 3"),
+        ('kind = "outage"\non = []', "want one or more of gateway, meter"),
+        ('kind = ["outage"]', "want one of outage"),
         ('kind = "spike"\ncount = true', "count True: want int"),
         ('kind = "spike"\nat = "noon"', "at 'noon': want datetime"),
         ('kind = "repeats"\nshare = 2', "want a number from 0 to 1"),
@@ -58,7 +69,9 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         read_scenario(str(tmp_path / "s.toml"))
 
 
-@pytest.mark.parametrize("line", ['name = "../up"', "name = 3", "[fleet]\ntotal = 0", "[fleet]\ndays = 1.5"])
+@pytest.mark.parametrize(
+    "line", ['name = "../up"', "name = 3", "[fleet]\ntotal = 0", "[fleet]\ndays = 1.5", "fleet = 3"]
+)
 def test_a_name_that_is_a_path_and_numbers_that_cannot_be_are_refused(line):
     assert len(problems_of(line + "\n")) == 1
 

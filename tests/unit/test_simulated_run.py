@@ -251,21 +251,49 @@ def test_zones_whose_days_do_not_begin_on_whole_hours_are_refused():
         made(options=FleetOptions(5, 1, OPTIONS.start, 2, timezone="Asia/Kolkata"))
 
 
+def looked(folder: Path, identity: str, *, fresh: bool = False) -> RunProgress:
+    progress = RunProgress(folder, identity)
+    progress.look(fresh=fresh)
+    return progress
+
+
 def test_a_stopped_run_goes_on_only_as_itself(tmp_path: Path):
-    progress = RunProgress(tmp_path, "a")
-    assert progress.done() == 0
-    progress.note(17)
-    assert progress.done() == 17
-    with pytest.raises(InputFileError, match="another run that was stopped"):
-        RunProgress(tmp_path, "b").done()
+    assert (looked(tmp_path, "a").done, looked(tmp_path, "a").begun) == (0, False)
+    looked(tmp_path, "a").note(17)
+    assert (looked(tmp_path, "a").done, looked(tmp_path, "a").finished) == (17, False)
+    assert (looked(tmp_path, "a", fresh=True).done, looked(tmp_path, "a", fresh=True).begun) == (0, True)
+    with pytest.raises(InputFileError, match="holds another run"):
+        looked(tmp_path, "b")
+    assert looked(tmp_path, "b", fresh=True).begun is False
+
+
+def test_a_finished_run_begins_again_and_is_not_replaced_by_another(tmp_path: Path):
+    looked(tmp_path, "a").note(99, finished=True)
+    again = looked(tmp_path, "a")
+    assert (again.done, again.begun, again.finished) == (0, True, True)
+    with pytest.raises(InputFileError, match="holds another run"):
+        looked(tmp_path, "b")
+
+
+def test_progress_that_cannot_be_read_is_said_and_fresh_passes_over_it(tmp_path: Path):
     (tmp_path / "progress.json").write_text("{")
     with pytest.raises(InputFileError, match="--fresh"):
-        progress.done()
-    progress.forget()
-    assert progress.done() == 0
+        looked(tmp_path, "a")
+    assert looked(tmp_path, "a", fresh=True).done == 0
 
 
-@pytest.mark.parametrize("wrong", [{"sites": 0}, {"days": 0}, {"interval_s": 7}, {"interval_s": 7200}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sites": 0},
+        {"days": 0},
+        {"days": 100_000},
+        {"interval_s": 7},
+        {"interval_s": 7200},
+        {"start": date(1, 1, 1)},
+        {"start": date(9999, 12, 30)},
+    ],
+)
 def test_options_that_cannot_be_are_refused_by_name(wrong):
     with pytest.raises(SettingError, match="--"):
         FleetOptions(**wrong)
