@@ -198,12 +198,9 @@ def _stranger(fault: Fault) -> str | None:
 
 
 def _successor(fault: Fault, run: Run) -> dict[str, str]:
-    """The gateway that was put in the place of another."""
-    return (
-        {"new_gateway": run.gateway_at(fault.gateway, fault.from_us)}
-        if fault.kind == "gateway_swapped"
-        else {}
-    )
+    """The gateway that is in the place of the one named, since it was swapped or by this very fault."""
+    name = run.gateway_at(fault.gateway, fault.from_us)
+    return {} if name == fault.gateway else {"new_gateway": name}
 
 
 def _moment(us: int) -> datetime:

@@ -297,3 +297,20 @@ def test_progress_that_cannot_be_read_is_said_and_fresh_passes_over_it(tmp_path:
 def test_options_that_cannot_be_are_refused_by_name(wrong):
     with pytest.raises(SettingError, match="--"):
         FleetOptions(**wrong)
+
+
+def test_a_fault_of_a_gateway_that_was_swapped_names_the_one_in_its_place(tmp_path: Path):
+    text = """
+[[fault]]
+kind = "gateway_swapped"
+nth = 1
+record = "announced"
+at = 2014-03-04T00:00:00
+[[fault]]
+kind = "unknown_meter"
+nth = 1
+lasts = "1d"
+at = 2014-03-06T00:00:00
+"""
+    swapped, unknown = truth_of(tmp_path, text).faults()
+    assert swapped.detail["new_gateway"] == unknown.detail["new_gateway"] == f"{swapped.gateway}-b"
