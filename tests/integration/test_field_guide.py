@@ -16,6 +16,7 @@ import pytest
 from deploy.bench.rig import free_port
 from deploy.clients import mqtt_connection
 from deploy.gateways import remove_gateways
+from deploy.services.edge import health_file
 from deploy.settings import Settings
 
 from .collectors_support import ROOT, endpoint_of, running, wait_until
@@ -63,6 +64,13 @@ def shell(settings: Settings, database: Database, folder: Path) -> Iterator[subp
                 os.killpg(bash.pid, signal.SIGTERM)
 
 
+def answered(health: Path) -> int:
+    """How many meters have answered, by what the collector writes."""
+    if not health.is_file():
+        return 0
+    return len(re.findall(r'"last_ok": ?"', health.read_text(encoding="utf-8")))
+
+
 def test_the_guide_ends_with_a_reading_seen(settings: Settings, database: Database, tmp_path: Path):
     endpoint, port = mqtt_connection(settings, "admin"), free_port(settings.host)
     site = tmp_path / "out" / "site"
@@ -86,6 +94,9 @@ def test_the_guide_ends_with_a_reading_seen(settings: Settings, database: Databa
             bash.stdin.flush()
             seen = "select distinct meter from api.reading where register = '1.8.0' order by meter"
             wait_until(lambda: [m for (m,) in rows(settings, seen)] == METERS, "the readings", 60)
+            wait_until(
+                lambda: answered(health_file(tmp_path / "outbox.sqlite")) == 3, "what the collector says", 60
+            )
             bash.stdin.write(look + end)
             told, _ = bash.communicate(timeout=60)
         finally:
