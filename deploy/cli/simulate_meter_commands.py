@@ -86,7 +86,9 @@ def meter_command(
     twin: Annotated[
         bool, typer.Option("--twin", help="Another meter has the first one's address, too.")
     ] = False,
-    clock_offset: Annotated[float, typer.Option(help="Seconds that the meters' clocks are fast.")] = 0.0,
+    clock_offset: Annotated[
+        float, typer.Option(min=-3e9, max=3e9, help="Seconds that the meters' clocks are fast.")
+    ] = 0.0,
     edge_toml: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the `edge.toml` that polls the bus.")
     ] = None,
