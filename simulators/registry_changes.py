@@ -72,11 +72,11 @@ class Installed:
         pairs = [(old, new) for old, new in zip(ended, begun, strict=True) if _key(old) in self._known]
         if fault.values.get("record") not in ("announced", "late") or not pairs:
             return None
-        self._known |= {_key(new) for _, new in pairs}
         late_us = fault.us("late_by") if fault.values["record"] == "late" else 0
         due_us = -(-(fault.from_us + late_us) // _SECOND_US) * _SECOND_US
         if late_us and due_us > fault.to_us + _NEXT_US:
             return None  # the run is over before anybody enters it
+        self._known |= {_key(new) for _, new in pairs}
         return RegistryChange(due_us, tuple(row for pair in pairs for row in pair))
 
     def _moment(self, us: int) -> datetime:

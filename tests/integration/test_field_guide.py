@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -60,7 +60,7 @@ def shell(settings: Settings, database: Database, folder: Path) -> Iterator[subp
         try:
             yield bash
         finally:
-            if bash.poll() is None:
+            with suppress(ProcessLookupError):  # what it left in the background, too
                 os.killpg(bash.pid, signal.SIGTERM)
 
 

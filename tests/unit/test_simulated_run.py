@@ -246,6 +246,27 @@ at = 2014-03-06T00:00:00
         assert row.meter in {p.meter for p in simulation.run.source.points}
 
 
+def test_what_would_be_entered_after_the_run_is_not_entered_and_not_known(tmp_path: Path):
+    text = """
+[[fault]]
+kind = "meter_replaced"
+nth = 1
+record = "late"
+late_by = "10d"
+number = "new"
+at = 2014-03-04T12:00:00
+[[fault]]
+kind = "gateway_swapped"
+nth = 1
+record = "announced"
+at = 2014-03-06T00:00:00
+"""
+    simulation = made(parse_scenario(text, "f"))
+    (change,) = [e for e in simulation.run.emissions() if isinstance(e, RegistryChange)]
+    meters = {p.meter for p in simulation.run.source.points}
+    assert {r.meter for r in change.installations} <= meters - {simulation.run.source.points[0].meter}
+
+
 def test_zones_whose_days_do_not_begin_on_whole_hours_are_refused():
     with pytest.raises(SettingError, match="whole hours"):
         made(options=FleetOptions(5, 1, OPTIONS.start, 2, timezone="Asia/Kolkata"))
