@@ -19,6 +19,7 @@ VIEWS = [
     "balance_month",
     "energy_day",
     "energy_hour",
+    "energy_hour_method",
     "energy_month",
     "energy_year",
     "finding",
