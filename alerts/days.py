@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from functools import cache, cached_property
+from functools import cached_property
 from zoneinfo import ZoneInfo
 
-import chinese_calendar
 import numpy as np
 import numpy.typing as npt
+
+from metering.days import is_day_off
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -18,19 +19,6 @@ Bools = npt.NDArray[np.bool_]
 #: The longest year.
 YEAR_DAYS = 366
 _EPOCH = date(1970, 1, 1)
-
-
-@cache
-def is_day_off(day: date) -> bool:
-    """Whether `day` is no workday: statutory holidays and weekends, less the make-up workdays (调休).
-
-    Source: the package chinesecalendar (announcements of the State Council, from 2004); outside the years that it
-    knows, Saturdays and Sundays.
-    """
-    try:
-        return bool(chinese_calendar.is_holiday(day))
-    except NotImplementedError:
-        return day.weekday() >= 5
 
 
 def end_of_day(day: date, zone: ZoneInfo) -> datetime:

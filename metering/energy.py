@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from metering.calendar import LocalCalendar
+from metering.dependencies import Dependencies
+from metering.estimation import Pieces, estimate, hours_of, ranks
+from metering.readings import InstalledRegister, RegisterReadings
 from metering.registers import Role
 from metering.spans import HOUR_US, Span, subtract, union
-from metering.steps import InstalledRegister, RegisterReadings, Steps, register_steps
+from metering.steps import Judged, register_steps
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -40,7 +43,7 @@ class HourEnergy:
 
     hour_us: start of the hour; consumption >= estimated >= 0 in item units;
     installed_s >= covered_s >= 0: seconds of the hour inside an installation, and between good readings
-    without a gap.
+    without a gap; method: rank of metering/methods.csv, the highest of the hour's parts.
     """
 
     owner: Ints
@@ -49,6 +52,7 @@ class HourEnergy:
     estimated: Floats
     covered_s: Floats
     installed_s: Floats
+    method: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +92,20 @@ class _Parts:
     length_us: Ints
     energy: Floats
     estimated: Bools
+    method: Ints
 
     def __len__(self) -> int:
         return len(self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What readings come to: hours, days' open ends, and how they were judged and estimated."""
+
+    hours: HourEnergy
+    opens: OpenEnergy
+    judged: Judged
+    estimates: Dependencies
 
 
 def hourly_energy(
@@ -100,28 +115,28 @@ def hourly_energy(
     windows: Windows,
     calendar: LocalCalendar,
     now_us: int,
-) -> tuple[HourEnergy, OpenEnergy]:
+    judged: Judged | None = None,
+) -> Derived:
     """Hours, and days' open ends, of the owners' installed registers.
 
     owner[i]: whose register i is. The readings must reach, for every register, from the last one at or before
-    its owner's window to the first one at or after it, and HISTORY_STEPS further back where `needs_history`
-    says so. A point's consumption is its total registers', and its tariff registers' sum only while no total
-    is installed.
+    its owner's window to the first one at or after it, and further where a verdict or an estimate hangs on more
+    (metering/reach.py). judged: `register_steps` of the readings, where it is known. A point's consumption is its
+    total registers', and its tariff registers' sum only while no total is installed.
     """
-    steps = register_steps(registers, readings, now_us)
+    judged = register_steps(registers, readings, now_us) if judged is None else judged
     owners = np.asarray(owner, dtype=np.int64)
+    within = windows.from_us[owners], windows.to_us[owners]
+    pieces, estimates = estimate(registers, readings, judged, within, calendar, now_us)
     counted = counted_spans(registers, owner)
-    whole = _counted_parts(steps, owners, counted, len(registers))
+    whole = _counted_parts(pieces, owners, counted, len(registers))
     parts = _clip(whole, windows)
     covered = _covered(parts, owners, counted, windows)
     hours = _sum_hours(parts, covered)
-    installed = _overlap_s(
-        hours.owner, hours.hour_us, union_spans(Spans(owners[counted.ix], counted.from_us, counted.to_us))
-    )
-    hours = HourEnergy(
-        hours.owner, hours.hour_us, hours.consumption, hours.estimated, hours.covered_s, installed
-    )
-    return hours, _open_ends(whole, windows, calendar, _concurrent_owners(owners, counted))
+    spans = union_spans(Spans(owners[counted.ix], counted.from_us, counted.to_us))
+    hours = replace(hours, installed_s=_overlap_s(hours.owner, hours.hour_us, spans))
+    opens = _open_ends(whole, windows, calendar, _concurrent_owners(owners, counted))
+    return Derived(hours, opens, judged, estimates)
 
 
 def counted_spans(registers: Sequence[InstalledRegister], owner: Sequence[int]) -> Spans:
@@ -168,13 +183,13 @@ def _sweep(spans: Spans) -> tuple[Ints, Ints, Ints]:
     return depth[last], at[last], ix[last]
 
 
-def _counted_parts(steps: Steps, owners: Ints, counted: Spans, registers: int) -> _Parts:
+def _counted_parts(steps: Pieces, owners: Ints, counted: Spans, registers: int) -> _Parts:
     """Steps cut to the spans in which their register counts."""
     spans_of = np.bincount(counted.ix, minlength=registers)
     first_span = np.concatenate([[0], np.cumsum(spans_of)])[:-1].astype(np.int64)
     n = spans_of[steps.register_ix]
     step = np.repeat(np.arange(len(n)), n)
-    span = first_span[steps.register_ix][step] + _ranks(n)
+    span = first_span[steps.register_ix][step] + ranks(n)
     begin = np.maximum(steps.start_us[step], counted.from_us[span])
     end = np.minimum(steps.end_us[step], counted.to_us[span])
     keep = end > begin
@@ -183,17 +198,12 @@ def _counted_parts(steps: Steps, owners: Ints, counted: Spans, registers: int) -
         owners[steps.register_ix[step]],
         begin,
         end,
-        steps.end_us[step],
+        steps.closing_us[step],
         steps.end_us[step] - steps.start_us[step],
         steps.energy[step],
         steps.estimated[step],
+        steps.method[step],
     )
-
-
-def _ranks(counts: Ints) -> Ints:
-    """0, 1, … n-1 for each n of counts, one after the other."""
-    total = int(counts.sum())
-    return np.arange(total, dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
 def _clip(parts: _Parts, windows: Windows) -> _Parts:
@@ -209,6 +219,7 @@ def _clip(parts: _Parts, windows: Windows) -> _Parts:
         parts.length_us[keep],
         parts.energy[keep],
         parts.estimated[keep],
+        parts.method[keep],
     )
 
 
@@ -263,9 +274,9 @@ def _all_covered(covered: Spans, counting: Spans) -> Spans:
 
 def _sum_hours(parts: _Parts, covered: Spans) -> HourEnergy:
     """Parts and covered time by (owner, hour); installed_s still zero."""
-    piece, hour, length = split_hours(parts.from_us, parts.to_us)
+    piece, hour, length = hours_of(parts.from_us, parts.to_us)
     energy = parts.energy[piece] * (length / parts.length_us[piece])
-    cover, cover_hour, cover_length = split_hours(covered.from_us, covered.to_us)
+    cover, cover_hour, cover_length = hours_of(covered.from_us, covered.to_us)
     all_owner = np.concatenate([parts.owner[piece], covered.ix[cover]])
     all_hour = np.concatenate([hour, cover_hour])
     base = int(all_hour.min(initial=0))
@@ -279,22 +290,21 @@ def _sum_hours(parts: _Parts, covered: Spans) -> HourEnergy:
         estimated=_sums(inverse[:k], np.where(parts.estimated[piece], energy, 0.0), n),
         covered_s=_sums(inverse[k:], cover_length, n) / 1e6,
         installed_s=np.zeros(n),
+        method=_highest(inverse[:k], parts.method[piece], n),
     )
+
+
+def _highest(group: Ints, rank: Ints, groups: int) -> Ints:
+    """The highest rank of each group."""
+    highest = np.zeros(groups, dtype=np.int64)
+    some = np.flatnonzero(rank)
+    np.maximum.at(highest, group[some], rank[some])
+    return highest
 
 
 def _sums(group: Ints, amount: npt.NDArray[Any], groups: int) -> Floats:
     """The sum of the amounts of each group, added in their order."""
     return np.bincount(group, amount, minlength=groups).astype(np.float64)
-
-
-def split_hours(from_us: Ints, to_us: Ints) -> tuple[Ints, Ints, Ints]:
-    """Non-empty spans cut at every full hour: (index of the span, hours since the epoch, length in us)."""
-    first, last = from_us // HOUR_US, (to_us - 1) // HOUR_US
-    n = last - first + 1
-    span = np.repeat(np.arange(len(n)), n)
-    hour = first[span] + _ranks(n)
-    length = np.minimum(to_us[span], (hour + 1) * HOUR_US) - np.maximum(from_us[span], hour * HOUR_US)
-    return span, hour, length
 
 
 def _overlap_s(owner: Ints, hour_us: Ints, spans: Spans) -> Floats:
@@ -321,7 +331,7 @@ def _open_ends(parts: _Parts, windows: Windows, calendar: LocalCalendar, concurr
     first = np.searchsorted(ends, after, "right")
     n = np.maximum(np.searchsorted(ends, before, "left") - first, 0)
     piece = np.repeat(np.arange(len(n)), n)
-    end_ix = first[piece] + _ranks(n)
+    end_ix = first[piece] + ranks(n)
     begin = np.maximum(parts.from_us[piece], calendar.year_start_us[end_ix - 1])
     length = np.minimum(parts.to_us[piece], ends[end_ix]) - begin
     keep = length > 0

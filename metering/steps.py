@@ -1,6 +1,7 @@
 """From readings of cumulative registers to steps: the energy between two neighbouring good readings.
 
-Instants are integer microseconds since 1970-01-01T00:00Z; energy is in the energy item's own unit.
+Which readings are good is judged here too (validation). Instants are integer microseconds since
+1970-01-01T00:00Z; energy is in the energy item's own unit. See docs/decisions/validation.md.
 """
 
 from __future__ import annotations
@@ -11,8 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from metering.registers import Role
-from metering.spans import END, HOUR_US
+from metering.dependencies import ON_READINGS, ON_VERDICTS, Dependencies
+from metering.doubts import (
+    Doubts,
+    StepFinding,
+    excluded_doubts,
+    excluded_findings,
+    run_findings,
+    step_findings,
+)
+from metering.limits import Limits, rising_rates, usual_rates
+from metering.outliers import falls, taken_back
+from metering.readings import ACCEPTED, REFUSED, InstalledRegister, Raw, RegisterReadings
+from metering.stuck import StillRuns, still_runs
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -20,66 +32,25 @@ Bools = npt.NDArray[np.bool_]
 
 #: A step longer than this many reading intervals is a gap.
 GAP_INTERVALS = 1.5
-#: From how many steps before a decrease, or an unread end, a mean rate is learnt: a week of hourly readings.
-HISTORY_STEPS = 168
-#: Consumption may exceed the rated power by this before it is implausible (MOHURD guidelines, from memory).
-RATED_MARGIN = 2.0
-#: Consumption may exceed the mean rate of the steps before by this before it is implausible.
-RATE_MARGIN = 10.0
 #: Where no power and no rate are known: the part of the register's range that a step may wrap over.
 WRAP_SHARE = 0.1
 #: The part of the register's range that a step may wrap over whatever is known.
 TOP_SHARE = 0.001
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledRegister:
-    """A cumulative register at a metering point from `installed_us` up to, not including, `removed_us`.
-
-    factor: item units per display unit, CT x PT included. interval_s: how often it should be read.
-    start_value, end_value: display at installed_us and removed_us where a person entered them.
-    rated_per_hour: what the point can take in an hour, in item units.
-    """
-
-    role: Role
-    factor: float
-    digits: int
-    decimals: int
-    interval_s: float
-    installed_us: int
-    removed_us: int | None = None
-    start_value: float | None = None
-    end_value: float | None = None
-    rated_per_hour: float | None = None
-
-    @property
-    def until_us(self) -> int:
-        """removed_us, or END while it is installed."""
-        return END if self.removed_us is None else self.removed_us
-
-
-@dataclass(frozen=True, slots=True)
-class RegisterReadings:
-    """Good readings of m installed registers: columns of equal length n, in any order, no (register, ts)
-    twice.
-
-    register_ix (n,): index of the installed register; ts_us (n,); value (n,): display units, as shown.
-    from_first (m,), to_last (m,): no reading of the register's installation comes before, after these.
-    """
-
-    register_ix: Ints
-    ts_us: Ints
-    value: Floats
-    from_first: Bools
-    to_last: Bools
+#: Where no rated power is known, a rise is looked at only where it is more than this part of the register's range.
+RISE_SHARE = 1e-4
+#: Where more than this part of the steps around exceeds what the rated power allows, the rated power is wrong.
+CROWD_SHARE = 0.25
+#: No step spans more doubtful readings than this many times Limits.around: nothing would tell which are good.
+MOST_SPANNED = 2
+#: A verdict hangs on readings within this many times Limits.around of its spot, and changes no step beyond them.
+REACH = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
     """Good steps as columns of equal length, in order of (register, time).
 
-    register_ix; start_us < end_us; energy >= 0 in item units; estimated: a gap, or the unread end of an
-    installation.
+    register_ix; start_us < end_us; energy >= 0 in item units; estimated: a gap.
     """
 
     register_ix: Ints
@@ -90,93 +61,91 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class _Differences:
-    """All neighbouring pairs, decreases not judged yet; change in display units."""
+class Judged:
+    """Good steps, the readings that are doubtful, what a person should know, and what that hangs on.
+
+    still: runs of readings without a rise, by readings of `raw`.
+    """
+
+    steps: Steps
+    doubts: Doubts
+    findings: list[StepFinding]
+    dependencies: Dependencies
+    raw: Raw
+    still: StillRuns
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """Neighbouring good readings; change in display units, NaN where the step carries no energy.
+
+    start_at, end_at: which of the raw readings it starts and ends with.
+    """
 
     register_ix: Ints
     start_us: Ints
     end_us: Ints
     change: Floats
+    start_at: Ints
+    end_at: Ints
 
 
-def is_rollover(
-    wrapped: float,
-    hours: float,
-    *,
-    modulus: float,
-    resolution: float,
-    rated: float | None,
-    rate: float | None,
-) -> bool:
-    """Whether a decrease is the register passing 10^digits, in display units and hours.
-
-    `wrapped` is the difference once 10^digits (`modulus`) is added. It is believed where it is what the point
-    could have consumed in that time: at most twice its rated power (`rated`, per hour); where no rated power
-    is known, at most ten times the mean `rate` of the steps before; where that is unknown or zero too, at
-    most a tenth of the register's range, which is to say that the register stood near its top. Everything
-    else (a reset, a display read wrongly, an unrecorded replacement) is no rollover: such a step carries no
-    energy, its time is not covered, and it is left to validation.
-    """
-    allowance = max(2 * resolution, TOP_SHARE * modulus)
-    if rated is not None and rated > 0:
-        return wrapped <= RATED_MARGIN * rated * hours + allowance
-    if rate is not None and rate > 0:
-        return wrapped <= RATE_MARGIN * rate * hours + allowance
-    return wrapped <= WRAP_SHARE * modulus
-
-
-def register_steps(registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int) -> Steps:
-    """The good steps of every installed register.
+def register_steps(registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int) -> Judged:
+    """The good steps of every installed register, and how they were judged.
 
     start_value and end_value bound energy like readings, an end_value once its removal has come; a reading at
-    the very moment of a start_value gives way to it. A register removed at or before `now_us` without an
-    end_value is carried on from its last reading to its removal at the mean rate of the steps before, estimated.
+    the very moment of a start_value gives way to it. Readings that others take back, that stand still where the load
+    never does, that are beyond the register's range or that a person refused are left out: one step spans them. A step
+    that falls and is no rollover, or rises by more than can be, carries no energy.
     """
-    found = _differences(registers, readings, now_us)
-    change = _with_rollovers(registers, found)
+    limits = Limits.of(registers)
+    raw, excluded = _raw(registers, readings, now_us)
+    rates = rising_rates(raw)
+    doubtful = taken_back(raw, rates, limits)
+    still = still_runs(raw, doubtful, limits, registers)
+    stuck = still.doubtful(len(raw))
+    pairs = _pairs(raw, ~(doubtful | stuck))
+    verdict = _judge_steps(raw, rates, limits, pairs, doubtful)
+    good = ~np.isnan(verdict.change)
     factor = np.array([r.factor for r in registers], dtype=np.float64)
     interval_us = np.array([r.interval_s * 1e6 for r in registers], dtype=np.float64)
-    good = ~np.isnan(change)
+    ix = pairs.register_ix[good]
     steps = Steps(
-        register_ix=found.register_ix[good],
-        start_us=found.start_us[good],
-        end_us=found.end_us[good],
-        energy=change[good] * factor[found.register_ix[good]],
-        estimated=(found.end_us - found.start_us)[good]
-        > GAP_INTERVALS * interval_us[found.register_ix[good]],
+        register_ix=ix,
+        start_us=pairs.start_us[good],
+        end_us=pairs.end_us[good],
+        energy=verdict.change[good] * factor[ix],
+        estimated=(pairs.end_us - pairs.start_us)[good] > GAP_INTERVALS * interval_us[ix],
     )
-    return _with_unread_ends(registers, readings, found, steps, now_us)
+    doubts, findings = run_findings(raw, doubtful, still)
+    spots = _spots(registers, raw, excluded, verdict.looked_at)
+    return Judged(
+        steps,
+        doubts.joined(excluded_doubts(excluded)),
+        findings
+        + excluded_findings(raw, excluded)
+        + step_findings(raw, pairs.start_at, pairs.end_at, verdict.kind),
+        spots.joined(_of_runs(raw, still)),
+        raw,
+        still,
+    )
 
 
-def needs_history(
+def _raw(
     registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int
-) -> list[int]:
-    """Registers whose steps depend on up to HISTORY_STEPS readings before the ones given, and lack them."""
-    found = _differences(registers, readings, now_us)
-    wanting = set(found.register_ix[found.change < 0].tolist()) | set(_unread(registers, readings, now_us))
-    return sorted(ix for ix in wanting if not readings.from_first[ix])
-
-
-def _differences(
-    registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int
-) -> _Differences:
-    register_ix, ts, value = _bounded(registers, readings, now_us)
-    order = np.lexsort((ts, register_ix))
-    register_ix, ts, value = register_ix[order], ts[order], value[order]
-    first = np.flatnonzero(register_ix[1:] == register_ix[:-1])
-    return _Differences(register_ix[first], ts[first], ts[first + 1], value[first + 1] - value[first])
-
-
-def _bounded(
-    registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int
-) -> tuple[Ints, Ints, Floats]:
-    """Readings inside their installation, with start and end values that have come as if they were readings."""
+) -> tuple[Raw, RegisterReadings]:
+    """Readings inside their installation in order, with start and end values that have come as if they were readings;
+    and those that are out of the question: beyond the register's range, or refused.
+    """
     installed = np.array([r.installed_us for r in registers], dtype=np.int64)
     until = np.array([r.until_us for r in registers], dtype=np.int64)
     started = np.array([r.start_value is not None for r in registers], dtype=np.bool_)
-    ix, ts = readings.register_ix, readings.ts_us
+    modulus = np.array([10.0**r.digits for r in registers], dtype=np.float64)
+    ix, ts, verdict = readings.register_ix, readings.ts_us, readings.verdicts()
     inside = (ts >= installed[ix]) & (ts < until[ix]) & ~(started[ix] & (ts == installed[ix]))
-    more = [
+    out = inside & ((readings.value >= modulus[ix]) | (verdict == REFUSED))
+    use = inside & ~out
+    ends = [
         (n, r.installed_us, r.start_value)
         for n, r in enumerate(registers)
         if r.start_value is not None and readings.from_first[n] and r.until_us > r.installed_us
@@ -185,82 +154,193 @@ def _bounded(
         for n, r in enumerate(registers)
         if r.end_value is not None and readings.to_last[n] and r.installed_us < r.until_us <= now_us
     ]
-    return (
-        np.concatenate([ix[inside], np.array([m[0] for m in more], dtype=np.int64)]),
-        np.concatenate([ts[inside], np.array([m[1] for m in more], dtype=np.int64)]),
-        np.concatenate([readings.value[inside], np.array([m[2] for m in more], dtype=np.float64)]),
+    register_ix = np.concatenate([ix[use], np.array([e[0] for e in ends], dtype=np.int64)])
+    ts_us = np.concatenate([ts[use], np.array([e[1] for e in ends], dtype=np.int64)])
+    value = np.concatenate([readings.value[use], np.array([e[2] for e in ends], dtype=np.float64)])
+    pinned = np.concatenate([verdict[use] == ACCEPTED, np.ones(len(ends), dtype=np.bool_)])
+    order = np.lexsort((ts_us, register_ix))
+    excluded = RegisterReadings(
+        ix[out], ts[out], readings.value[out], readings.from_first, readings.to_last, verdict[out]
+    )
+    return Raw(register_ix[order], ts_us[order], value[order], pinned[order]), excluded
+
+
+def _pairs(raw: Raw, good: Bools) -> _Pairs:
+    at = np.flatnonzero(good)
+    start, end = at[:-1], at[1:]
+    same = raw.register_ix[start] == raw.register_ix[end]
+    start, end = start[same], end[same]
+    return _Pairs(
+        raw.register_ix[start],
+        raw.ts_us[start],
+        raw.ts_us[end],
+        raw.value[end] - raw.value[start],
+        start,
+        end,
     )
 
 
-def _with_rollovers(registers: Sequence[InstalledRegister], found: _Differences) -> Floats:
-    """Differences with 10^digits added where it was passed; NaN where a decrease is no rollover."""
-    change = found.change.copy()
-    for n in np.flatnonzero(found.change < 0).tolist():
-        r = registers[int(found.register_ix[n])]
-        modulus = 10.0**r.digits
-        wrapped = float(found.change[n]) + modulus
-        believed = wrapped >= 0 and is_rollover(
-            wrapped,
-            float(found.end_us[n] - found.start_us[n]) / HOUR_US,
-            modulus=modulus,
-            resolution=10.0**-r.decimals,
-            rated=None if r.rated_per_hour is None else r.rated_per_hour / r.factor,
-            rate=_mean_rate(found, int(found.register_ix[n]), n),
+@dataclass(frozen=True, slots=True)
+class _StepVerdict:
+    """change: rollovers made whole, NaN where a step carries no energy; kind: of its finding, empty for none;
+    looked_at: raw readings that a verdict was needed for.
+    """
+
+    change: Floats
+    kind: npt.NDArray[np.str_]
+    looked_at: Ints
+
+
+def _judge_steps(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, taken: Bools) -> _StepVerdict:
+    """Falls that are rollovers, and rises that can be."""
+    change = pairs.change.copy()
+    kind = np.full(len(change), "", dtype="<U16")
+    exceeds = _exceeds(raw, limits)
+    left_out = np.concatenate([[0], np.cumsum(taken)])
+    far = left_out[pairs.end_at] - left_out[pairs.start_at] > MOST_SPANNED * limits.around[pairs.register_ix]
+    fell = np.flatnonzero(change < 0)
+    rolled = _wrapped(raw, rates, limits, pairs, fell)
+    change[fell] = rolled
+    kind[fell] = np.where(np.isnan(rolled), _fall_kinds(raw, rates, limits, pairs, fell), "rollover")
+    steep = _steep(raw, rates, limits, pairs, exceeds)
+    change[steep] = np.nan
+    kind[steep] = "above_rated"
+    change[far] = np.nan
+    pinned = raw.pinned[pairs.end_at] & np.isnan(change)
+    kind[pinned] = ""  # a person knows
+    risen = pinned & (pairs.change >= 0) & ~far
+    change[risen] = pairs.change[risen]
+    return _StepVerdict(change, kind, np.concatenate([np.flatnonzero(exceeds) + 1, falls(raw)]))
+
+
+def _exceeds(raw: Raw, limits: Limits) -> Bools:
+    """Whether the step from each reading to the next is to be looked at for its rise; shape (n,)."""
+    exceeds = np.zeros(len(raw), dtype=np.bool_)
+    if len(raw) < 2:
+        return exceeds
+    ix = raw.register_ix[:-1]
+    change = np.diff(raw.value)
+    unknown = np.where(np.isinf(limits.rated[ix]), 0.0, np.inf)
+    most = limits.most(ix, np.diff(raw.ts_us), unknown)
+    most = np.where(np.isinf(limits.rated[ix]), RISE_SHARE * limits.modulus[ix], most)
+    exceeds[:-1] = (ix == raw.register_ix[1:]) & (change > most)
+    return exceeds
+
+
+def _steep(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, exceeds: Bools) -> Ints:
+    """Steps that rise by more than the register can have risen by since it last moved; but where many steps around
+    do, the rated power is wrong and they are believed.
+    """
+    ix, change = pairs.register_ix, pairs.change
+    rated = ~np.isinf(limits.rated[ix])
+    length = pairs.end_us - pairs.start_us
+    floor = np.where(rated, limits.most(ix, length, np.zeros(len(ix))), RISE_SHARE * limits.modulus[ix])
+    found = np.flatnonzero(change > floor)
+    if len(found) == 0:
+        return found
+    usual = np.full(len(found), np.inf)
+    unrated = ~rated[found]
+    usual[unrated] = usual_rates(raw, rates, limits, pairs.end_at[found[unrated]])
+    since = _moved_us(pairs, limits)[found]
+    above = change[found] > limits.most(ix[found], pairs.end_us[found] - since, usual)
+    return found[above & ~(rated[found] & _crowded(raw, limits, exceeds, pairs.end_at[found]))]
+
+
+def _moved_us(pairs: _Pairs, limits: Limits) -> Ints:
+    """When the register last moved before each step, or began to be looked at: the start of the steps without a rise
+    that come right before it, at most MOST_SPANNED x Limits.around of them.
+    """
+    n = len(pairs.change)
+    index = np.arange(n)
+    begins = np.ones(n, dtype=np.bool_)
+    begins[1:] = (pairs.register_ix[1:] != pairs.register_ix[:-1]) | (pairs.change[:-1] != 0)
+    first = np.maximum.accumulate(np.where(begins, index, 0))
+    first = np.maximum(first, index - MOST_SPANNED * limits.around[pairs.register_ix])
+    moved: Ints = pairs.start_us[first]
+    return moved
+
+
+def _crowded(raw: Raw, limits: Limits, exceeds: Bools, at: Ints) -> Bools:
+    """Whether many of the steps around raw reading `at` exceed what the rated power allows."""
+    total = np.concatenate([[0], np.cumsum(exceeds)])
+    around = limits.around[raw.register_ix[at]]
+    first = np.searchsorted(raw.register_ix, raw.register_ix[at], "left")
+    last = np.searchsorted(raw.register_ix, raw.register_ix[at], "right")
+    low, high = np.maximum(at - around, first), np.minimum(at + around, last)
+    crowded: Bools = total[high] - total[low] > CROWD_SHARE * np.maximum(high - low, 2 * around)
+    return crowded
+
+
+def _wrapped(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, fell: Ints) -> Floats:
+    """Falls with 10^digits added; NaN where one is no rollover.
+
+    It is one where that is what the point could have consumed in that time (`Limits.most`), or at most a thousandth
+    of the register's range; where nothing is known, at most a tenth of the range, which is to say that the register
+    stood near its top.
+    """
+    ix = pairs.register_ix[fell]
+    modulus = limits.modulus[ix]
+    wrapped = pairs.change[fell] + modulus
+    usual = usual_rates(raw, rates, limits, pairs.end_at[fell])
+    most = limits.most(ix, pairs.end_us[fell] - pairs.start_us[fell], usual)
+    most = np.where(np.isinf(most), WRAP_SHARE * modulus, np.maximum(most, TOP_SHARE * modulus))
+    return np.where((wrapped >= 0) & (wrapped <= most), wrapped, np.nan)
+
+
+def _fall_kinds(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, fell: Ints) -> npt.NDArray[np.str_]:
+    """A reset where the register shows what it can have counted from 0 since; else another meter."""
+    ix = pairs.register_ix[fell]
+    usual = usual_rates(raw, rates, limits, pairs.end_at[fell])
+    most = limits.most(ix, pairs.end_us[fell] - pairs.start_us[fell], usual)
+    most = np.where(np.isinf(most), TOP_SHARE * limits.modulus[ix], most)
+    return np.where(raw.value[pairs.end_at[fell]] <= most, "register_reset", "meter_replaced")
+
+
+def _spots(
+    registers: Sequence[InstalledRegister], raw: Raw, excluded: RegisterReadings, looked_at: Ints
+) -> Dependencies:
+    """Where verdicts were needed: at the raw readings looked_at, and at the excluded ones. A verdict hangs on REACH x
+    Limits.around readings either side, and changes no step beyond them.
+    """
+    if len(looked_at) == 0 and len(excluded.ts_us) == 0:
+        return Dependencies.of([])
+    low = np.searchsorted(raw.register_ix, np.arange(len(registers)), "left")
+    high = np.searchsorted(raw.register_ix, np.arange(len(registers)), "right")
+    found = [(int(raw.register_ix[n]), n - 1, n) for n in looked_at.tolist()]
+    for ix, ts in zip(excluded.register_ix.tolist(), excluded.ts_us.tolist(), strict=True):
+        own = raw.ts_us[low[ix] : high[ix]]
+        found.append(
+            (
+                ix,
+                int(low[ix] + np.searchsorted(own, ts)) - 1,
+                int(low[ix] + np.searchsorted(own, ts, "right")),
+            )
         )
-        change[n] = wrapped if believed else np.nan
-    return change
+    reach = REACH * Limits.of(registers).around
+    rows = []
+    for ix, first, last in found:
+
+        def moment(n: int, ix: int = ix) -> int:
+            if n < low[ix]:
+                return registers[ix].installed_us
+            return registers[ix].until_us if n >= high[ix] else int(raw.ts_us[n])
+
+        span = moment(first - int(reach[ix])), moment(last + int(reach[ix]))
+        rows.append((ix, ON_READINGS, moment(first), moment(last), *span, *span))
+    return Dependencies.of(rows)
 
 
-def _mean_rate(found: _Differences, register_ix: int, before: int) -> float | None:
-    """Display units per hour over the rising steps among the register's HISTORY_STEPS before `before`."""
-    begin = int(np.searchsorted(found.register_ix, register_ix, "left"))
-    window = slice(max(begin, before - HISTORY_STEPS), before)
-    rising = found.change[window] >= 0
-    hours = float((found.end_us[window] - found.start_us[window])[rising].sum()) / HOUR_US
-    return float(found.change[window][rising].sum()) / hours if hours else None
-
-
-def _unread(registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int) -> list[int]:
-    """Registers that were removed without an end_value, where the readings reach that far."""
-    return [
-        n
-        for n, r in enumerate(registers)
-        if r.end_value is None
-        and readings.to_last[n]
-        and r.removed_us is not None
-        and r.installed_us < r.removed_us <= now_us
-    ]
-
-
-def _with_unread_ends(
-    registers: Sequence[InstalledRegister],
-    readings: RegisterReadings,
-    found: _Differences,
-    steps: Steps,
-    now_us: int,
-) -> Steps:
-    """The steps, and for each register removed without an end_value one more, up to its removal."""
-    ends: list[tuple[int, int, int, float]] = []
-    for ix in _unread(registers, readings, now_us):
-        after = int(np.searchsorted(found.register_ix, ix, "right"))
-        rate = _mean_rate(found, ix, after)
-        if rate is not None:
-            last, until = int(found.end_us[after - 1]), registers[ix].until_us
-            ends.append((ix, last, until, rate * registers[ix].factor * (until - last) / HOUR_US))
-    if not ends:
-        return steps
-    joined = Steps(
-        register_ix=np.concatenate([steps.register_ix, np.array([e[0] for e in ends], dtype=np.int64)]),
-        start_us=np.concatenate([steps.start_us, np.array([e[1] for e in ends], dtype=np.int64)]),
-        end_us=np.concatenate([steps.end_us, np.array([e[2] for e in ends], dtype=np.int64)]),
-        energy=np.concatenate([steps.energy, np.array([e[3] for e in ends], dtype=np.float64)]),
-        estimated=np.concatenate([steps.estimated, np.ones(len(ends), dtype=np.bool_)]),
+def _of_runs(raw: Raw, still: StillRuns) -> Dependencies:
+    """What closed runs without a rise hang on."""
+    closed = np.flatnonzero(still.closing >= 0)
+    begin, end, closing = still.begin[closed], still.end[closed], still.closing[closed]
+    return Dependencies(
+        raw.register_ix[begin],
+        np.full(len(closed), ON_VERDICTS, dtype=np.int64),
+        raw.ts_us[end],
+        raw.ts_us[closing],
+        raw.ts_us[begin],
+        raw.ts_us[closing],
+        still.on_from_us[closed],
+        still.on_to_us[closed],
     )
-    order = np.lexsort((joined.start_us, joined.register_ix))
-    return Steps(*(getattr(joined, name)[order] for name in Steps.__slots__))
-
-
-def whole_installation(registers: Sequence[InstalledRegister]) -> tuple[Bools, Bools]:
-    """from_first and to_last of readings that are all there are."""
-    every = np.ones(len(registers), dtype=np.bool_)
-    return every, every.copy()

@@ -25,10 +25,10 @@ from metering.energy import HourEnergy, Windows, hourly_energy
 from metering.errors import NengliuError
 from metering.items import unit_factor
 from metering.meters import Quota, Site
+from metering.readings import InstalledRegister, RegisterReadings
 from metering.registers import register_table
 from metering.simulated import SIMULATED
 from metering.spans import END, PlacedPoint, root_spans
-from metering.steps import InstalledRegister, RegisterReadings
 from storage import locks
 from storage.copying import copy_in
 from storage.point_hours import Job, PointHours
@@ -331,7 +331,7 @@ class CityLoader:
             insert_points(cursor, derived, self._calendar)
             window = derived.jobs[0].window
             site_ids = self._series.site_id[sites, 0].tolist()
-            site_hours = list(self._site_hours(sites, derived.hours))
+            site_hours = list(self._site_hours(sites, derived.derived.hours))
             insert_sites(cursor, site_hours, {i: [window] for i in site_ids}, self._calendar)
             cursor.execute(
                 "insert into nengliu.simulation_block (kind, block, readings) values (%s, %s, %s)",
@@ -349,9 +349,10 @@ class CityLoader:
         window = self._registry.installed_us, int(ts_us[-1])
         windows = Windows(np.full(count, window[0]), np.full(count, window[1]))
         now_us = time.time_ns() // 1000
-        hours, opens = hourly_energy(registers, range(count), readings, windows, self._calendar, now_us)
+        derived = hourly_energy(registers, range(count), readings, windows, self._calendar, now_us)
         points = self._series.point_id[sites].ravel().tolist()
-        return PointHours([Job(p, window, (n,)) for n, p in enumerate(points)], hours, opens, values.size)
+        jobs = [Job(p, window, (n,)) for n, p in enumerate(points)]
+        return PointHours(jobs, (), np.arange(count), derived, values.size)
 
     def _site_hours(self, sites: slice, hours: HourEnergy) -> Iterator[SiteHours]:
         """Every site's hours, item by item: sums of the points that count, in order of their ids, as a worker's are.

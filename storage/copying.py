@@ -24,7 +24,14 @@ PG_EPOCH_US = 946_684_800_000_000
 
 #: Wire types of columns: name in SQL -> big-endian numpy type. To COPY in there is also text, of values of one length
 #: (numpy's S).
-WIRE_TYPES = {"int4": ">i4", "int8": ">i8", "float8": ">f8", "timestamptz": ">i8", "bool": ">i1"}
+WIRE_TYPES = {
+    "int2": ">i2",
+    "int4": ">i4",
+    "int8": ">i8",
+    "float8": ">f8",
+    "timestamptz": ">i8",
+    "bool": ">i1",
+}
 
 Columns = Mapping[str, tuple[str, npt.NDArray[Any]]]
 

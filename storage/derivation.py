@@ -18,6 +18,7 @@ import psycopg
 from metering.calendar import LocalCalendar, local_calendar
 from metering.errors import NengliuError
 from metering.instants import to_us
+from metering.spans import union
 from storage.derive_metrics import (
     BACKLOG,
     BATCH_SECONDS,
@@ -28,8 +29,9 @@ from storage.derive_metrics import (
     READINGS,
     SITES,
 )
-from storage.point_hours import derive_points, plan_jobs
-from storage.rollup import make_work_tables, write_points, write_sites
+from storage.hanging import derive_hanging
+from storage.point_hours import Source
+from storage.rollup import make_work_tables, write_sites
 from storage.sql import query
 from storage.touched import Change, Places, load_registers, touched_hours
 
@@ -160,15 +162,14 @@ class Deriver:
         changes = [Change(*row) for row in cursor]
         calendar, now_us = self._clock(cursor)
         places = _places(cursor, claimed, changes)
-        touched = touched_hours(cursor, changes, places, now_us)
+        touched = touched_hours(cursor, changes, places)
         _hand_over(cursor, touched.elsewhere)
-        readings = hours = 0
-        for jobs in plan_jobs(touched.points, places.registers, now_us, self._options.readings):
-            derived = derive_points(cursor, jobs, places.registers, touched.last, calendar, now_us)
-            hours += write_points(cursor, derived, calendar)
-            readings += derived.readings
-        write_sites(cursor, touched.sites, calendar)
-        return DeriveResult(len(claimed), len(changes), readings, hours)
+        source = Source(cursor, places.registers, touched.last, calendar, now_us, self._options.readings)
+        done = derive_hanging(source, touched.points)
+        for point, spans in done.points.items():
+            touched.sites.setdefault(places.site_of[point], []).extend(spans)
+        write_sites(cursor, {site: union(spans) for site, spans in touched.sites.items()}, calendar)
+        return DeriveResult(len(claimed), len(changes), done.readings, done.hours)
 
     def _claim(self, cursor: psycopg.Cursor[Any]) -> list[int]:
         """Lock waiting sites, the oldest first, until the batch is full: in growing helpings, so as to lock

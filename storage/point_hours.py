@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,18 +12,13 @@ import numpy.typing as npt
 import psycopg
 
 from metering.calendar import LocalCalendar
-from metering.energy import HourEnergy, OpenEnergy, Windows, hourly_energy
-from metering.spans import END, Span
-from metering.steps import HISTORY_STEPS, RegisterReadings, needs_history
-from storage.slices import (
-    NEAR_US,
-    Found,
-    Slices,
-    reading_before,
-    readings_after,
-    readings_before,
-    readings_between,
-)
+from metering.energy import Derived, Windows, hourly_energy
+from metering.reach import CALM_AFTER, CALM_BEFORE, Within, context, restless, wanted, widened
+from metering.readings import RegisterReadings
+from metering.spans import END, Span, to_whole_hours
+from metering.steps import Judged, register_steps
+from storage.slices import NEAR_US, Slices, last_readings, readings_after, readings_between
+from storage.sql import query
 from storage.touched import PlacedRegister
 
 Ints = npt.NDArray[np.int64]
@@ -41,11 +36,12 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class PointHours:
-    """What jobs came to; `owner` of hours and opens is the index of the job."""
+    """What jobs came to; `owner` of hours and opens is the index of the job, registers of judgements are `placed`."""
 
     jobs: Sequence[Job]
-    hours: HourEnergy
-    opens: OpenEnergy
+    placed: Sequence[PlacedRegister]
+    owner: Ints
+    derived: Derived
     readings: int
 
 
@@ -56,17 +52,31 @@ def plan_jobs(
     by_point: dict[int, list[int]] = defaultdict(list)
     for ix, placed in enumerate(registers):
         by_point[placed.point_id].append(ix)
+    jobs = (
+        Job(point, window, tuple(ix for ix in by_point[point] if _reaches(registers[ix], window)))
+        for point in sorted(points)
+        for window in points[point]
+    )
+    return _grouped(jobs, registers, now_us, most_readings, 0.0)
+
+
+def _grouped(
+    jobs: Iterator[Job],
+    registers: Sequence[PlacedRegister],
+    now_us: int,
+    most_readings: int,
+    context_s: float,
+) -> Iterator[list[Job]]:
+    """In groups of about most_readings; context_s: of readings besides those of the window."""
     group: list[Job] = []
     expected = 0.0
-    for point in sorted(points):
-        for window in points[point]:
-            job = Job(point, window, tuple(ix for ix in by_point[point] if _reaches(registers[ix], window)))
-            size = sum(_expected_readings(registers[ix], window, now_us) for ix in job.registers)
-            if group and expected + size > most_readings:
-                yield group
-                group, expected = [], 0.0
-            group.append(job)
-            expected += size
+    for job in jobs:
+        size = sum(_expected_readings(registers[ix], job.window, now_us, context_s) for ix in job.registers)
+        if group and expected + size > most_readings:
+            yield group
+            group, expected = [], 0.0
+        group.append(job)
+        expected += size
     if group:
         yield group
 
@@ -75,93 +85,199 @@ def _reaches(placed: PlacedRegister, window: Span) -> bool:
     return placed.register.installed_us < window[1] and placed.register.until_us > window[0]
 
 
-def _expected_readings(placed: PlacedRegister, window: Span, now_us: int) -> float:
+def _expected_readings(placed: PlacedRegister, window: Span, now_us: int, context_s: float) -> float:
     r = placed.register
     length = min(window[1], r.until_us, now_us) - max(window[0], r.installed_us)
-    return max(length, 0) / 1e6 / r.interval_s + 3
+    return (max(length, 0) / 1e6 + context_s) / r.interval_s + 4
 
 
-def derive_points(
-    cursor: psycopg.Cursor[Any],
-    jobs: Sequence[Job],
-    registers: Sequence[PlacedRegister],
-    known_last: Mapping[int, int],
-    calendar: LocalCalendar,
-    now_us: int,
-) -> PointHours:
-    """The hours and open day ends of the jobs' windows. known_last: register -> no reading is later."""
-    owner = [n for n, job in enumerate(jobs) for _ in job.registers]
-    chosen = [ix for job in jobs for ix in job.registers]
-    windows = Windows(
-        np.array([job.window[0] for job in jobs], dtype=np.int64),
-        np.array([job.window[1] for job in jobs], dtype=np.int64),
-    )
-    placed = [registers[ix] for ix in chosen]
-    last = np.array([known_last.get(ix, END) for ix in chosen], dtype=np.int64)
-    readings = _fetch(cursor, placed, windows, np.array(owner, dtype=np.int64), last, now_us)
-    hours, opens = hourly_energy([p.register for p in placed], owner, readings, windows, calendar, now_us)
-    return PointHours(jobs, hours, opens, len(readings.ts_us))
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What hours are derived from: stored readings, installed registers, the calendar, now.
+
+    known_last: register -> no reading is later. most_readings: in memory at a time, about.
+    """
+
+    cursor: psycopg.Cursor[Any]
+    registers: Sequence[PlacedRegister]
+    known_last: Mapping[int, int]
+    calendar: LocalCalendar
+    now_us: int
+    most_readings: int
 
 
-def _fetch(
-    cursor: psycopg.Cursor[Any],
-    placed: Sequence[PlacedRegister],
-    windows: Windows,
-    owner: Ints,
-    last: Ints,
-    now_us: int,
-) -> RegisterReadings:
-    """The readings that the windows need of each register: out to the nearest ones at or beyond both ends."""
-    series = np.array([p.series_id or 0 for p in placed], dtype=np.int64)
-    installed = np.array([p.register.installed_us for p in placed], dtype=np.int64)
-    until = np.array([p.register.until_us for p in placed], dtype=np.int64)
-    near = np.array([4e6 * p.register.interval_s for p in placed]).astype(np.int64) + NEAR_US
-    read = series > 0
-    begin, end = windows.from_us[owner], windows.to_us[owner]
-    from_first, to_last = (begin <= installed) | ~read, (end >= np.minimum(until, last)) | ~read
-    begin, end = np.maximum(begin, installed), np.minimum(end, until)
-
-    ask = np.flatnonzero(~from_first)
-    found = reading_before(cursor, Slices(series[ask], installed[ask], begin[ask]), near[ask])
-    from_first[ask] = True
-    from_first[ask[found.slice_ix]] = False
-    begin[ask[found.slice_ix]] = found.ts_us
-
-    ask = np.flatnonzero(~to_last)
-    found = readings_after(cursor, Slices(series[ask], end[ask], until[ask] - 1), 1)
-    to_last[ask] = True
-    to_last[ask[found.slice_ix]] = False
-    end[ask[found.slice_ix]] = found.ts_us
-
-    ask = np.flatnonzero(read)
-    found = readings_between(cursor, Slices(series[ask], begin[ask], end[ask]))
-    readings = RegisterReadings(ask[found.slice_ix], found.ts_us, found.value, from_first, to_last)
-    return _with_history(cursor, placed, series, begin, readings, now_us)
+#: Around a window that is not calm this much time is expected to be looked at.
+_CONTEXT_S = 12 * 7 * 86_400.0
 
 
-def _with_history(
-    cursor: psycopg.Cursor[Any],
-    placed: Sequence[PlacedRegister],
-    series: Ints,
-    begin: Ints,
-    readings: RegisterReadings,
-    now_us: int,
-) -> RegisterReadings:
-    """The readings, and earlier ones of the registers whose steps learn from them."""
-    registers = [p.register for p in placed]
-    wanting = np.array(needs_history(registers, readings, now_us), dtype=np.int64)
-    if len(wanting) == 0:
-        return readings
-    installed = np.array([registers[ix].installed_us for ix in wanting.tolist()], dtype=np.int64)
-    earlier: Found = readings_before(
-        cursor, Slices(series[wanting], installed, begin[wanting] - 1), HISTORY_STEPS
-    )
-    from_first = readings.from_first.copy()
-    from_first[wanting] = np.bincount(earlier.slice_ix, minlength=len(wanting)) < HISTORY_STEPS
-    return RegisterReadings(
-        np.concatenate([readings.register_ix, wanting[earlier.slice_ix]]),
-        np.concatenate([readings.ts_us, earlier.ts_us]),
-        np.concatenate([readings.value, earlier.value]),
-        from_first,
-        readings.to_last,
-    )
+def derive_points(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
+    """The hours and open day ends of the jobs' windows, the calm ones first.
+
+    A window that is not calm is widened to where its verdicts change hours.
+    """
+    ask = _Ask.of(source, jobs)
+    readings = ask.readings(source, CALM_BEFORE, CALM_AFTER)
+    judged = register_steps(ask.registers, readings, source.now_us)
+    flags = restless(ask.registers, readings, judged, ask.within(), source.now_us)
+    anxious = np.zeros(len(jobs), dtype=np.bool_)
+    anxious[ask.owner[flags]] = True
+    if not anxious.any():
+        yield ask.hours(source, readings, judged)
+        return
+    calm = [job for job, is_anxious in zip(jobs, anxious.tolist(), strict=True) if not is_anxious]
+    if calm:
+        ask = _Ask.of(source, calm)
+        readings = ask.readings(source, CALM_BEFORE, CALM_AFTER)
+        yield ask.hours(source, readings, register_steps(ask.registers, readings, source.now_us))
+    rest = (job for job, is_anxious in zip(jobs, anxious.tolist(), strict=True) if is_anxious)
+    for group in _grouped(rest, source.registers, source.now_us, source.most_readings, _CONTEXT_S):
+        yield _derive_restless(source, group)
+
+
+def _derive_restless(source: Source, jobs: Sequence[Job]) -> PointHours:
+    """The hours of windows that are not calm, with all that verdicts and estimates in them hang on."""
+    ask = _Ask.of(source, jobs)
+    beyond = context(ask.registers)
+    readings = ask.readings(source, beyond, beyond)
+    judged = register_steps(ask.registers, readings, source.now_us)
+    ask = _Ask.of(source, _widened_jobs(ask, judged, source.registers))
+    while True:
+        want = wanted(ask.registers, readings, judged, ask.within(), source.now_us)
+        more = ask.reaching(want.from_us, want.to_us)
+        if (more.from_us >= ask.from_us).all() and (more.to_us <= ask.to_us).all() and ask.is_read:
+            return ask.hours(source, readings, judged)
+        ask = replace(more, is_read=True)
+        readings = ask.readings(source, beyond, beyond)
+        judged = register_steps(ask.registers, readings, source.now_us)
+
+
+def _widened_jobs(ask: _Ask, judged: Judged, registers: Sequence[PlacedRegister]) -> list[Job]:
+    begin, end = widened(judged, ask.within())
+    spans: dict[int, Span] = {n: job.window for n, job in enumerate(ask.jobs)}
+    for n, a, b in zip(ask.owner.tolist(), begin.tolist(), end.tolist(), strict=True):
+        spans[n] = min(a, spans[n][0]), max(b, spans[n][1])
+    by_point: dict[int, list[Span]] = defaultdict(list)
+    members: dict[int, set[int]] = defaultdict(set)
+    for n, job in enumerate(ask.jobs):
+        by_point[job.point_id].append(spans[n])
+        members[job.point_id].update(job.registers)
+    of_point: dict[int, list[int]] = defaultdict(list)
+    for ix, placed in enumerate(registers):
+        if placed.point_id in by_point:
+            of_point[placed.point_id].append(ix)
+    return [
+        Job(point, window, tuple(ix for ix in of_point[point] if _reaches(registers[ix], window)))
+        for point, found in sorted(by_point.items())
+        for window in to_whole_hours(found)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ask:
+    """Registers of jobs, and the times that they are read for; from_us, to_us: shape (registers,)."""
+
+    jobs: Sequence[Job]
+    owner: Ints
+    chosen: Sequence[int]
+    placed: Sequence[PlacedRegister]
+    from_us: Ints
+    to_us: Ints
+    is_read: bool = False
+
+    @classmethod
+    def of(cls, source: Source, jobs: Sequence[Job]) -> _Ask:
+        owner = np.array([n for n, job in enumerate(jobs) for _ in job.registers], dtype=np.int64)
+        chosen = [ix for job in jobs for ix in job.registers]
+        windows = [jobs[n].window for n in owner.tolist()]
+        return cls(
+            jobs,
+            owner,
+            chosen,
+            [source.registers[ix] for ix in chosen],
+            np.array([w[0] for w in windows], dtype=np.int64),
+            np.array([w[1] for w in windows], dtype=np.int64),
+        )
+
+    @property
+    def registers(self) -> list[Any]:
+        return [p.register for p in self.placed]
+
+    def windows(self) -> Windows:
+        return Windows(
+            np.array([job.window[0] for job in self.jobs], dtype=np.int64),
+            np.array([job.window[1] for job in self.jobs], dtype=np.int64),
+        )
+
+    def within(self) -> Within:
+        windows = self.windows()
+        return windows.from_us[self.owner], windows.to_us[self.owner]
+
+    def reaching(self, from_us: Ints, to_us: Ints) -> _Ask:
+        return replace(
+            self,
+            from_us=np.minimum(self.from_us, from_us),
+            to_us=np.maximum(self.to_us, to_us),
+            is_read=False,
+        )
+
+    def hours(self, source: Source, readings: RegisterReadings, judged: Judged) -> PointHours:
+        derived = hourly_energy(
+            self.registers,
+            self.owner.tolist(),
+            readings,
+            self.windows(),
+            source.calendar,
+            source.now_us,
+            judged,
+        )
+        return PointHours(self.jobs, self.placed, self.owner, derived, len(readings.ts_us))
+
+    def readings(self, source: Source, before: int, after: int) -> RegisterReadings:
+        """The readings of the times asked for, and as many as that before and after."""
+        placed = self.placed
+        series = np.array([p.series_id or 0 for p in placed], dtype=np.int64)
+        installed = np.array([p.register.installed_us for p in placed], dtype=np.int64)
+        until = np.array([p.register.until_us for p in placed], dtype=np.int64)
+        near = (
+            np.array([(before + 3) * 1e6 * p.register.interval_s for p in placed]).astype(np.int64) + NEAR_US
+        )
+        last = np.array([source.known_last.get(ix, END) for ix in self.chosen], dtype=np.int64)
+        read = series > 0
+        from_first, to_last = (
+            (self.from_us <= installed) | ~read,
+            (self.to_us >= np.minimum(until, last)) | ~read,
+        )
+        begin, end = np.maximum(self.from_us, installed), np.minimum(self.to_us, until)
+
+        ask = np.flatnonzero(~from_first)
+        found = last_readings(
+            source.cursor, Slices(series[ask], installed[ask], begin[ask]), near[ask], before
+        )
+        from_first[ask] = np.bincount(found.slice_ix, minlength=len(ask)) < before
+        begin[ask] = np.where(from_first[ask], installed[ask], begin[ask])
+        np.minimum.at(begin, ask[found.slice_ix], found.ts_us)
+
+        ask = np.flatnonzero(~to_last)
+        found = readings_after(source.cursor, Slices(series[ask], end[ask], until[ask] - 1), after)
+        to_last[ask] = np.bincount(found.slice_ix, minlength=len(ask)) < after
+        np.maximum.at(end, ask[found.slice_ix], found.ts_us)
+
+        ask = np.flatnonzero(read)
+        found = readings_between(source.cursor, Slices(series[ask], begin[ask], end[ask]))
+        ix = ask[found.slice_ix]
+        verdict = _verdicts(source.cursor, series, ix, found.ts_us, found.value)
+        return RegisterReadings(ix, found.ts_us, found.value, from_first, to_last, verdict)
+
+
+def _verdicts(
+    cursor: psycopg.Cursor[Any], series: Ints, ix: Ints, ts_us: Ints, value: npt.NDArray[np.float64]
+) -> npt.NDArray[np.int8] | None:
+    """What persons judged of the readings, as they are now; None where nobody judged any."""
+    rows = cursor.execute(query("derive_verdicts"), {"series": np.unique(series).tolist()}).fetchall()
+    if not rows:
+        return None
+    judged = {(s, ts, v): verdict for s, ts, v, verdict in rows}
+    verdicts = np.zeros(len(ix), dtype=np.int8)
+    for n in np.flatnonzero(np.isin(series[ix], [s for s, *_ in rows])).tolist():
+        verdicts[n] = judged.get((int(series[ix[n]]), int(ts_us[n]), float(value[n])), 0)
+    return verdicts

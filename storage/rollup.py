@@ -143,7 +143,7 @@ def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, table: str) -> None:
     """COPY the windows, and the hours into `table`."""
     point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
     _windows_in(cursor, "derive_window", "point_id", [(job.point_id, job.window) for job in derived.jobs])
-    hours = derived.hours
+    hours = derived.derived.hours
     copy_in(
         cursor,
         table,
@@ -154,12 +154,13 @@ def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, table: str) -> None:
             "estimated": ("float8", hours.estimated),
             "covered_s": ("float8", hours.covered_s),
             "installed_s": ("float8", hours.installed_s),
+            "method": ("int2", hours.method),
         },
     )
 
 
 def _fill_open(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
-    opens = derived.opens
+    opens = derived.derived.opens
     if not len(opens.owner):
         return
     point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
@@ -173,6 +174,14 @@ def _fill_open(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: Local
             "consumption": ("float8", opens.consumption),
             "covered_s": ("float8", opens.covered_s),
         },
+    )
+
+
+def put_point_windows(cursor: psycopg.Cursor[Any], points: Mapping[int, Sequence[Span]]) -> None:
+    """Fill the work table of windows of points."""
+    _empty(cursor, ("derive_window",))
+    _windows_in(
+        cursor, "derive_window", "point_id", [(p, span) for p, spans in points.items() for span in spans]
     )
 
 

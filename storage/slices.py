@@ -76,22 +76,22 @@ def readings_before(cursor: psycopg.Cursor[Any], slices: Slices, most: int) -> F
     return _find(cursor, "derive_before", slices, {"most": most})
 
 
-def reading_before(cursor: psycopg.Cursor[Any], slices: Slices, near_us: Ints) -> Found:
-    """The last reading in each slice, looked for in its last near_us first, and further only where there is
-    none.
+def last_readings(cursor: psycopg.Cursor[Any], slices: Slices, near_us: Ints, most: int) -> Found:
+    """The last readings in each slice, at most `most`, looked for in its last near_us first, and further only where
+    there are fewer.
     """
     near = Slices(slices.series_id, np.maximum(slices.from_us, slices.to_us - near_us), slices.to_us)
-    found = readings_before(cursor, near, 1)
-    nothing = np.ones(len(slices), dtype=np.bool_)
-    nothing[found.slice_ix] = False
-    missing = np.flatnonzero(nothing & (near.from_us > slices.from_us))
+    found = readings_before(cursor, near, most)
+    few = np.bincount(found.slice_ix, minlength=len(slices)) < most
+    missing = np.flatnonzero(few & (near.from_us > slices.from_us))
     if len(missing) == 0:
         return found
-    far = readings_before(cursor, slices.take(missing), 1)
+    far = readings_before(cursor, slices.take(missing), most)
+    kept = ~np.isin(found.slice_ix, missing)
     return Found(
-        np.concatenate([found.slice_ix, missing[far.slice_ix]]),
-        np.concatenate([found.ts_us, far.ts_us]),
-        np.concatenate([found.value, far.value]),
+        np.concatenate([found.slice_ix[kept], missing[far.slice_ix]]),
+        np.concatenate([found.ts_us[kept], far.ts_us]),
+        np.concatenate([found.value[kept], far.value]),
     )
 
 

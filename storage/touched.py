@@ -7,17 +7,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import psycopg
 
 from metering.items import unit_factor
+from metering.readings import InstalledRegister
 from metering.registers import Role, register_table
 from metering.spans import END, HOUR_US, START, Span, union
-from metering.steps import HISTORY_STEPS, InstalledRegister
-from storage.slices import NEAR_US, Found, Slices, reading_before, readings_after
+from storage.slices import NEAR_US, Slices, last_readings, readings_after
 from storage.sql import query
 
 #: Changes of a register closer together than this are looked at as one.
@@ -37,19 +36,22 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PlacedRegister:
-    """An installed register with where it is; series_id None: never read."""
+    """An installed register with where it is; series_id None: never read. obis: the register's code."""
 
     point_id: int
     site_id: int
     series_id: int | None
     register: InstalledRegister
+    meter: str
+    obis: str
+    gateway: str
 
 
 @dataclass(slots=True)
 class Touched:
     """What is to be derived again.
 
-    points: normal lists of whole hours. sites: the same, of what their points' hours go into. elsewhere:
+    points: normal lists of whole hours. sites: the same, of changes of their registry. elsewhere:
     changes of points of sites that are not claimed. last: register -> no reading of it comes after this
     moment.
     """
@@ -74,7 +76,7 @@ def _placed(row: tuple[Any, ...]) -> PlacedRegister:
     (_, point_id, site_id, item, rated, series_id, register, unit, digits, decimals, ratio, interval_s) = row[
         :12
     ]
-    installed_us, removed_us, start_value, end_value = row[12:]
+    installed_us, removed_us, start_value, end_value, meter, gateway = row[12:]
     return PlacedRegister(
         point_id,
         site_id,
@@ -91,6 +93,9 @@ def _placed(row: tuple[Any, ...]) -> PlacedRegister:
             end_value=end_value,
             rated_per_hour=rated,
         ),
+        meter,
+        register,
+        gateway,
     )
 
 
@@ -129,13 +134,11 @@ class Places:
         )
 
 
-def touched_hours(
-    cursor: psycopg.Cursor[Any], changes: Sequence[Change], places: Places, now_us: int
-) -> Touched:
+def touched_hours(cursor: psycopg.Cursor[Any], changes: Sequence[Change], places: Places) -> Touched:
     """The hours that the changes of claimed sites may have touched, of points and of sites.
 
-    A change of a reading touches the steps to its neighbours and, where later steps learn from it (rollovers,
-    unread ends), those.
+    A change of a reading touches the steps to its neighbours; what else hangs on it, dependencies tell
+    (storage/hanging.py).
     """
     touched = Touched()
     spans: dict[int, list[Span]] = defaultdict(list)
@@ -147,11 +150,9 @@ def touched_hours(
         else:
             sites[change.site_id].append(whole_hours(change.from_us, change.to_us))
             _spread_point(change, change.point_id, places, spans, points, touched)
-    for ix, span in _around(cursor, places.registers, spans, touched, now_us):
+    for ix, span in _around(cursor, places.registers, spans, touched):
         points[places.registers[ix].point_id].append(whole_hours(*span))
     touched.points = {point: union(found) for point, found in points.items()}
-    for point, found in touched.points.items():
-        sites[places.site_of[point]].extend(found)
     touched.sites = {site: union(found) for site, found in sites.items()}
     return touched
 
@@ -199,7 +200,6 @@ def _around(
     registers: Sequence[PlacedRegister],
     spans: dict[int, list[Span]],
     touched: Touched,
-    now_us: int,
 ) -> Iterable[tuple[int, Span]]:
     """Each register's changed spans, out to the readings, or ends of the installation, that steps reach
     to.
@@ -212,7 +212,7 @@ def _around(
         earlier = before.get(n)
         if earlier is None:
             earlier = r.installed_us if r.start_value is not None else begin
-        yield ix, (min(earlier, begin), max(end, _reach(ix, r, after.get(n, []), end, touched, now_us)))
+        yield ix, (min(earlier, begin), _reach(ix, r, after.get(n), end, touched))
     for ix, begin, end in rows:
         if registers[ix].series_id is None:
             yield ix, (min(begin, registers[ix].register.installed_us), end)
@@ -225,8 +225,8 @@ def _joined(spans: list[Span]) -> list[Span]:
 
 def _neighbours(
     cursor: psycopg.Cursor[Any], registers: Sequence[PlacedRegister], rows: list[tuple[int, int, int]]
-) -> tuple[dict[int, int], dict[int, list[tuple[int, float]]]]:
-    """By index of the row: the reading before its span, and the readings at its end and after, in order."""
+) -> tuple[dict[int, int], dict[int, int]]:
+    """By index of the row: when the readings before its span, and after it, are."""
     if not rows:
         return {}, {}
     series = np.array([registers[ix].series_id for ix, _, _ in rows], dtype=np.int64)
@@ -235,35 +235,17 @@ def _neighbours(
     near = np.array([4e6 * registers[ix].register.interval_s for ix, _, _ in rows]).astype(np.int64) + NEAR_US
     begin = np.array([b for _, b, _ in rows], dtype=np.int64)
     end = np.array([e for _, _, e in rows], dtype=np.int64)
-    found = reading_before(cursor, Slices(series, installed, begin - 1), near)
-    before = dict(zip(found.slice_ix.tolist(), found.ts_us.tolist(), strict=True))
-    return before, _by_slice(readings_after(cursor, Slices(series, end, until - 1), HISTORY_STEPS + 2))
+    found = last_readings(cursor, Slices(series, installed, begin - 1), near, 1)
+    later = readings_after(cursor, Slices(series, end + 1, until - 1), 1)
+    return (
+        dict(zip(found.slice_ix.tolist(), found.ts_us.tolist(), strict=True)),
+        dict(zip(later.slice_ix.tolist(), later.ts_us.tolist(), strict=True)),
+    )
 
 
-def _by_slice(found: Found) -> dict[int, list[tuple[int, float]]]:
-    readings: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    order = np.lexsort((found.ts_us, found.slice_ix))
-    for n in order.tolist():
-        readings[int(found.slice_ix[n])].append((int(found.ts_us[n]), float(found.value[n])))
-    return readings
-
-
-def _reach(
-    ix: int,
-    register: InstalledRegister,
-    after: list[tuple[int, float]],
-    end: int,
-    touched: Touched,
-    now_us: int,
-) -> int:
-    """How far steps reach that depend on readings up to `end`; `after`: the readings at `end` and after."""
-    later = [ts for ts, _ in after if ts > end]
-    falls = [b for (_, was), (b, value) in pairwise(after) if value < was]
-    reach = max([end, *later[:1], *falls])
-    if len(after) <= HISTORY_STEPS + 1:
-        last = later[-1] if later else end
-        touched.last[ix] = max(last, touched.last.get(ix, last))
-        removed = register.removed_us
-        if removed is not None and (not later or (register.end_value is None and removed <= now_us)):
-            reach = max(reach, removed)
-    return reach
+def _reach(ix: int, register: InstalledRegister, later: int | None, end: int, touched: Touched) -> int:
+    """How far the step reaches that begins at `end`, where `later` is the next reading."""
+    if later is not None:
+        return later
+    touched.last[ix] = max(end, touched.last.get(ix, end))
+    return end if register.removed_us is None else max(end, register.removed_us)

@@ -8,18 +8,19 @@ with gone as (
     returning 1
 ), put as (
     insert into nengliu.point_hour as h
-        (point_id, hour, consumption, estimated, covered_s, installed_s, revision)
-    select point_id, hour, consumption, estimated, covered_s, installed_s, nextval('nengliu.energy_revision')
+        (point_id, hour, consumption, estimated, covered_s, installed_s, method, revision)
+    select point_id, hour, consumption, estimated, covered_s, installed_s, method, nextval('nengliu.energy_revision')
     from derive_hour f
     where not exists (
         select from nengliu.point_hour s
         where s.point_id = f.point_id and s.hour = f.hour
           and s.consumption = f.consumption and s.estimated = f.estimated
-          and s.covered_s = f.covered_s and s.installed_s = f.installed_s
+          and s.covered_s = f.covered_s and s.installed_s = f.installed_s and s.method = f.method
           and s.hour >= %(from_ts)s::timestamptz and s.hour < %(to_ts)s::timestamptz)
     on conflict (point_id, hour) do update
     set consumption = excluded.consumption, estimated = excluded.estimated,
-        covered_s = excluded.covered_s, installed_s = excluded.installed_s, revision = excluded.revision
+        covered_s = excluded.covered_s, installed_s = excluded.installed_s, method = excluded.method,
+        revision = excluded.revision
     returning 1
 )
 select (select count(*) from gone) + (select count(*) from put)

@@ -7,7 +7,7 @@ create temp table if not exists derive_window (
 ) on commit delete rows;
 create temp table if not exists derive_hour (
     point_id int not null, hour timestamptz not null, consumption float8 not null, estimated float8 not null,
-    covered_s float8 not null, installed_s float8 not null
+    covered_s float8 not null, installed_s float8 not null, method smallint not null
 ) on commit delete rows;
 create temp table if not exists derive_open (
     point_id int not null, day date not null, consumption float8 not null, covered_s float8 not null

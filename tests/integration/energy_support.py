@@ -160,8 +160,8 @@ _AT = (
 
 #: What tests put in, or what is made of it.
 _FILLED = (
-    "change, factor, installation, point, point_day_open, point_hour, point_period, point_span, reading, root_span, "
-    "series, site, site_day_open, site_hour, site_period"
+    "change, dependency, factor, finding, installation, point, point_day_open, point_hour, point_period, point_span, "
+    "reading, reading_doubt, reading_review, root_span, series, site, site_day_open, site_hour, site_period"
 )
 
 
@@ -179,13 +179,16 @@ def empty_database(superuser_url: str, zone: str = "Asia/Shanghai", registry: bo
 
 #: Everything derived, in an order of its own, without revisions.
 DERIVED = {
-    "point_hour": "select point_id, hour, consumption, estimated, covered_s, installed_s from nengliu.point_hour",
+    "point_hour": "select point_id, hour, consumption, estimated, covered_s, installed_s, method "
+    "from nengliu.point_hour",
     "point_period": "select * from nengliu.point_period",
     "point_day_open": "select * from nengliu.point_day_open",
     "site_hour": "select site_id, item_code, hour, consumption, estimated, covered_s, installed_s "
     "from nengliu.site_hour",
     "site_period": "select * from nengliu.site_period",
     "site_day_open": "select * from nengliu.site_day_open",
+    "reading_doubt": "select * from nengliu.reading_doubt",
+    "finding": "select rule_key, kind, point_id, starts, ends, detail::text from nengliu.finding where state = 'open'",
 }
 
 
@@ -197,7 +200,7 @@ def derived(connection: psycopg.Connection[Any]) -> dict[str, list[Row]]:
 def derive_anew(connection: psycopg.Connection[Any], database: Any) -> dict[str, list[Row]]:
     """All derived rows as they are when everything is derived from the beginning."""
     with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
-        superuser.execute(f"truncate {', '.join(f'nengliu.{name}' for name in DERIVED)}")
+        superuser.execute(f"truncate nengliu.dependency, {', '.join(f'nengliu.{name}' for name in DERIVED)}")
     connection.execute(
         "insert into nengliu.change (site_id, point_id, from_ts, to_ts) "
         "select site_id, point_id, '-infinity', 'infinity' from nengliu.point"

@@ -199,6 +199,11 @@ def test_incremental_is_from_scratch(database, seed):
             assert grown[table] == rows, f"{table} of seed {seed}"
 
 
+def garbled(chance: random.Random, value: float) -> float:
+    """Now and then what a meter shows that has a bad moment: nothing, far too much, beyond its range."""
+    return chance.choice([value] * 40 + [0.0, value + 700, 12_345.6, round(value / 10, 1)])
+
+
 def send(town: Town, plan: Plan, chance: random.Random, seed: int) -> None:
     """Some readings of some register of a meter: a run of hours, or a few here and there, or corrections."""
     row = chance.choice(plan.installations)
@@ -213,7 +218,8 @@ def send(town: Town, plan: Plan, chance: random.Random, seed: int) -> None:
         minutes = sorted(chance.sample(range(HOURS * 60), chance.randrange(1, 6)))
     off = chance.choice([0.0, 0.0, 0.0, 0.1, 60.0])
     readings = [
-        (T0 + timedelta(minutes=m), (shown(meter, register, m, seed) + off) % 10_000) for m in minutes
+        (T0 + timedelta(minutes=m), garbled(chance, (shown(meter, register, m, seed) + off) % 10_000))
+        for m in minutes
     ]
     chance.shuffle(readings)
     town.read(meter, readings, register)

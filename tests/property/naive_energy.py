@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
 
+from metering.readings import InstalledRegister
 from metering.registers import Role
-from metering.steps import InstalledRegister
 
 HOUR = 3_600_000_000
 Readings = dict[int, float]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from metering.calendar import local_calendar
 from metering.energy import HourEnergy, OpenEnergy, Windows, hourly_energy
+from metering.readings import InstalledRegister, RegisterReadings, whole_installation
 from metering.registers import Role
 from metering.spans import END, HOUR_US, START
-from metering.steps import InstalledRegister, RegisterReadings, whole_installation
 from tests.property.naive_energy import naive_energy
 
 T0 = 1_388_505_600_000_000  # 2014-01-01T00:00+08:00
@@ -116,7 +116,8 @@ def derive(
     windows = Windows(
         np.full(len(owners), window[0], dtype=np.int64), np.full(len(owners), window[1], dtype=np.int64)
     )
-    return hourly_energy(registers, owner, readings, windows, CALENDAR, NOW)
+    found = hourly_energy(registers, owner, readings, windows, CALENDAR, NOW)
+    return found.hours, found.opens
 
 
 def rows_of(hours: HourEnergy, owner: int = 0) -> dict[int, tuple[float, float, float, float]]:

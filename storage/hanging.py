@@ -1,0 +1,77 @@
+"""Derives hours, and then those that hang on them: three passes, none of which can set off the one before."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from metering.dependencies import ON_LOADS, ON_READINGS, ON_VERDICTS
+from metering.spans import Span, subtract, union
+from storage.judgements import write_judgements
+from storage.point_hours import Source, derive_points, plan_jobs
+from storage.rollup import put_point_windows, write_points
+from storage.sql import query
+from storage.touched import whole_hours
+
+Points = dict[int, list[Span]]
+
+
+@dataclass(slots=True)
+class Done:
+    """Hours of points that were derived, as normal lists; readings that were read; hours that came out differently."""
+
+    points: Points = field(default_factory=dict)
+    readings: int = 0
+    hours: int = 0
+
+
+def derive_hanging(source: Source, points: Mapping[int, Sequence[Span]]) -> Done:
+    """Derive the hours that changes touch, with what hangs on them (metering/dependencies.py).
+
+    First what verdicts on readings reach, then verdicts that are learnt from hours before, then estimates: these learn
+    from measured hours, so that what is estimated sets nothing off.
+    """
+    done = Done()
+    _derive(source, _joined(points, dependents(source.cursor, points, ON_READINGS)), done)
+    for level in (ON_VERDICTS, ON_LOADS):
+        hanging = dependents(source.cursor, done.points, level)
+        _derive(source, _without(hanging, done.points), done)
+    return done
+
+
+def dependents(cursor: psycopg.Cursor[Any], points: Mapping[int, Sequence[Span]], level: int) -> Points:
+    """Whole hours of points that hang, on that level, on what is in the given hours of them; normal lists."""
+    if not points:
+        return {}
+    put_point_windows(cursor, points)
+    found: dict[int, list[Span]] = defaultdict(list)
+    for point, begin, end in cursor.execute(query("derive_dependents"), {"level": level}).fetchall():
+        found[point].append(whole_hours(begin, end))
+    return {point: union(spans) for point, spans in found.items()}
+
+
+def _joined(one: Mapping[int, Sequence[Span]], other: Mapping[int, Sequence[Span]]) -> Points:
+    return {point: union([*one.get(point, ()), *other.get(point, ())]) for point in one.keys() | other.keys()}
+
+
+def _without(points: Points, away: Points) -> Points:
+    """Windows that are not wholly in what is away already."""
+    left = {
+        point: [span for span in spans if subtract([span], away.get(point, []))]
+        for point, spans in points.items()
+    }
+    return {point: spans for point, spans in left.items() if spans}
+
+
+def _derive(source: Source, points: Points, done: Done) -> None:
+    for jobs in plan_jobs(points, source.registers, source.now_us, source.most_readings):
+        for found in derive_points(source, jobs):
+            done.hours += write_points(source.cursor, found, source.calendar)
+            write_judgements(source.cursor, found)
+            done.readings += found.readings
+            for job in found.jobs:
+                done.points[job.point_id] = union([*done.points.get(job.point_id, ()), job.window])

@@ -1,0 +1,24 @@
+-- Findings of the windows as the data has them now: those that it no longer gives are withdrawn, unless a person judged
+-- them; new ones are opened, and ones that were withdrawn opened again.
+with fresh as materialized (
+    select *
+    from jsonb_to_recordset(%(rows)s) as u
+        (rule_key text, kind text, severity text, meter text, register text, gateway text, point_id int, site_id int,
+         starts timestamptz, ends timestamptz, detail jsonb)
+), gone as (
+    update nengliu.finding f
+    set state = 'withdrawn', changed_at = clock_timestamp()
+    from derive_window w
+    where f.rule = 'steps' and f.point_id = w.point_id and f.state = 'open'
+      and f.starts < w.to_ts and f.ends > w.from_ts
+      and not exists (select from fresh where fresh.rule_key = f.rule_key)
+)
+insert into nengliu.finding as f
+    (rule, rule_key, kind, severity, subject, meter, register, gateway, point_id, site_id, starts, ends, state, detail)
+select 'steps', rule_key, kind, severity, meter, meter, register, gateway, point_id, site_id, starts, ends, 'open', detail
+from fresh
+on conflict (rule, rule_key) where rule is not null do update
+set ends = excluded.ends, point_id = excluded.point_id, site_id = excluded.site_id, detail = excluded.detail,
+    state = case f.state when 'withdrawn' then 'open' else f.state end, changed_at = clock_timestamp()
+where (f.ends, f.point_id, f.detail) is distinct from (excluded.ends, excluded.point_id, excluded.detail)
+   or f.state = 'withdrawn'
