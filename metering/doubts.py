@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from metering.readings import REFUSED, Raw, RegisterReadings
+from metering.readings import REFUSED, InstalledRegister, Raw, RegisterReadings
 from metering.stuck import FITS, UNSURE, StillRuns
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Names = npt.NDArray[np.str_]
 
@@ -20,6 +22,11 @@ ZERO_READING = "zero_reading"
 TRANSPOSED = "transposed_digits"
 STUCK = "stuck_register"
 OUT_OF_RANGE = "out_of_range"
+#: Off the register's line by little, amid readings off the grid: its clock is off, not what it shows. In reading_doubt;
+#: what is said of clocks is found by another rule.
+OFF_GRID = "off_grid"
+#: By so many hours of the usual rate a reading may be off its line for that.
+CLOCK_H = 2.0
 SECOND_US = 1_000_000
 #: A reading that a person refused: in reading_doubt, never a finding.
 PERSON = "refused"
@@ -61,13 +68,24 @@ class StepFinding:
     shown: float | None = None
 
 
-def run_findings(raw: Raw, taken_back: Bools, still: StillRuns) -> tuple[Doubts, list[StepFinding]]:
-    """Runs of readings that were taken back or stand still."""
-    runs = [(begin, end, _run_kind(raw, begin, end)) for begin, end in _runs(raw, taken_back)]
+def run_findings(
+    raw: Raw,
+    taken_back: Bools,
+    still: StillRuns,
+    registers: Sequence[InstalledRegister],
+    usual_at: Callable[[Ints], Floats],
+) -> tuple[Doubts, list[StepFinding]]:
+    """Runs of readings that were taken back or stand still. usual_at: usual rates around readings, per hour."""
+    spans = _runs(raw, taken_back)
+    usual = usual_at(np.array([begin for begin, _ in spans], dtype=np.int64)).tolist()
+    runs = [
+        (begin, end, _run_kind(raw, begin, end, registers[int(raw.register_ix[begin])].interval_s, rate))
+        for (begin, end), rate in zip(spans, usual, strict=True)
+    ]
     asked = np.flatnonzero(still.state == UNSURE).tolist()
     fits = np.flatnonzero(still.state == FITS).tolist()
     runs += [(int(still.begin[n]) + 1, int(still.end[n]) + 1, STUCK) for n in fits]
-    found = [_finding(raw, begin, end, kind, end - begin) for begin, end, kind in runs]
+    found = [_finding(raw, begin, end, kind, end - begin) for begin, end, kind in runs if kind != OFF_GRID]
     found += [_finding(raw, int(still.begin[n]) + 1, int(still.end[n]) + 1, STUCK, 0) for n in asked]
     at = np.array([n for begin, end, _ in runs for n in range(begin, end)], dtype=np.int64)
     kinds = np.array([kind for begin, end, kind in runs for _ in range(begin, end)], dtype="<U20")
@@ -126,12 +144,24 @@ def _runs(raw: Raw, chosen: Bools) -> list[tuple[int, int]]:
     return [(int(at[a]), int(at[b - 1]) + 1) for a, b in pairwise([0, *cut.tolist(), len(at)])]
 
 
-def _run_kind(raw: Raw, begin: int, end: int) -> str:
+def _run_kind(raw: Raw, begin: int, end: int, interval_s: float, usual: float) -> str:
     if (raw.value[begin:end] == 0).all():
         return ZERO_READING
+    if _is_off_grid(raw, begin, end, interval_s, usual):
+        return OFF_GRID
     if end - begin == 1 and _is_transposed(raw, begin):
         return TRANSPOSED
     return SPIKE
+
+
+def _is_off_grid(raw: Raw, begin: int, end: int, interval_s: float, usual: float) -> bool:
+    """Whether the readings of the run and beside it are not on one grid, and the run is off the line by little."""
+    first, last = begin - 1, min(end, len(raw) - 1)
+    ts, value = raw.ts_us[first : last + 1], raw.value[first : last + 1]
+    if len(np.unique(ts % max(int(interval_s * 1e6), 1))) == 1:
+        return False
+    on_line = np.interp(ts, [ts[0], ts[-1]], [value[0], value[-1]])
+    return bool(np.abs(value - on_line)[1:-1].max(initial=0) <= CLOCK_H * usual)
 
 
 def _is_transposed(raw: Raw, at: int) -> bool:

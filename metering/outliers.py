@@ -41,8 +41,8 @@ def taken_back(raw: Raw, rates: Floats, limits: Limits) -> Bools:
     A dip: the nearest reading after it that is not below what it fell from, likewise. Either only within
     `Limits.around` readings, and where the register jumped on the run's other side too, by at least half of the fall
     in one step: else it is a reset, or a rollover, whose register has come by there since. Of both the shorter run;
-    of two alike the spike. No run holds a pinned reading. What one fall takes back is no less a reading to the
-    others, so that no verdict hangs on another.
+    of two alike the one beside the larger jump. No run holds a pinned reading. What one fall takes back is no less a
+    reading to the others, so that no verdict hangs on another.
     """
     edges = np.zeros(len(raw) + 1, dtype=np.int64)
     found = falls(raw)
@@ -56,9 +56,9 @@ def taken_back(raw: Raw, rates: Floats, limits: Limits) -> Bools:
 def _runs(raw: Raw, rates: Floats, limits: Limits, fall: Ints) -> tuple[Ints, Ints]:
     """The doubtful run [begin, end) of each fall; empty where it has none."""
     usual = usual_rates(raw, rates, limits, fall)
-    spike = _Search(raw, limits, usual, fall, -1).steps()
-    dip = _Search(raw, limits, usual, fall - 1, 1).steps()
-    is_spike = (spike > 0) & ((dip == 0) | (spike <= dip))
+    spike, jump = _Search(raw, limits, usual, fall, -1).steps()
+    dip, rise = _Search(raw, limits, usual, fall - 1, 1).steps()
+    is_spike = (spike > 0) & ((dip == 0) | (spike < dip) | ((spike == dip) & (jump >= rise)))
     begin = np.where(is_spike, fall - spike + 1, fall)
     end = np.where(is_spike, fall, np.where(dip > 0, fall - 1 + dip, fall))
     return begin, end
@@ -74,8 +74,10 @@ class _Search:
     base: Ints
     way: int
 
-    def steps(self) -> Ints:
-        """How many readings from `base` that is; 0 where it is not near, or the register never jumped between."""
+    def steps(self) -> tuple[Ints, Floats]:
+        """How many readings from `base` that is, 0 where it is not near or the register never jumped between; and
+        by how much it jumped.
+        """
         raw, way, base = self.raw, self.way, self.base
         steps = np.zeros(len(base), dtype=np.int64)
         fallen = np.abs(raw.value[base + way] - raw.value[base])
@@ -96,4 +98,4 @@ class _Search:
             closed = (back >= 0) & (back <= most) & (jump[open_] >= JUMP_SHARE * fallen[open_])
             steps[open_[closed]] = k
             open_ = open_[~closed & ~raw.pinned[at]]
-        return steps
+        return steps, jump

@@ -117,7 +117,9 @@ def register_steps(registers: Sequence[InstalledRegister], readings: RegisterRea
         energy=verdict.change[good] * factor[ix],
         estimated=(pairs.end_us - pairs.start_us)[good] > GAP_INTERVALS * interval_us[ix],
     )
-    doubts, findings = run_findings(raw, doubtful, still)
+    doubts, findings = run_findings(
+        raw, doubtful, still, registers, lambda at: usual_rates(raw, rates, limits, at)
+    )
     spots = _spots(registers, raw, excluded, verdict.looked_at)
     return Judged(
         steps,
