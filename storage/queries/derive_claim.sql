@@ -1,5 +1,6 @@
 -- Sites with changes, the one that waits longest first, that no other worker has; locked until the transaction ends.
--- hours: about how many hours of points their changes span.
+-- hours: about how many hours of points their changes span. live: true for sites of which only the last hours changed
+-- (%(live_hours)s), else false for the others.
 select s.site_id, w.hours
 from (
     select site_id, min(change_id) as first,
@@ -8,6 +9,7 @@ from (
     from nengliu.change
     where site_id is not null and site_id <> all (%(claimed)s)
     group by site_id
+    having (min(from_ts) >= now() - %(live_hours)s * interval '1 hour') = %(live)s
 ) w
 join nengliu.site s using (site_id)
 order by w.first
