@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 import psycopg
@@ -200,24 +201,21 @@ class Deriver:
 
     def _claim_kind(self, cursor: psycopg.Cursor[Any], live: bool) -> list[int]:
         """Lock live sites, or those of the backlog, the oldest first, until the batch is full: in growing helpings, so
-        as to lock few.
+        as to lock few, and by what those had, so as to look through the changes a few times only.
         """
+        options = self._options
+        known = {"whole_hours": options.whole_hours, "live_hours": options.live_hours, "live": live}
         claimed: list[int] = []
-        budget, helping = float(self._options.point_hours), 4
-        known = {
-            "whole_hours": self._options.whole_hours,
-            "live_hours": self._options.live_hours,
-            "live": live,
-        }
-        while budget > 0 and len(claimed) < self._options.sites:
-            helping = min(helping, self._options.sites - len(claimed))
+        hours, helping = 0.0, 4
+        while hours < options.point_hours and len(claimed) < options.sites:
+            helping = min(helping, options.sites - len(claimed))
             cursor.execute(query("derive_claim"), {"claimed": claimed, "sites": helping, **known})
             rows = cursor.fetchall()
             claimed.extend(row[0] for row in rows)
-            budget -= sum(row[1] for row in rows)
+            hours += sum(row[1] for row in rows)
             if len(rows) < helping:
                 break
-            helping *= 4
+            helping = min(16 * helping, ceil((options.point_hours - hours) * len(claimed) / hours))
         return claimed
 
     def _clock(self, cursor: psycopg.Cursor[Any]) -> tuple[LocalCalendar, int]:
