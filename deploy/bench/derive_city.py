@@ -113,9 +113,7 @@ def _limit(store: Store, ready: Workers, city: City, folder: Path) -> float:
     count, sites = len(ready.pools), city.options.sites
     size = min(_SITES, -(-sites // count))
     with store.connect() as connection:
-        blocks = [
-            _dumped(connection, store, city, slice(n, n + size), folder) for n in range(0, sites, size)
-        ]
+        blocks = [_dumped(connection, store, city, slice(n, n + size), folder) for n in range(0, sites, size)]
     store.settle()
     seconds, read = ready.run(_copy_blocks, [(blocks[n::count],) for n in range(count)])
     if sum(read) != city.readings:
