@@ -104,7 +104,7 @@ def test_several_workers_do_nothing_twice(town: Town) -> None:
     meters = build(town, 40)
     for meter in meters:
         town.read(meter, [(T0 + n * HOUR, 2.0 * n) for n in range(49)])
-    [(marks, first)] = town.rows("select count(*), nextval('nengliu.energy_revision') from nengliu.change")
+    [(marks,)] = town.rows("select count(*) from nengliu.change")
     together = Barrier(4)
 
     def work() -> tuple[int, int]:
@@ -118,11 +118,7 @@ def test_several_workers_do_nothing_twice(town: Town) -> None:
         each = [f.result() for f in [threads.submit(work) for _ in range(4)]]
     assert sum(changes for changes, _ in each) == marks == 40
     assert sum(hours for _, hours in each) == 40 * 48
-    [(hours, last)] = town.rows("select count(*), max(revision) from nengliu.point_hour")
-    assert hours == 40 * 48
-    # Each row of a point and of a site took one revision, and no row was written over.
-    [(site_hours, site_last)] = town.rows("select count(*), max(revision) from nengliu.site_hour")
-    assert max(last, site_last) - first == hours + site_hours
+    assert town.rows("select count(*) from nengliu.point_hour") == [(40 * 48,)]
 
 
 def test_a_site_that_another_worker_has_is_left_to_it_and_not_waited_for(town: Town) -> None:
