@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from deploy.bench.derive_store import Store, Workers, lay, mark, register_city, url, workers
+from deploy.bench.derive_store import Run, Store, Workers, lay, mark, register_city, session, workers
 from deploy.bench.rig import BenchError, bench_database
 from deploy.clients import connect_database
 from deploy.rate_bar import RateBar
@@ -38,11 +38,12 @@ def measure_city_day(
         with workers(store, processes) as ready:
             marks = _mark_all(store, city)
             with RateBar(steps, "推导的变化", "Changes derived", 20.0) as bar:
-                seconds, done = ready.derive(lambda: bar.draw(marks - _waiting(store), marks))
+                derived = ready.derive(lambda: bar.draw(marks - _waiting(store), marks))
             rows = _rows(store)
             with steps.step("不计算的极限", "The limit, without computing", long=True):
                 limit = _limit(store, ready, city, Path(folder))
-        readings = sum(d.readings for d in done)
+        seconds = derived.seconds
+        readings = sum(d.readings for d in derived.results)
         points, sites = store.row(query("bench_derive_wrong"))
         return {
             "sites": city.options.sites,
@@ -54,8 +55,11 @@ def measure_city_day(
             "readings_per_s": round(city.readings / seconds),
             "hours_per_s": round(rows["point_hour"] / seconds),
             "site_hours_per_s": round(rows["site_hour"] / seconds),
-            "limit_seconds": round(limit, 2),
-            "ratio": round(limit / seconds, 3),
+            "limit_seconds": round(limit.seconds, 2),
+            "ratio": round(limit.seconds / seconds, 3),
+            "cpu_s": round(derived.cpu_s, 2),
+            "limit_cpu_s": round(limit.cpu_s, 2),
+            "cpu_ratio": round(limit.cpu_s / derived.cpu_s, 3),
             "rows": rows,
             "wrong": {
                 "readings_not_read": max(0, city.readings - readings),
@@ -106,8 +110,8 @@ class _Block:
     rows: Sequence[tuple[str, Path]]
 
 
-def _limit(store: Store, ready: Workers, city: City, folder: Path) -> float:
-    """Seconds in which as many processes read the same readings and write the same rows into equal tables."""
+def _limit(store: Store, ready: Workers, city: City, folder: Path) -> Run:
+    """As many processes read the same readings and write the same rows into equal tables."""
     with connect_database(store.settings, "superuser", database=store.database) as owner:
         owner.execute(query("bench_derive_limit"))
     count, sites = len(ready.pools), city.options.sites
@@ -115,10 +119,10 @@ def _limit(store: Store, ready: Workers, city: City, folder: Path) -> float:
     with store.connect() as connection:
         blocks = [_dumped(connection, store, city, slice(n, n + size), folder) for n in range(0, sites, size)]
     store.settle()
-    seconds, read = ready.run(_copy_blocks, [(blocks[n::count],) for n in range(count)])
-    if sum(read) != city.readings:
-        raise BenchError(f"the limit read {sum(read)} readings of {city.readings}")
-    return seconds
+    done = ready.run(_copy_blocks, [(blocks[n::count],) for n in range(count)])
+    if sum(done.results) != city.readings:
+        raise BenchError(f"the limit read {sum(done.results)} readings of {city.readings}")
+    return done
 
 
 def _dumped(
@@ -144,13 +148,12 @@ def _dumped(
 
 def _copy_blocks(blocks: Sequence[_Block]) -> int:
     """In a process: block by block read the readings and write the rows, each in a transaction; how many readings."""
-    read = 0
-    with psycopg.connect(url()) as connection:
-        for block in blocks:
-            with connection.transaction(), connection.cursor() as cursor:
-                read += _copy_out(cursor, block)
-                for name, path in block.rows:
-                    _copy_in(cursor, name, path)
+    read, connection = 0, session()
+    for block in blocks:
+        with connection.transaction(), connection.cursor() as cursor:
+            read += _copy_out(cursor, block)
+            for name, path in block.rows:
+                _copy_in(cursor, name, path)
     return read
 
 

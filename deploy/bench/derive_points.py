@@ -14,12 +14,12 @@ from threading import Event
 from typing import Any
 
 import numpy as np
-import psycopg
 
 from deploy.bench.derive_store import (
     Bools,
     Floats,
     Ints,
+    Sessions,
     Store,
     lay,
     mark,
@@ -86,28 +86,27 @@ def fill(settings: Settings, database: str, city: City, held: Bools, processes: 
 
 
 class _Watched:
-    """A deriver in this process, whose session tells its figures when it is asked to."""
+    """A deriver in this process, whose session tells its figures when it is asked to. cpu_s: of all that was timed."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._opened: list[psycopg.Connection[Any]] = []
-        self.deriver = Deriver(self._connect)
+        self._sessions = Sessions(store.url)
+        self.cpu_s = 0.0
+        self.deriver = Deriver(self._sessions.open)
         self.deriver.run_all()
-
-    def _connect(self) -> psycopg.Connection[Any]:
-        self._opened.append(psycopg.connect(self._store.url))
-        return self._opened[-1]
 
     def timed(self) -> float:
         """Seconds to derive until nothing waits."""
-        began = time.perf_counter()
+        before, began = self._sessions.cpu_s(), time.perf_counter()
         self.deriver.run_all()
-        return time.perf_counter() - began
+        seconds = time.perf_counter() - began
+        self.cpu_s += self._sessions.cpu_s() - before
+        return seconds
 
     def written(self) -> dict[str, tuple[int, int, int]]:
         """Rows inserted, updated and deleted so far, by table."""
-        self._opened[-1].execute("select pg_stat_force_next_flush()")
-        self._opened[-1].commit()
+        self._sessions.last().execute("select pg_stat_force_next_flush()")
+        self._sessions.last().commit()
         with connect_database(
             self._store.settings, "superuser", autocommit=True, database=self._store.database
         ) as connection:
@@ -144,6 +143,7 @@ def measure_late(
         "median_ms": _ms(statistics.median(seconds)),
         "p95_ms": _ms(float(np.quantile(seconds, 0.95))),
         "max_ms": _ms(max(seconds)),
+        "mean_cpu_ms": _ms(watched.cpu_s / tries),
         "rows_written": _typical(written),
         "wrong": wrong,
     }
@@ -241,6 +241,7 @@ def measure_stored(
         "days_stored": list(days),
         "rounds": rounds,
         "ms": [_ms(few), _ms(many)],
+        "mean_cpu_ms": [_ms(each.cpu_s / rounds) for each in watched],
         "rounds_ms": [[_ms(s) for s in one] for one in seconds],
         "ratio": round(many / few, 3),
         "wrong": sum(abs(points * 24 * (d + rounds) - h) for d, h in zip(days, hours, strict=True)),

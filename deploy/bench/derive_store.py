@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 
+from deploy.bench.rig import cpu_s
 from deploy.clients import connect_database, database_url
 from deploy.settings import Settings
 from deploy.simulate_city import city_registry
@@ -144,14 +145,25 @@ def mark(
 # ---------------------------------------------------------------- processes that derive
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What processes did: seconds until the last was done, processor seconds of them and of their sessions in the
+    database, and what each returned.
+    """
+
+    seconds: float
+    cpu_s: float
+    results: list[Any]
+
+
 class Workers:
     """Processes with a deriver each, connected and ready."""
 
     def __init__(self, pools: Sequence[Pool]) -> None:
         self.pools = pools
 
-    def derive(self, watch: Callable[[], object] = lambda: None) -> tuple[float, list[DeriveResult]]:
-        """Derive until nothing waits: seconds until the last is done, what each did. watch: called meanwhile."""
+    def derive(self, watch: Callable[[], object] = lambda: None) -> Run:
+        """Derive until nothing waits; a DeriveResult each. watch: called meanwhile."""
         return self.run(_derive_all, [()] * len(self.pools), watch)
 
     def run(
@@ -159,17 +171,20 @@ class Workers:
         work: Callable[..., Any],
         arguments: Sequence[tuple[Any, ...]],
         watch: Callable[[], object] = lambda: None,
-    ) -> tuple[float, list[Any]]:
-        """`work` in each process, which has the database's `url()`: seconds until the last is done, and results."""
+    ) -> Run:
+        """`work` in each process, where `session()` is a connection."""
         began = time.perf_counter()
         waiting: list[AsyncResult[Any]] = [
-            pool.apply_async(work, given) for pool, given in zip(self.pools, arguments, strict=True)
+            pool.apply_async(_measured, (work, given))
+            for pool, given in zip(self.pools, arguments, strict=True)
         ]
         for result in waiting:
             while not result.ready():
                 result.wait(2)
                 watch()
-        return time.perf_counter() - began, [result.get() for result in waiting]
+        seconds = time.perf_counter() - began
+        each = [result.get() for result in waiting]
+        return Run(seconds, sum(cpu for cpu, _ in each), [done for _, done in each])
 
 
 @contextmanager
@@ -183,19 +198,48 @@ def workers(store: Store, count: int) -> Iterator[Workers]:
         yield ready
 
 
+class Sessions:
+    """Connections to a database of this machine, which stay open so that what they cost is known."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._opened: list[psycopg.Connection[Any]] = []
+
+    def open(self) -> psycopg.Connection[Any]:
+        """A new one."""
+        self._opened.append(psycopg.connect(self._url))
+        return self._opened[-1]
+
+    def last(self) -> psycopg.Connection[Any]:
+        """The newest."""
+        return self._opened[-1]
+
+    def cpu_s(self) -> float:
+        """Processor seconds of this process, and of the database's at the other end of the connections."""
+        pids = [c.info.backend_pid for c in self._opened if not c.closed]
+        return time.process_time() + sum(cpu_s(pid) for pid in pids)
+
+
+_sessions: Sessions
 _deriver: Deriver
-_url: str
 
 
-def _begin(database: str) -> None:
-    global _deriver, _url
-    _url = database
-    _deriver = Deriver(lambda: psycopg.connect(database))
+def _begin(url: str) -> None:
+    global _sessions, _deriver
+    _sessions = Sessions(url)
+    _deriver = Deriver(_sessions.open)
 
 
-def url() -> str:
-    """In a process of `Workers`: the database's."""
-    return _url
+def session() -> psycopg.Connection[Any]:
+    """In a process of `Workers`: a connection."""
+    return _sessions.last()
+
+
+def _measured(work: Callable[..., Any], given: tuple[Any, ...]) -> tuple[float, Any]:
+    """The processor seconds that `work` took here and in the database, and what it returned."""
+    before = _sessions.cpu_s()
+    done = work(*given)
+    return _sessions.cpu_s() - before, done
 
 
 def _derive_all() -> DeriveResult:
