@@ -94,7 +94,7 @@ def run_city(settings: Settings, options: CityOptions, steps: Steps, stop: Event
     """
     began = time.monotonic()
     city = City(options)
-    registry = _registry(city)
+    registry = city_registry(city)
     with connect_database(settings, "pipeline") as connection, _unassessed(settings):
         with steps.step("台账", "The registry", long=True) as step:
             there = begin_city(connection, registry)
@@ -119,7 +119,8 @@ def _unassessed(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _registry(city: City) -> CityRegistry:
+def city_registry(city: City) -> CityRegistry:
+    """What the loader writes of a city: its buildings, points and meters, and a quota of each."""
     options = city.options
     points = [CityPoint(p.number, p.item_code, p.parent, p.name, p.register, p.unit) for p in city.patterns]
     return CityRegistry(

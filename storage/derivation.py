@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 import psycopg
@@ -21,11 +22,13 @@ from metering.instants import to_us
 from metering.spans import union
 from storage.derive_metrics import (
     BACKLOG,
+    BACKLOG_READINGS,
     BATCH_SECONDS,
     CHANGES,
     HOURS,
     LAST_SUCCESS,
     OLDEST,
+    OLDEST_LIVE,
     READINGS,
     SITES,
 )
@@ -35,18 +38,24 @@ from storage.rollup import make_work_tables, write_sites
 from storage.sql import query
 from storage.touched import Change, Places, load_registers, touched_hours
 
+#: What changed of so many hours up to now is live.
+LIVE_HOURS = 24.0
+
 
 @dataclass(frozen=True, slots=True)
 class DeriveOptions:
     """Bounds of a batch: sites and hours of points in a transaction, readings in memory at a time.
 
-    whole_hours: how many hours a change of a long time counts for at most.
+    whole_hours: how many hours a change of a long time counts for at most. live_hours: changes of so many hours up to
+    now are live, and go before the backlog; backlog_every: but every so manyth batch takes of the backlog first.
     """
 
     sites: int = 500
     point_hours: int = 400_000
     readings: int = 1_000_000
     whole_hours: int = 20_000
+    live_hours: float = LIVE_HOURS
+    backlog_every: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +73,21 @@ class DeriveResult:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Changes that wait, and for how many seconds the oldest has."""
+    """Changes that wait, and about how many readings they are: exact of changes of one reading, else as many as the
+    meters' intervals put into the time. For how many seconds the oldest has waited, and the oldest of the last hours.
+    """
 
-    changes: int
-    oldest_s: float
+    changes: int = 0
+    readings: int = 0
+    oldest_s: float = 0.0
+    oldest_live_s: float = 0.0
+
+
+def read_backlog(connection: psycopg.Connection[Any], live_hours: float = LIVE_HOURS) -> Backlog:
+    """How far behind the derivation is, as the database has it now."""
+    row = connection.execute(query("derive_backlog"), {"live_hours": live_hours}).fetchone()
+    connection.rollback()
+    return Backlog(*row) if row else Backlog()
 
 
 class Deriver:
@@ -81,6 +101,7 @@ class Deriver:
         self._connection: psycopg.Connection[Any] | None = None
         self._calendar: LocalCalendar | None = None
         self._looked_at: datetime | None = None
+        self._turn = 0
 
     def run_once(self) -> DeriveResult:
         """Derive one batch of the sites that have waited longest; DeriveResult() where nothing waits.
@@ -108,11 +129,11 @@ class Deriver:
 
     def backlog(self) -> Backlog:
         """How much waits, by now; also sets the metrics of it."""
-        row = self._ready().execute(query("derive_backlog")).fetchone()
-        self._ready().rollback()
-        backlog = Backlog(*row) if row else Backlog(0, 0.0)
+        backlog = read_backlog(self._ready(), self._options.live_hours)
         BACKLOG.set(backlog.changes)
+        BACKLOG_READINGS.set(backlog.readings)
         OLDEST.set(backlog.oldest_s)
+        OLDEST_LIVE.set(backlog.oldest_live_s)
         return backlog
 
     def mark_due_removals(self) -> None:
@@ -172,23 +193,30 @@ class Deriver:
         return DeriveResult(len(claimed), len(changes), done.readings, done.hours)
 
     def _claim(self, cursor: psycopg.Cursor[Any]) -> list[int]:
-        """Lock waiting sites, the oldest first, until the batch is full: in growing helpings, so as to lock
-        few.
+        """Lock waiting sites for a batch: of which only the last hours changed, else others; every few batches the
+        other way round, so that the backlog is never left.
         """
+        self._turn = (self._turn + 1) % self._options.backlog_every
+        live = self._turn != 0
+        return self._claim_kind(cursor, live) or self._claim_kind(cursor, not live)
+
+    def _claim_kind(self, cursor: psycopg.Cursor[Any], live: bool) -> list[int]:
+        """Lock live sites, or those of the backlog, the oldest first, until the batch is full: in growing helpings, so
+        as to lock few, and by what those had, so as to look through the changes a few times only.
+        """
+        options = self._options
+        known = {"whole_hours": options.whole_hours, "live_hours": options.live_hours, "live": live}
         claimed: list[int] = []
-        budget, helping = float(self._options.point_hours), 4
-        while budget > 0 and len(claimed) < self._options.sites:
-            helping = min(helping, self._options.sites - len(claimed))
-            cursor.execute(
-                query("derive_claim"),
-                {"claimed": claimed, "sites": helping, "whole_hours": self._options.whole_hours},
-            )
+        hours, helping = 0.0, 4
+        while hours < options.point_hours and len(claimed) < options.sites:
+            helping = min(helping, options.sites - len(claimed))
+            cursor.execute(query("derive_claim"), {"claimed": claimed, "sites": helping, **known})
             rows = cursor.fetchall()
             claimed.extend(row[0] for row in rows)
-            budget -= sum(row[1] for row in rows)
+            hours += sum(row[1] for row in rows)
             if len(rows) < helping:
                 break
-            helping *= 4
+            helping = min(16 * helping, ceil((options.point_hours - hours) * len(claimed) / hours))
         return claimed
 
     def _clock(self, cursor: psycopg.Cursor[Any]) -> tuple[LocalCalendar, int]:

@@ -6,14 +6,12 @@ Pipeline and limit take turns, so that noise of the machine shows in both; media
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -26,6 +24,7 @@ from deploy.bench.rig import (
     Rig,
     Service,
     bench_rig,
+    cpu_facts,
     cpu_s,
     require_local_stack,
     write_load_registry,
@@ -247,13 +246,6 @@ def _counted(connection: Connection, load: Load) -> tuple[int, int]:
 # ---------------------------------------------------------------- the report
 
 
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return "unknown"
-
-
 def _report(
     options: IngestOptions,
     load: Load,
@@ -283,7 +275,7 @@ def _report(
         "wrong": [text for r in rounds for text in r.wrong],
         "latency": latency,
         "durable_ack_s": round(statistics.median(r.durable_s for r in rounds), 3),
-        "cpu": {"count": len(os.sched_getaffinity(0)), "model": _cpu_model()},
+        "cpu": cpu_facts(),
         "peak_rss_mb": {s.name: s.peak_rss_mb for s in services},
         "rounds": [asdict(r) for r in rounds],
     }

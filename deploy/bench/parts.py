@@ -1,4 +1,4 @@
-"""Which part of the way of a reading a benchmark measures. Apart, so that the command line loads nothing else."""
+"""Which part a benchmark measures. Apart, so that the command line loads nothing else."""
 
 from __future__ import annotations
 
@@ -11,3 +11,12 @@ class Part(StrEnum):
     CHAIN = "chain"
     BRIDGE = "bridge"
     WRITER = "writer"
+
+
+class DerivePart(StrEnum):
+    """What of the derivation is measured: a city's day, a late reading, a day with little and much stored, memory."""
+
+    CITY_DAY = "city-day"
+    LATE = "late"
+    STORED = "stored"
+    MEMORY = "memory"

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from psycopg import sql
 
@@ -78,8 +79,8 @@ def require_local_stack(settings: Settings, command: str) -> None:
 
 
 @contextmanager
-def _database(settings: Settings, name: str, write_registry: Callable[[Path], None]) -> Iterator[str]:
-    """A database of its own, migrated, with the registry that `write_registry` writes into a folder."""
+def bench_database(settings: Settings, name: str) -> Iterator[str]:
+    """A database of its own on the local stack's server, migrated, dropped afterwards; its name."""
     identifier = sql.Identifier(name)
     state = StackState.of(settings)
     with connect_database(settings, "superuser", autocommit=True, database="postgres") as server:
@@ -88,14 +89,18 @@ def _database(settings: Settings, name: str, write_registry: Callable[[Path], No
         prepare_database(Site(settings, state, state.ports()), name)
         with connect_database(settings, "owner", database=name) as connection:
             migrate(connection, settings.node, settings.timezone)
-        with tempfile.TemporaryDirectory() as folder:
-            write_registry(Path(folder))
-            with connect_database(settings, "pipeline", database=name) as connection:
-                import_registry(connection, Path(folder), "bench")
         yield name
     finally:
         with connect_database(settings, "superuser", autocommit=True, database="postgres") as server:
             server.execute(sql.SQL("drop database {} with (force)").format(identifier))
+
+
+def _import(settings: Settings, database: str, write_registry: Callable[[Path], None]) -> None:
+    """Import the registry that `write_registry` writes into a folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_registry(Path(folder))
+        with connect_database(settings, "pipeline", database=database) as connection:
+            import_registry(connection, Path(folder), "bench")
 
 
 def write_load_registry(folder: Path, load: Load) -> None:
@@ -194,15 +199,17 @@ def bench_rig(
     tag: str,
     gateways: list[str],
     filters: Mapping[str, str],
-    write_registry: Callable[[Path], None],
+    write_registry: Callable[[Path], None] | None,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Rig]:
     """A rig without services yet; all that it made is removed afterwards.
 
-    write_registry: puts the registry's CSV files into a folder. Raises DependencyAwayError.
+    write_registry: puts the registry's CSV files into a folder; None for an empty one. Raises DependencyAwayError.
     """
     with ExitStack() as stack:
-        database = stack.enter_context(_database(settings, tag.replace("-", "_"), write_registry))
+        database = stack.enter_context(bench_database(settings, tag.replace("-", "_")))
+        if write_registry is not None:
+            _import(settings, database, write_registry)
         stack.enter_context(_topics(settings, f"{tag}."))
         credentials = stack.enter_context(_gateways(settings, gateways, filters))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nengliu-bench-")))
@@ -269,6 +276,13 @@ def end(service: Service) -> None:
         except subprocess.TimeoutExpired:
             service.process.kill()
             service.process.wait()
+
+
+def cpu_facts() -> dict[str, Any]:
+    """How many cores we may use, and of what model."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return {"count": len(os.sched_getaffinity(0)), "model": next(models, "unknown")}
 
 
 def cpu_s(pid: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ from deploy.stack.steps import Steps
 from deploy.stack.supervisor import ProcessState, Supervisor
 from metering.errors import DependencyAwayError, NengliuError
 from storage.city import CityState, city_state
+from storage.derivation import Backlog, read_backlog
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,16 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole stack. `tls`: None where the local Mosquitto speaks plain MQTT, or is not used."""
+    """The whole stack. `tls`: None where the local Mosquitto speaks plain MQTT, or is not used. `derivation`: how far
+    behind it is; None while the database does not answer.
+    """
 
     read_url: str | None
     servers: Sequence[Line]
     services: Sequence[Line]
     warnings: Sequence[str] = ()
     tls: Tls | None = None
+    derivation: Backlog | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -75,12 +79,15 @@ class Status:
         return all(line.state == "running" for line in [*self.servers, *self.services])
 
     def as_json(self) -> dict[str, Any]:
-        """The contracted shape; "mqtt_tls" only where TLS is in force, "warnings" only where there are any."""
+        """The contracted shape; "mqtt_tls" only where TLS is in force, "derivation" only where the database answers,
+        "warnings" only where there are any.
+        """
         return {
             "read_url": self.read_url,
             "servers": [line.as_json() for line in self.servers],
             "services": [line.as_json() for line in self.services],
             **({"mqtt_tls": self.tls.as_json()} if self.tls else {}),
+            **({"derivation": asdict(self.derivation)} if self.derivation else {}),
             **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
@@ -97,7 +104,12 @@ def read_status(settings: Settings) -> Status:
     steps = Steps(settings.language)
     warnings = [*_warnings(settings, steps), *_notices(lines[len(servers) :], steps)]
     return Status(
-        _read_url(settings), lines[: len(servers)], lines[len(servers) :], warnings, read_tls(settings)
+        _read_url(settings),
+        lines[: len(servers)],
+        lines[len(servers) :],
+        warnings,
+        read_tls(settings),
+        _derivation(settings),
     )
 
 
@@ -177,8 +189,33 @@ def print_status(found: Status, steps: Steps) -> None:
         table.add_row(line.name, line.state, line.address or "", str(line.pid or ""), figures)
     console = Console(highlight=False)
     console.print(table)
+    if found.derivation is not None:
+        console.print(_told(found.derivation, steps), markup=False)
     for warning in found.warnings:
         console.print(f"! {warning}", markup=False)
+
+
+def _derivation(settings: Settings) -> Backlog | None:
+    """Asked of the database, so that it is known while no worker runs."""
+    try:
+        with connect_database(settings, "pipeline") as connection:
+            return read_backlog(connection)
+    except (DependencyAwayError, psycopg.Error):
+        return None
+
+
+def _told(behind: Backlog, steps: Steps) -> str:
+    """How far behind the derivation is, as a line."""
+    if not behind.changes:
+        return steps.text("推导: 没有待处理的变化", "derivation: nothing waits")
+    live = behind.oldest_live_s
+    return steps.text(
+        f"推导: {behind.changes:,} 处变化待处理 (约 {behind.readings:,} 个读数), 最早的已等 {behind.oldest_s:,.0f} 秒"
+        + (f", 近一天数据中最早的已等 {live:,.0f} 秒" if live else ""),
+        f"derivation: {behind.changes:,} changes wait (about {behind.readings:,} readings), "
+        f"the oldest for {behind.oldest_s:,.0f} s"
+        + (f", the oldest of the last day for {live:,.0f} s" if live else ""),
+    )
 
 
 def _notices(services: Sequence[Line], steps: Steps) -> list[str]:
