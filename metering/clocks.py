@@ -1,8 +1,8 @@
 """Clocks that are wrong, told from the times that readings are stamped with. Pure; no I/O.
 
-A meter is read in a rhythm: its stamps fall on a grid. A clock that is off stamps beside it, and leaves the places empty
-at which its readings belong; both together are the evidence, so what is only read in between, late, seldom or in a
-rhythm of its own is no fault. The order of arrival plays no part. See docs/decisions/clocks.md.
+A meter is read in a rhythm: its stamps fall on a grid. A clock that is off stamps beside it, and leaves the places
+empty at which its readings belong; both together are the evidence, so what is only read in between, late, seldom or in
+a rhythm of its own is no fault. The order of arrival plays no part. See docs/decisions/clocks.md.
 """
 
 from __future__ import annotations
@@ -34,19 +34,20 @@ class ClockRule:
     """When stamps beside the grid are a clock's fault. Shares are 0..1.
 
     tolerances_s: how far from its grid a meter may be read, at most tolerance_share of a step; the first within which
-    enough of its stamps lie counts.
-    habit_share: enough of all; wall_share: enough where the grid is that of the clock on the wall. least_stamps,
-    least_s: fewer stamps off, or less far off, are no finding. join_s: stamps off that are further apart are two
-    faults. jump_s: from so far off it is a jump. drift_s_per_day: no clock runs faster or slower. clean_s, after_s:
-    before and after a fault the meter keeps its grid so long, as to clean_share of the readings. lasting_s: so long a
-    clock is off before it is told while it lasts. longest_s: what lasts longer is how the meter is read now.
-    shared: of the meters that a gateway reads, so many make it the gateway's clock.
+    enough of its stamps lie counts. habit_share: enough of all; wall_share: enough where the grid is that of the clock
+    on the wall. many_stamps: from so many on they show that there is no grid. least_stamps, least_s: fewer stamps off,
+    or less far off, are no finding. join_s: stamps off that are further apart are two faults. jump_s: from so far off
+    it is a jump. drift_s_per_day: no clock runs faster or slower. clean_s, after_s: before and after a fault the meter
+    keeps its grid so long, as to clean_share of the readings. lasting_s: so long a clock is off before it is told
+    while it lasts. longest_s: what lasts longer is how the meter is read now. shared: of the meters that a gateway
+    reads, so many make it the gateway's clock.
     """
 
     tolerances_s: tuple[float, ...] = (2.0, 10.0, 30.0)
     tolerance_share: float = 1 / 30
     habit_share: float = 0.3
     wall_share: float = 0.1
+    many_stamps: int = 24
     least_stamps: int = 3
     least_s: float = 30.0
     join_s: float = 2 * _DAY_S
@@ -62,7 +63,7 @@ class ClockRule:
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """When a meter was read, as stamped: int64[n] µs since 1970, in any order; how often it should be, in s; by whom."""
+    """When a meter was read, as stamped: int64[n] µs since 1970, in any order; how often it should be; by whom."""
 
     ts_us: Ints
     interval_s: float
@@ -135,6 +136,15 @@ def judge_clocks(meters: Mapping[str, Stamps], rule: ClockRule | None = None) ->
 
 
 # ---------------------------------------------------------------- the grid
+
+
+def keeps_rhythm(ts_us: Ints, interval_s: float, rule: ClockRule) -> bool:
+    """Whether all of many stamps, in any order, lie on one grid, or none do on any: nothing to judge then."""
+    ts_us = np.unique(ts_us)
+    if len(ts_us) < rule.many_stamps:
+        return False
+    rhythm = rhythm_of(ts_us, interval_s, rule)
+    return rhythm is None or bool((np.abs(rhythm.beside_us(ts_us)) <= rhythm.tolerance_us).all())
 
 
 def rhythm_of(ts_us: Ints, interval_s: float, rule: ClockRule) -> Rhythm | None:

@@ -39,6 +39,7 @@ from storage.writer_deliveries import without_redelivered
 from storage.writer_readings import ReadingTable
 from storage.writer_rejects import RejectRow, rows_of_messages, rows_of_records, write_rejects
 from storage.writer_sequences import write_sequences
+from storage.writer_stamps import note_stamps
 
 log = structlog.get_logger(__name__)
 
@@ -274,6 +275,9 @@ def _mark(
                 "to_ts": ("timestamptz", runs.to_us),
             },
         )
+    note_stamps(
+        cursor, maps, columns.cell[identities.row[at]], identities.series_id[at], identities.ts_us[at], gap_us
+    )
 
 
 def _book_readings(accounts: Sequence[Account], columns: Columns, identities: Identities) -> None:

@@ -1,4 +1,4 @@
-"""Clocks that are wrong are told by the stamps that they leave and the places that they leave empty; nothing else is."""
+"""Clocks that are wrong are told by the stamps and the empty places that they leave; nothing else is."""
 
 from __future__ import annotations
 
