@@ -56,7 +56,7 @@ class _Stretch:
 
     stamp_id: int
     series_id: int
-    gateway: str
+    gateways: list[str]
     interval_s: int
     from_us: int
     to_us: int
@@ -116,7 +116,8 @@ def watch_clocks(connection: Connection, options: ClockOptions | None = None) ->
         by_gateway: dict[str, list[_Stretch]] = defaultdict(list)
         for stretch in due:
             if stretch.stamp_id not in idle:
-                by_gateway[stretch.gateway].append(stretch)
+                for gateway in stretch.gateways:
+                    by_gateway[gateway].append(stretch)
         for gateway, stretches in sorted(by_gateway.items()):
             _judge(connection, gateway, stretches, options)
         _done(connection, due, idle, looked)
