@@ -1,8 +1,9 @@
 """Clocks that are wrong, told from the times that readings are stamped with. Pure; no I/O.
 
-A meter is read in a rhythm: its stamps fall on a grid. A clock that is off stamps beside it, and leaves the places
-empty at which its readings belong; both together are the evidence, so what is only read in between, late, seldom or in
-a rhythm of its own is no fault. The order of arrival plays no part. See docs/decisions/clocks.md.
+A meter is read in a rhythm: its stamps fall on a grid. A clock that is off stamps beside it, or places that have a
+reading already, and leaves the places empty at which its readings belong; both together are the evidence, so what is
+only read in between, late, seldom or in a rhythm of its own is no fault. The order of arrival plays no part. See
+docs/decisions/clocks.md.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ class ClockRule:
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """When a meter was read, as stamped: int64[n] µs since 1970, in any order; how often it should be; by whom."""
+    """When a meter was read, as stamped: int64[n] µs since 1970, in any order, twice where it came with two values; how
+    often it should be read, and by whom.
+    """
 
     ts_us: Ints
     interval_s: float
@@ -124,13 +127,18 @@ def judge_clocks(meters: Mapping[str, Stamps], rule: ClockRule | None = None) ->
     found: dict[str, list[ClockFault]] = defaultdict(list)
     kept: dict[str, list[tuple[Rhythm, Ints]]] = defaultdict(list)
     for meter, stamps in meters.items():
-        ts_us = np.unique(stamps.ts_us)
+        ts_us, times = np.unique(stamps.ts_us, return_counts=True)
         rhythm = rhythm_of(ts_us, stamps.interval_s, rule)
         if rhythm is None:
             continue
         on = np.abs(rhythm.beside_us(ts_us)) <= rhythm.tolerance_us
-        kept[stamps.gateway].append((rhythm, np.unique(rhythm.slots(ts_us[on]))))
-        found[stamps.gateway] += _faults_of(meter, stamps.gateway, rhythm, ts_us, on, rule)
+        grid = _Grid(rhythm, np.unique(rhythm.slots(ts_us[on])), rule)
+        told = [_told(chain, grid, rule) for chain in _chains(ts_us[~on], rhythm, rule)]
+        told += _shifts(np.unique(rhythm.slots(ts_us[on & (times > 1)])), grid, rule)
+        found[stamps.gateway] += [
+            replace(fault, gateway=stamps.gateway, meter=meter, meters=(meter,)) for fault in told if fault
+        ]
+        kept[stamps.gateway].append((rhythm, grid.taken))
     faults = [f for gateway, own in found.items() for f in _by_gateway(own, kept[gateway], rule)]
     return sorted(faults, key=lambda f: (f.starts_us, f.gateway, f.meter or "", f.kind))
 
@@ -209,19 +217,6 @@ class _Chain:
         return int(self.off_us[-1] - self.off_us[0])
 
 
-def _faults_of(
-    meter: str, gateway: str, rhythm: Rhythm, ts_us: Ints, on: Mask, rule: ClockRule
-) -> list[ClockFault]:
-    """The faults that one meter's stamps tell; `on`: those on its grid."""
-    grid = _Grid(rhythm, np.unique(rhythm.slots(ts_us[on])), rule)
-    faults = []
-    for chain in _chains(ts_us[~on], rhythm, rule):
-        told = _told(chain, grid, rule)
-        if told is not None:
-            faults.append(replace(told, gateway=gateway, meter=meter, meters=(meter,)))
-    return faults
-
-
 def _chains(off_us: Ints, rhythm: Rhythm, rule: ClockRule) -> Iterable[_Chain]:
     """Stamps beside the grid, cut where they are far apart or where the clock was set in between."""
     if not len(off_us):
@@ -298,6 +293,29 @@ def _lasting(
     return _fault(CLOCK_OFFSET, chain, grid.rhythm.at_us(true_first), None, off_us, 0.0)
 
 
+def _shifts(twice: Ints, grid: _Grid, rule: ClockRule) -> Iterable[ClockFault]:
+    """A clock that was off by whole steps: as many places in a row that have two readings, int64[n] ascending, on one
+    side of what it stamped as there are empty ones on the other.
+    """
+    for run in np.split(twice, np.flatnonzero(np.diff(twice) > 1) + 1):
+        hole = None if len(run) < 2 else grid.hole_like(int(run[0]), len(run), round(rule.longest_s * _S))
+        if hole is None:
+            continue
+        size, slow = len(run), int(run[0]) < hole
+        begin, end = (int(run[-1]) + 1, hole + size) if slow else (hole, int(run[0]))
+        if not grid.is_clean_before(begin - size * slow) or not grid.is_clean_after(
+            end - 1 + size * (not slow)
+        ):
+            continue
+        off_us = -size * grid.rhythm.step_us if slow else size * grid.rhythm.step_us
+        stamped_us = (
+            grid.rhythm.at_us(0) + np.arange(begin, end, dtype=np.int64) * grid.rhythm.step_us + off_us
+        )
+        kind = CLOCK_JUMP if abs(off_us) >= rule.jump_s * _S else CLOCK_OFFSET
+        still = _Chain(stamped_us, np.zeros_like(stamped_us))
+        yield _fault(kind, still, grid.rhythm.at_us(begin), grid.rhythm.at_us(end), off_us, 0.0)
+
+
 def _fault(
     kind: str, chain: _Chain, starts_us: int, ends_us: int | None, off_us: int, rate: float
 ) -> ClockFault:
@@ -331,6 +349,14 @@ class _Grid:
         off_us = np.abs(beside + (stamped_first - self._hole_from[fits]) * self.rhythm.step_us)
         best = fits[np.lexsort((off_us, spare[fits] > 0))[0]]
         return int(self._hole_from[best])
+
+    def hole_like(self, place: int, size: int, within_us: int) -> int | None:
+        """The hole of exactly `size` places that is nearest to one, None where none is within that time."""
+        fits = self._hole_from[self._hole_size == size]
+        if not len(fits):
+            return None
+        nearest = int(fits[np.argmin(np.abs(fits - place))])
+        return nearest if abs(nearest - place) * self.rhythm.step_us <= within_us else None
 
     def is_clean_before(self, place: int) -> bool:
         """Whether the meter kept its grid for long enough before a place."""

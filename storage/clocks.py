@@ -1,7 +1,8 @@
 """Find clocks that are wrong, of gateways and of meters, as findings.
 
-The writer notes which readings are stamped beside the quarter hour; only their gateways are looked at, so that a fleet
-whose clocks are right costs nothing. One transaction at a time does it, whichever worker. See docs/decisions/clocks.md.
+The writer notes which readings are stamped beside the quarter hour or come with another value; only their gateways are
+looked at, so that a fleet whose clocks are right costs nothing. One transaction at a time does it, whichever worker.
+See docs/decisions/clocks.md.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class ClockOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Stretch:
-    """Stamps of a series beside the grid, first and last; see clock_due.sql."""
+    """Stamps of a series beside the grid, or (twice) with other values, first and last; see clock_due.sql."""
 
     stamp_id: int
     series_id: int
@@ -60,6 +61,7 @@ class _Stretch:
     interval_s: int
     from_us: int
     to_us: int
+    twice: bool
     new: bool
     expired: bool
 
@@ -132,9 +134,9 @@ def _due(connection: Connection, options: ClockOptions) -> list[_Stretch]:
 def _done(connection: Connection, due: Sequence[_Stretch], idle: set[int], looked: Any) -> None:
     gone = [s.stamp_id for s in due if s.expired or s.stamp_id in idle]
     kept = [s.stamp_id for s in due if not s.expired and s.stamp_id not in idle]
-    connection.execute("delete from nengliu.stamp_beside where stamp_id = any (%s)", (gone,))
+    connection.execute("delete from nengliu.stamp_doubt where stamp_id = any (%s)", (gone,))
     connection.execute(
-        "update nengliu.stamp_beside set looked_at = %s where stamp_id = any (%s)", (looked[0], kept)
+        "update nengliu.stamp_doubt set looked_at = %s where stamp_id = any (%s)", (looked[0], kept)
     )
 
 
@@ -143,7 +145,7 @@ def _done(connection: Connection, due: Sequence[_Stretch], idle: set[int], looke
 
 def _idle(connection: Connection, new: Sequence[_Stretch], options: ClockOptions) -> set[int]:
     """Those of new stretches at whose meters nothing moved: they and what is around them lie on one grid of their own,
-    or on none.
+    or on none, and come twice only where all does.
     """
     spans = _spans(new, options)
     asked = {
@@ -154,11 +156,15 @@ def _idle(connection: Connection, new: Sequence[_Stretch], options: ClockOptions
     }
     if not spans:
         return set()
-    number, ts_us = _copied(connection, "clock_around", asked, ("int8", "timestamptz"))
+    number, ts_us, twice = _copied(connection, "clock_around", asked, ("int8", "timestamptz", "bool"))
     interval_of = {s.series_id: s.interval_s for s in new}
     steady: dict[int, list[Span]] = defaultdict(list)
     for n, (series, begin, end) in enumerate(spans, start=1):
-        if keeps_rhythm(ts_us[number == n], interval_of[series], options.rule):
+        mine = number == n
+        before = twice[mine & (ts_us < begin)].astype(bool)
+        as_ever = len(before) >= options.rule.many_stamps and before.all()
+        came_twice = twice[mine & (ts_us >= begin) & (ts_us <= end)].any()
+        if (as_ever or not came_twice) and keeps_rhythm(ts_us[mine], interval_of[series], options.rule):
             steady[series].append((begin, end))
     return {s.stamp_id for s in new if any(a <= s.from_us and s.to_us <= b for a, b in steady[s.series_id])}
 
@@ -185,7 +191,8 @@ def _judge(
     windows = _windows(spans, options.window_days)
     stamps = _stamps(connection, gateway, meters, windows)
     faults = judge_clocks(stamps, options.rule)
-    astray = _astray(spans, faults, meters, stamps, options)
+    beside = _spans((s for s in stretches if not s.twice), options)
+    astray = _astray(beside, faults, meters, stamps, options)
     if astray:
         windows = union([*windows, *_windows(astray, options.far_days)])
         faults = judge_clocks(_stamps(connection, gateway, meters, windows), options.rule)

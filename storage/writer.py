@@ -179,6 +179,7 @@ class Writer:
 
         self._table.write(cursor, identities, gateway_of)
         _mark(cursor, maps, columns, identities, self._options.run_gap_us)
+        note_stamps(cursor, maps, columns.cell, identities, self._options.run_gap_us)
         _book_readings(accounts, columns, identities)
         rows = [*rows_of_messages(columns), *rows_of_records(intake.rejects, len(columns.messages))]
         return Taken(accounts, rows, days)
@@ -275,9 +276,6 @@ def _mark(
                 "to_ts": ("timestamptz", runs.to_us),
             },
         )
-    note_stamps(
-        cursor, maps, columns.cell[identities.row[at]], identities.series_id[at], identities.ts_us[at], gap_us
-    )
 
 
 def _book_readings(accounts: Sequence[Account], columns: Columns, identities: Identities) -> None:

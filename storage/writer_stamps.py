@@ -1,4 +1,5 @@
-"""Note which of the new readings are stamped beside the grid, for whoever judges clocks (storage/clocks.py).
+"""Note which readings are stamped beside the grid, or at a time that has another value already, for whoever judges
+clocks (storage/clocks.py).
 
 Of readings that come when they should nothing is written.
 """
@@ -12,39 +13,52 @@ import psycopg
 
 from metering.records import Ints
 from storage.copying import copy_in
-from storage.registry_maps import Numbers, RegistryMaps
+from storage.identities import Identities
+from storage.registry_maps import RegistryMaps
+from storage.settle import Outcome
 
 #: Seconds that a bus takes, and a gateway to come round, are no clock's fault.
 BESIDE_US = 20_000_000
 
 
 def note_stamps(
-    cursor: psycopg.Cursor[Any],
-    registry: RegistryMaps,
-    cells: Ints,
-    series_id: Numbers,
-    ts_us: Ints,
-    gap_us: int,
+    cursor: psycopg.Cursor[Any], registry: RegistryMaps, cells: Ints, identities: Identities, gap_us: int
 ) -> None:
-    """Note stretches of stamps beside the grid, split where neighbours are more than `gap_us` apart. Readings in order
-    of (series, time).
+    """Note stretches of new readings beside the grid, and of other values of known ones, split where neighbours are
+    more than `gap_us` apart. cells: of the intake's readings.
     """
-    grid_us = registry.grids_us(cells)
-    known = np.flatnonzero(grid_us > 2 * BESIDE_US)
-    half = grid_us[known] // 2
-    far = np.abs((ts_us[known] + half) % grid_us[known] - half) > BESIDE_US
-    beside = known[far]
-    if not len(beside):
+    new = identities.head[identities.changed]
+    off = beside_us(registry.grids_us(cells[identities.row[new]]), identities.ts_us[new]) > BESIDE_US
+    _note(cursor, identities, new[off], gap_us, twice=False)
+    other = np.flatnonzero(identities.outcome == Outcome.CONFLICTING)
+    energetic = registry.grids_us(cells[identities.row[other]]) > 0
+    _note(cursor, identities, other[energetic], gap_us, twice=True)
+
+
+def beside_us(grid_us: Ints, ts_us: Ints) -> Ints:
+    """How far each stamp is from the nearest place of its grid; 0 where it has none."""
+    known = np.maximum(grid_us, 1)
+    half = known // 2
+    found: Ints = np.abs((ts_us + half) % known - half)
+    return found
+
+
+def _note(
+    cursor: psycopg.Cursor[Any], identities: Identities, which: Ints, gap_us: int, *, twice: bool
+) -> None:
+    """Write stretches of values, which are in order of (series, time)."""
+    if not len(which):
         return
-    series_id, ts_us = series_id[beside], ts_us[beside]
+    series_id, ts_us = identities.series_id[which], identities.ts_us[which]
     new = np.flatnonzero((np.diff(series_id) != 0) | (np.diff(ts_us) > gap_us)) + 1
-    first, last = np.concatenate([[0], new]), np.concatenate([new, [len(beside)]]) - 1
+    first, last = np.concatenate([[0], new]), np.concatenate([new, [len(which)]]) - 1
     copy_in(
         cursor,
-        "nengliu.stamp_beside",
+        "nengliu.stamp_doubt",
         {
             "series_id": ("int4", series_id[first]),
             "from_ts": ("timestamptz", ts_us[first]),
             "to_ts": ("timestamptz", ts_us[last]),
+            "twice": ("bool", np.full(len(first), twice)),
         },
     )

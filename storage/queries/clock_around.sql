@@ -1,5 +1,8 @@
--- When series were read in a stretch, and the readings before and after it; n: number of the stretch, from 1.
-select u.n::int8, r.ts
+-- When series were read in a stretch, and the readings before and after it; n: number of the stretch, from 1; twice:
+-- with another value, too.
+select u.n::int8, r.ts,
+       exists (select from nengliu.reading_version v
+               where v.series_id = u.series_id and v.ts = r.ts and v.kind = 'conflict') as twice
 from unnest(%(series)s::int[], %(from)s::timestamptz[], %(to)s::timestamptz[])
     with ordinality as u (series_id, from_ts, to_ts, n)
 cross join lateral (

@@ -73,6 +73,28 @@ def test_a_clock_that_stamps_another_day_or_year_jumped_when_its_readings_are_mi
     assert days_of(fault) == pytest.approx((15, 15.25))
 
 
+@pytest.mark.parametrize("steps", [1, 2, 4, 32, -2, -4, -32])
+def test_a_clock_that_is_off_by_whole_steps_shows_by_places_read_twice_and_places_not_read(steps):
+    ts = times(12)
+    told = judged(off(900 * steps, 4, 6.5)(ts))
+    if abs(steps) < 2:
+        assert told == [], "one value too many and one too few tell too little"
+        return
+    [fault] = told
+    assert (fault.kind, fault.offset_s) == (CLOCK_JUMP if abs(steps) >= 4 else CLOCK_OFFSET, 900 * steps)
+    assert days_of(fault) == pytest.approx((4, 6.5))
+    assert fault.stamped_from_us == T0 + 4 * DAY + 900 * steps * S
+
+
+def test_places_read_twice_are_no_fault_where_nothing_is_missing_or_something_else_is():
+    ts = times(12)
+    twice = ts[(ts >= T0 + 3 * DAY) & (ts < T0 + 3 * DAY + 2 * HOUR)]
+    assert judged(np.concatenate([ts, twice])) == []
+    gone = (ts >= T0 + 5 * DAY) & (ts < T0 + 5 * DAY + 3 * HOUR)
+    assert judged(np.concatenate([ts[~gone], twice])) == []
+    assert judged(np.concatenate([ts, ts])) == [], "two gateways that read one meter"
+
+
 @pytest.mark.parametrize("rate", [10, -10, 120, -120])
 def test_a_clock_that_drifts_is_told_with_its_rate_also_beyond_an_interval(rate):
     [fault] = judged(drifting(rate, 3, 25)(times(30)))

@@ -32,7 +32,7 @@ Look = Callable[..., bool]
 @pytest.fixture(autouse=True)
 def _empty(pipeline, registry) -> Iterator[None]:
     yield
-    for table in ("stamp_beside", "finding"):
+    for table in ("stamp_doubt", "finding"):
         pipeline.execute(f"delete from nengliu.{table}")
     empty(pipeline)
 
@@ -56,7 +56,7 @@ def send(feed: Feed, stamps: Sequence[int], *meters: str, gateway: str = "gw1", 
 
 
 def stretches(pipeline) -> int:
-    return pipeline.execute("select count(*) from nengliu.stamp_beside").fetchone()[0]
+    return pipeline.execute("select count(*) from nengliu.stamp_doubt").fetchone()[0]
 
 
 def findings(pipeline) -> list[tuple]:
@@ -138,10 +138,29 @@ def test_a_jump_is_found_far_from_where_its_readings_belong(pipeline, feed, look
     ], "more is known: all of its meters"
 
 
+def test_a_clock_that_is_off_by_whole_hours_shows_by_values_that_came_twice(pipeline, feed, look):
+    send(feed, [*hours(0, 4), *hours(6, 9)], "m1")
+    shift = [(m, "1.8.0", ts - 8 * HOUR, ts / DAY, False) for ts in hours(4, 6) for m in ("m1",)]
+    feed.send("gw1", *shift, received_us=time.time_ns() // 1000)
+    assert pipeline.execute("select twice from nengliu.stamp_doubt").fetchall() == [(True,)]
+    look()
+    assert findings(pipeline) == [("clock_jump", "gw1", "m1", 4, 6, "open")]
+
+
+def test_a_meter_of_which_two_values_come_always_is_not_looked_at_again(pipeline, feed, look):
+    send(feed, hours(0, 8), "m1")
+    feed.send("gw1", *[("m1", "1.8.0", ts, 1.0, False) for ts in hours(0, 4)])
+    look()
+    assert (stretches(pipeline), findings(pipeline)) == (1, [])
+    feed.send("gw1", *[("m1", "1.8.0", ts, 1.0, False) for ts in hours(4, 8)])
+    look()
+    assert (stretches(pipeline), findings(pipeline)) == (1, [])
+
+
 def test_a_later_look_at_one_fault_leaves_those_before_it_alone(pipeline, feed, look):
     send(feed, [*hours(0, 3), *shifted(hours(3, 4), 420), *hours(4, 7)], "m1")
     look()
-    pipeline.execute("delete from nengliu.stamp_beside")
+    pipeline.execute("delete from nengliu.stamp_doubt")
     later = [*hours(7, 80), *shifted(hours(80, 81), 420), *hours(81, 84)]
     send(feed, later, "m1")
     look()
@@ -167,7 +186,7 @@ def test_a_meter_that_always_is_read_beside_the_quarter_is_not_looked_at_again(p
 def test_stamps_are_kept_in_mind_for_a_time_and_looked_at_when_their_gateway_is_heard(pipeline, feed, look):
     send(feed, [*hours(0, 3), *shifted(hours(3, 5), 420), *hours(5, 8)], "m1")
     look()
-    looked_at = "select looked_at from nengliu.stamp_beside"
+    looked_at = "select looked_at from nengliu.stamp_doubt"
     before = pipeline.execute(looked_at).fetchall()
     look()
     assert pipeline.execute(looked_at).fetchall() == before, "nothing was heard since"
