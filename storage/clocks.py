@@ -7,6 +7,7 @@ See docs/decisions/clocks.md.
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +40,8 @@ class ClockOptions:
     """rule: what is a fault. window_days: so long before and after stamps beside the grid a gateway's readings are
     judged; far_days: so far is looked for the place of readings that were stamped elsewhere. kept: so long stamps are
     looked at again when their gateway is heard; pause: each time after so much more of their age. around: readings
-    before and after stamps that show whether they are beside anything. most: stretches a turn.
+    before and after stamps that show whether they are beside anything. most, budget_s: stretches, and about how many
+    seconds, a turn; what is left waits for the next.
     """
 
     rule: ClockRule = field(default_factory=ClockRule)
@@ -49,6 +51,7 @@ class ClockOptions:
     pause: float = 1.05
     around: int = 100
     most: int = 10_000
+    budget_s: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +118,26 @@ def watch_clocks(connection: Connection, options: ClockOptions | None = None) ->
         looked = connection.execute("select clock_timestamp()").fetchone()
         due = _due(connection, options)
         idle = _idle(connection, [s for s in due if s.new], options)
-        by_gateway: dict[str, list[_Stretch]] = defaultdict(list)
-        for stretch in due:
-            if stretch.stamp_id not in idle:
-                for gateway in stretch.gateways:
-                    by_gateway[gateway].append(stretch)
-        for gateway, stretches in sorted(by_gateway.items()):
-            _judge(connection, gateway, stretches, options)
-        _done(connection, due, idle, looked)
+        judged = _judge_all(connection, [s for s in due if s.stamp_id not in idle], options)
+        _done(
+            connection, [s for s in due if s.stamp_id in idle or judged.issuperset(s.gateways)], idle, looked
+        )
     return True
+
+
+def _judge_all(connection: Connection, stretches: Sequence[_Stretch], options: ClockOptions) -> set[str]:
+    """Judge the gateways of stretches, those that wait longest first, until the time is up; which were judged."""
+    by_gateway: dict[str, list[_Stretch]] = defaultdict(list)
+    for stretch in stretches:
+        for gateway in stretch.gateways:
+            by_gateway[gateway].append(stretch)
+    until, judged = time.monotonic() + options.budget_s, set[str]()
+    for gateway, own in by_gateway.items():
+        _judge(connection, gateway, own, options)
+        judged.add(gateway)
+        if time.monotonic() > until:
+            break
+    return judged
 
 
 def _due(connection: Connection, options: ClockOptions) -> list[_Stretch]:

@@ -13,5 +13,5 @@ cross join lateral (select array_agg(distinct n.gateway) as gateways, min(n.inte
 where b.looked_at is null or b.noted_at < clock_timestamp() - %(kept)s::interval
    or (i.heard_at >= b.looked_at
        and clock_timestamp() - b.noted_at >= (b.looked_at - b.noted_at) * %(pause)s::float8)
-order by b.stamp_id
+order by b.looked_at nulls first, b.stamp_id
 limit %(most)s

@@ -198,6 +198,19 @@ def test_stamps_are_kept_in_mind_for_a_time_and_looked_at_when_their_gateway_is_
     assert [f[5] for f in findings(pipeline)] == ["open"]
 
 
+def test_what_a_turn_has_no_time_for_waits_for_the_next(pipeline, feed, look):
+    for meter, gateway, step in (("m1", "gw1", 4), ("m3", "gw2", 1)):
+        quarters = [T0 + n * 900 * S for n in range(0, 8 * 96, step)]
+        wrong = [T0 + 3 * DAY <= ts < T0 + 5 * DAY for ts in quarters]
+        stamps = [ts + 420 * S * off for ts, off in zip(quarters, wrong, strict=True)]
+        send(feed, stamps, meter, gateway=gateway)
+    in_haste = ClockOptions(budget_s=0.0)
+    look(in_haste)
+    assert [f[1] for f in findings(pipeline)] == ["gw1"]
+    look(in_haste)
+    assert sorted(f[1] for f in findings(pipeline)) == ["gw1", "gw2"]
+
+
 def test_one_worker_at_a_time_judges_clocks(pipeline, look):
     with pipeline.transaction():
         pipeline.execute("select pg_advisory_xact_lock(%s)", (locks.CLOCKS,))
