@@ -147,12 +147,16 @@ def judge_clocks(meters: Mapping[str, Stamps], rule: ClockRule | None = None) ->
 
 
 def keeps_rhythm(ts_us: Ints, interval_s: float, rule: ClockRule) -> bool:
-    """Whether all of many stamps, in any order, lie on one grid, or none do on any: nothing to judge then."""
+    """Whether all stamps, in any order, lie on one grid, or none of many do on any: nothing to judge then."""
     ts_us = np.unique(ts_us)
-    if len(ts_us) < rule.many_stamps:
-        return False
+    if len(ts_us) < 2 * rule.least_stamps:
+        step_us = int(interval_s * _S)
+        few = Rhythm(step_us, int(ts_us[0]) % step_us if len(ts_us) else 0, int(rule.least_s * _S))
+        return bool((np.abs(few.beside_us(ts_us)) <= few.tolerance_us).all())
     rhythm = rhythm_of(ts_us, interval_s, rule)
-    return rhythm is None or bool((np.abs(rhythm.beside_us(ts_us)) <= rhythm.tolerance_us).all())
+    if rhythm is None:
+        return len(ts_us) >= rule.many_stamps
+    return bool((np.abs(rhythm.beside_us(ts_us)) <= rhythm.tolerance_us).all())
 
 
 def rhythm_of(ts_us: Ints, interval_s: float, rule: ClockRule) -> Rhythm | None:

@@ -1,7 +1,7 @@
 """Find clocks that are wrong, of gateways and of meters, as findings.
 
-The writer notes which readings are stamped beside the quarter hour or come with another value; only their gateways are
-looked at, so that a fleet whose clocks are right costs nothing. One transaction at a time does it, whichever worker.
+The writer notes where readings leave the quarter hour, or come with another value; only their gateways are looked at,
+so that a fleet whose clocks are right costs nothing. One transaction at a time does it, whichever worker.
 See docs/decisions/clocks.md.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from metering.clocks import ClockFault, ClockRule, Stamps, judge_clocks, keeps_rhythm
+from metering.clocks import ClockFault, ClockRule, Rhythm, Stamps, judge_clocks, keeps_rhythm, rhythm_of
 from metering.instants import from_us
 from metering.records import Ints
 from metering.spans import Span, union
@@ -225,22 +225,37 @@ def _astray(
     stamps: Mapping[str, Stamps],
     options: ClockOptions,
 ) -> list[tuple[int, int, int]]:
-    """Spans of several readings that no fault explains, but for those that go on where the meter was read just now."""
+    """Spans of readings that no fault explains and that have no place here, but for those that go on where the meter
+    was read just now.
+    """
     meter_of = {m.series_id: m for m in meters.values()}
     found = []
     for series, begin, end in spans:
         meter = meter_of.get(series)
-        if meter is None or end - begin < 2_000_000 * meter.interval_s:
-            continue
-        if any(
+        if meter is None or any(
             meter.meter in f.meters and f.stamped_from_us <= end and begin <= f.stamped_to_us for f in faults
         ):
             continue
-        ts_us = stamps[meter.meter].ts_us
-        near = np.any((ts_us < begin) & (ts_us >= begin - options.rule.join_s * 1e6))
-        if not near or np.any(ts_us > end):
+        if _is_astray(np.unique(stamps[meter.meter].ts_us), begin, end, meter.interval_s, options.rule):
             found.append((series, begin, end))
     return found
+
+
+def _is_astray(ts_us: Ints, begin: int, end: int, interval_s: int, rule: ClockRule) -> bool:
+    """Whether several readings like the one at `begin` are alone, or beside the grid of all others that are near."""
+    join_us = int(rule.join_s * 1e6)
+    alike = Rhythm(interval_s * 1_000_000, begin % (interval_s * 1_000_000), int(rule.least_s * 1e6))
+    close = ts_us[(ts_us >= begin) & (ts_us <= end + join_us)]
+    if np.sum(np.abs(alike.beside_us(close)) <= alike.tolerance_us) < rule.least_stamps:
+        return False
+    if keeps_rhythm(ts_us, interval_s, rule):
+        return True
+    rhythm = rhythm_of(ts_us, interval_s, rule)
+    if rhythm is None or abs(int(rhythm.beside_us(np.array([begin]))[0])) <= rhythm.tolerance_us:
+        return False
+    on = ts_us[np.abs(rhythm.beside_us(ts_us)) <= rhythm.tolerance_us]
+    goes_on = np.any((on < begin) & (on >= begin - join_us)) and not np.any(on > end)
+    return not goes_on
 
 
 def _stamps(

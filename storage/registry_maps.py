@@ -75,6 +75,7 @@ class RegistryMaps:
         self._first, self._count = first.astype(np.int64), counts.astype(np.int64)
         grid_s = np.gcd(np.array([i.interval_s for i in installed], dtype=np.int64)[order], _QUARTER_S)
         self._grid_us = np.gcd.reduceat(grid_s, first) * 1_000_000 if len(first) else grid_s
+        self._read_us = np.zeros(len(slots), dtype=np.int64)
 
     def _cell(self, meter: str, register: str) -> int:
         return self.meter_numbers[meter] * len(self.register_codes) + self.register_numbers[register]
@@ -104,10 +105,22 @@ class RegistryMaps:
         """How far apart the stamps of each cell may lie, read when they should be: a quarter of an hour, or what
         divides it and the interval; 0 where nothing is installed, or no energy register.
         """
+        return self._of_energy(self._grid_us, cells)
+
+    def read_us(self, cells: Ints) -> Ints:
+        """When each cell was read last by `note_read`; 0, which is on every grid, where it was not noted."""
+        return self._of_energy(self._read_us, cells)
+
+    def note_read(self, cells: Ints, ts_us: Ints) -> None:
+        """Keep when cells that have a grid were read, of one the last counts; forgotten with these maps."""
+        self._read_us[self._slot_of[cells]] = ts_us
+
+    def _of_energy(self, by_slot: Ints, cells: Ints) -> Ints:
+        """What a column by slot has of installed energy registers, else 0."""
         slots = self._slot_of[cells]
         known = (slots >= 0) & self._energetic[cells % len(self.register_codes)]
         found: Ints = np.zeros(len(cells), dtype=np.int64)
-        found[known] = self._grid_us[slots[known]]
+        found[known] = by_slot[slots[known]]
         return found
 
     def installations_at(self, cells: Ints, ts_us: Ints) -> Ints:

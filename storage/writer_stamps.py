@@ -1,7 +1,7 @@
-"""Note which readings are stamped beside the grid, or at a time that has another value already, for whoever judges
+"""Note where meters are stamped otherwise than before, or at a time that has another value already, for whoever judges
 clocks (storage/clocks.py).
 
-Of readings that come when they should nothing is written.
+Of meters that are read at the same second of every quarter of an hour nothing is written.
 """
 
 from __future__ import annotations
@@ -24,19 +24,25 @@ BESIDE_US = 20_000_000
 def note_stamps(
     cursor: psycopg.Cursor[Any], registry: RegistryMaps, cells: Ints, identities: Identities, gap_us: int
 ) -> None:
-    """Note stretches of new readings beside the grid, and of other values of known ones, split where neighbours are
-    more than `gap_us` apart. cells: of the intake's readings.
+    """Note stretches of new readings beside the grid that their meter was on when this was written last (at first: the
+    quarter hour), and of other values of known readings, split where neighbours are more than `gap_us` apart. cells: of
+    the intake's readings.
     """
     new = identities.head[identities.changed]
-    off = beside_us(registry.grids_us(cells[identities.row[new]]), identities.ts_us[new]) > BESIDE_US
-    _note(cursor, identities, new[off], gap_us, twice=False)
+    own = cells[identities.row[new]]
+    ts_us = identities.ts_us[new]
+    moved = beside_us(registry.grids_us(own), ts_us - registry.read_us(own)) > BESIDE_US
+    if moved.any():
+        _note(cursor, identities, new[moved], gap_us, twice=False)
+        registry.note_read(own[moved], ts_us[moved])
     other = np.flatnonzero(identities.outcome == Outcome.CONFLICTING)
-    energetic = registry.grids_us(cells[identities.row[other]]) > 0
-    _note(cursor, identities, other[energetic], gap_us, twice=True)
+    if len(other):
+        energetic = registry.grids_us(cells[identities.row[other]]) > 0
+        _note(cursor, identities, other[energetic], gap_us, twice=True)
 
 
 def beside_us(grid_us: Ints, ts_us: Ints) -> Ints:
-    """How far each stamp is from the nearest place of its grid; 0 where it has none."""
+    """How far each moment is from the nearest place of its grid; 0 where it has none."""
     known = np.maximum(grid_us, 1)
     half = known // 2
     found: Ints = np.abs((ts_us + half) % known - half)

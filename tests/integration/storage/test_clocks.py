@@ -176,11 +176,22 @@ def test_what_a_person_refused_stays_refused(pipeline, feed, look):
     assert [f[5] for f in findings(pipeline)] == ["refused"]
 
 
-def test_a_meter_that_always_is_read_beside_the_quarter_is_not_looked_at_again(pipeline, feed, look):
-    send(feed, shifted(hours(0, 8), 420), "m1")
+def test_a_meter_that_always_is_read_beside_the_quarter_is_noted_once(pipeline, feed, look):
+    send(feed, shifted(hours(0, 0.1), 420), "m1")
+    send(feed, shifted(hours(0.1, 8), 420), "m1")
     assert stretches(pipeline) == 1
     look()
     assert (stretches(pipeline), findings(pipeline)) == (0, [])
+    send(feed, shifted(hours(8, 9), 420), "m1")
+    send(feed, hours(9, 9.5), "m1")
+    assert stretches(pipeline) == 1, "its clock is off onto the quarter"
+    send(feed, shifted(hours(9.5, 12), 420), "m1")
+    look()
+    assert findings(pipeline) == [("clock_offset", "gw1", "m1", *seven_past(9, 9.5), "open")]
+
+
+def seven_past(*days: float) -> list[float]:
+    return [pytest.approx(day + 420 / 86_400) for day in days]
 
 
 def test_stamps_are_kept_in_mind_for_a_time_and_looked_at_when_their_gateway_is_heard(pipeline, feed, look):
