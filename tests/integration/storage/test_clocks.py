@@ -10,6 +10,8 @@ from datetime import timedelta
 import psycopg
 import pytest
 
+from deploy.services.work import findings_watcher
+from deploy.settings import Settings
 from metering.instants import from_us
 from storage import locks
 from storage.clocks import ClockOptions, watch_clocks
@@ -227,6 +229,15 @@ def test_one_worker_at_a_time_judges_clocks(pipeline, look):
         pipeline.execute("select pg_advisory_xact_lock(%s)", (locks.CLOCKS,))
         assert not look()
     assert look()
+
+
+def test_a_worker_looks_at_clocks_and_outboxes_when_it_looks_for_silence(pipeline, feed, database):
+    number(feed, "old", 1, hours(0, 0.5))
+    number(feed, "new", 1, hours(0.5, 1))
+    send(feed, [*hours(1, 3), *shifted(hours(3, 5), 420), *hours(5, 8)], "m1")
+    assert findings_watcher(Settings(), lambda: psycopg.connect(database.worker_url))()
+    told = [f[0] for f in findings(pipeline) if f[0] != "silent_meter"]
+    assert told == ["gateway_replaced", "clock_offset"]
 
 
 # ---------------------------------------------------------------- gateways that were replaced
