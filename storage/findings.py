@@ -6,16 +6,13 @@ transaction at a time does it, whichever worker; others find it locked. See docs
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-import structlog
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from metering.findings import (
     NOTHING_RECEIVED,
@@ -32,20 +29,16 @@ from metering.findings import (
 )
 from storage import locks
 from storage.finding_metrics import OPEN, SECONDS
+from storage.finding_rows import Row, finding_row, rows_as_json, tell_findings
 from storage.losses import subject_of
 from storage.sql import query
 
-log = structlog.get_logger(__name__)
-
 Connection = psycopg.Connection[Any]
-Row = dict[str, Any]
 
 #: The subject of the finding that nothing is received at all.
 PLATFORM = "platform"
 #: Late readings are held against silences that ended within this time: what an outbox keeps, and a little.
 _LATEST = timedelta(days=31)
-#: More findings of a kind than this in one turn are logged as one line.
-_LOGGED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +190,7 @@ def _gateway_changes(connection: Connection, watch: _Watch, options: FindingOpti
 def _gateway_openings(connection: Connection, watch: _Watch) -> list[Row]:
     if watch.nothing is not None:
         detail = {"gateways": len(watch.gateways), "last_heard": watch.nothing}
-        return [_row(NOTHING_RECEIVED, PLATFORM, watch.nothing, detail)]
+        return [finding_row(NOTHING_RECEIVED, PLATFORM, watch.nothing, detail)]
     lasting = {gateway for _, gateway, _ in _lasting(connection, SILENT_GATEWAY)}
     new = [g for g in watch.silent if g not in lasting]
     meters = dict(
@@ -215,7 +208,7 @@ def _gateway_openings(connection: Connection, watch: _Watch) -> list[Row]:
         }
         starts = begin_of_silence(heard, g.installed_at, 0)
         site_id = g.site_id if g.sites == 1 else None
-        rows.append(_row(SILENT_GATEWAY, name, starts, detail, gateway=name, site_id=site_id))
+        rows.append(finding_row(SILENT_GATEWAY, name, starts, detail, gateway=name, site_id=site_id))
     return rows
 
 
@@ -268,7 +261,7 @@ def _meter_openings(connection: Connection, watch: _Watch, options: FindingOptio
             "registers": registers,
         }
         about = {"gateway": gateway, "meter": meter, "point_id": point_id, "anchor": last or installed_at}
-        rows.append(_row(SILENT_METER, meter, starts, detail, **about))
+        rows.append(finding_row(SILENT_METER, meter, starts, detail, **about))
     return rows
 
 
@@ -308,7 +301,9 @@ def _judge_gaps(connection: Connection, options: FindingOptions) -> tuple[list[R
             changes.append({"finding_id": finding_id, "ends": now, "state": FindingState.WITHDRAWN})
     patience = timedelta(seconds=options.gap_patience_s)
     openings = [
-        _row(SEQUENCE_GAP, name, g["since"], _gap_detail(g), gateway=g["gateway"], site_id=g["site_id"])
+        finding_row(
+            SEQUENCE_GAP, name, g["since"], _gap_detail(g), gateway=g["gateway"], site_id=g["site_id"]
+        )
         for name, g in gaps.items()
         if name not in lasting and now - g["since"] > patience
     ]
@@ -329,18 +324,6 @@ def _lasting(connection: Connection, kind: str) -> list[tuple[int, str, datetime
     return connection.execute(query("finding_lasting"), {"kind": kind}).fetchall()
 
 
-def _row(kind: str, subject: str, starts: datetime, detail: Row, **about: Any) -> Row:
-    severity = finding_kinds()[kind].severity
-    return {
-        "kind": kind,
-        "severity": severity,
-        "subject": subject,
-        "starts": starts,
-        "detail": detail,
-        **about,
-    }
-
-
 def _ended(finding_id: int, starts: datetime, ends: datetime | None, now: datetime | None = None) -> Row:
     """The end of a silence; where it would end before it began it was none."""
     if ends is None or ends <= starts:
@@ -348,34 +331,17 @@ def _ended(finding_id: int, starts: datetime, ends: datetime | None, now: dateti
     return {"finding_id": finding_id, "ends": ends}
 
 
-def _json(rows: Sequence[Row]) -> Jsonb:
-    return Jsonb(rows, dumps=lambda value: json.dumps(value, default=_plain))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} is not for JSON")
-
-
 def _open(connection: Connection, rows: Sequence[Row]) -> None:
     if rows:
-        opened = connection.execute(query("finding_open"), {"rows": _json(rows)}).fetchall()
-        _tell(
+        opened = connection.execute(query("finding_open"), {"rows": rows_as_json(rows)}).fetchall()
+        tell_findings(
             "finding_opened", [dict(zip(("kind", "subject", "starts"), row, strict=True)) for row in opened]
         )
 
 
 def _change(connection: Connection, rows: Sequence[Row]) -> None:
     if rows:
-        changed = connection.execute(query("finding_change"), {"rows": _json(rows)}).fetchall()
+        changed = connection.execute(query("finding_change"), {"rows": rows_as_json(rows)}).fetchall()
         names = ("kind", "subject", "starts", "ends", "state")
         told = [dict(zip(names, row, strict=True)) for row in changed]
-        _tell("finding_ended", [t for t in told if t["ends"] is not None])
-
-
-def _tell(event: str, rows: Sequence[Row]) -> None:
-    for row in rows[:_LOGGED]:
-        log.info(event, **{k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()})
-    if len(rows) > _LOGGED:
-        log.info(event + "_more", count=len(rows) - _LOGGED)
+        tell_findings("finding_ended", [t for t in told if t["ends"] is not None])

@@ -20,10 +20,14 @@ from storage.sql import query
 
 Numbers = npt.NDArray[np.int32]
 
+_QUARTER_S = 900
+
 
 @dataclass(frozen=True, slots=True)
 class InstalledSeries:
-    """A meter's register at a site for a time, as stored: microseconds, `removed_us` END while open."""
+    """A meter's register at a site for a time, as stored: microseconds, `removed_us` END while open; interval_s: how
+    often it should be read.
+    """
 
     meter: str
     register: str
@@ -31,6 +35,7 @@ class InstalledSeries:
     site_id: int
     installed_us: int
     removed_us: int
+    interval_s: int
 
 
 class RegistryMaps:
@@ -68,6 +73,9 @@ class RegistryMaps:
         slots, first, counts = np.unique(cells[order], return_index=True, return_counts=True)
         self._slot_of[slots] = np.arange(len(slots), dtype=np.int32)
         self._first, self._count = first.astype(np.int64), counts.astype(np.int64)
+        grid_s = np.gcd(np.array([i.interval_s for i in installed], dtype=np.int64)[order], _QUARTER_S)
+        self._grid_us = np.gcd.reduceat(grid_s, first) * 1_000_000 if len(first) else grid_s
+        self._read_us = np.zeros(len(slots), dtype=np.int64)
 
     def _cell(self, meter: str, register: str) -> int:
         return self.meter_numbers[meter] * len(self.register_codes) + self.register_numbers[register]
@@ -93,6 +101,28 @@ class RegistryMaps:
         width = len(self.register_codes)
         return [(self._meters[c // width], self.register_codes[c % width]) for c in cells.tolist()]
 
+    def grids_us(self, cells: Ints) -> Ints:
+        """How far apart the stamps of each cell may lie, read when they should be: a quarter of an hour, or what
+        divides it and the interval; 0 where nothing is installed, or no energy register.
+        """
+        return self._of_energy(self._grid_us, cells)
+
+    def read_us(self, cells: Ints) -> Ints:
+        """When each cell was read last by `note_read`; 0, which is on every grid, where it was not noted."""
+        return self._of_energy(self._read_us, cells)
+
+    def note_read(self, cells: Ints, ts_us: Ints) -> None:
+        """Keep when cells that have a grid were read, of one the last counts; forgotten with these maps."""
+        self._read_us[self._slot_of[cells]] = ts_us
+
+    def _of_energy(self, by_slot: Ints, cells: Ints) -> Ints:
+        """What a column by slot has of installed energy registers, else 0."""
+        slots = self._slot_of[cells]
+        known = (slots >= 0) & self._energetic[cells % len(self.register_codes)]
+        found: Ints = np.zeros(len(cells), dtype=np.int64)
+        found[known] = by_slot[slots[known]]
+        return found
+
     def installations_at(self, cells: Ints, ts_us: Ints) -> Ints:
         """Which installation holds each (cell, time), as an index into `site_ids`; -1: none, or no energy
         register.
@@ -115,8 +145,10 @@ def load_maps(cursor: psycopg.Cursor[Any], version: int) -> RegistryMaps:
     """Read the registry as of now; `version` is what was read before it in the same transaction."""
     cursor.execute(query("registry_installed_series"))
     installed = [
-        InstalledSeries(meter, register, gateway, site_id, from_us, END if to_us is None else to_us)
-        for meter, register, gateway, site_id, from_us, to_us in cursor.fetchall()
+        InstalledSeries(
+            meter, register, gateway, site_id, from_us, END if to_us is None else to_us, interval_s
+        )
+        for meter, register, gateway, site_id, from_us, to_us, interval_s in cursor.fetchall()
         if register in register_table()
     ]
     cursor.execute("select meter, register, series_id from nengliu.series")

@@ -39,6 +39,7 @@ from storage.writer_deliveries import without_redelivered
 from storage.writer_readings import ReadingTable
 from storage.writer_rejects import RejectRow, rows_of_messages, rows_of_records, write_rejects
 from storage.writer_sequences import write_sequences
+from storage.writer_stamps import note_stamps
 
 log = structlog.get_logger(__name__)
 
@@ -178,6 +179,7 @@ class Writer:
 
         self._table.write(cursor, identities, gateway_of)
         _mark(cursor, maps, columns, identities, self._options.run_gap_us)
+        note_stamps(cursor, maps, columns.cell, identities, self._options.run_gap_us)
         _book_readings(accounts, columns, identities)
         rows = [*rows_of_messages(columns), *rows_of_records(intake.rejects, len(columns.messages))]
         return Taken(accounts, rows, days)

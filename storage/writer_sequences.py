@@ -13,7 +13,7 @@ import psycopg
 
 from storage.sequences import Gap, Run, Seen, runs_of_numbers, take
 from storage.sql import query
-from storage.texts import int8_or_none
+from storage.texts import int8_or_none, time_or_none
 from storage.writer_books import HOUR_US, Account, LocalDays, Outbox, outbox_of
 
 #: Runs of sequence numbers by local day, in order of the days.
@@ -27,7 +27,7 @@ def write_sequences(
     arrivals = _arrivals(accounts, days)
     if not arrivals:
         return {}
-    priors = _extend(cursor, arrivals)
+    priors = _extend(cursor, arrivals, _read_at(accounts))
     before = _gaps(cursor, priors, arrivals)
     seen: dict[tuple[date, Outbox], int] = {}
     gone: list[tuple[int, Gap]] = []
@@ -61,20 +61,34 @@ def _arrivals(accounts: Sequence[Account], days: LocalDays) -> dict[Outbox, Arri
     return dict(found)
 
 
+def _read_at(accounts: Sequence[Account]) -> dict[Outbox, tuple[int, int]]:
+    """Of each outbox the newest reading's time of its first and of its last message by number; µs."""
+    found: dict[tuple[str, str | None], list[tuple[int, int]]] = defaultdict(list)
+    for a in accounts:
+        if a.seq is not None and a.newest_us is not None:
+            found[a.gateway, a.outbox].append((a.seq, a.newest_us))
+    return {outbox_of(*key): (min(read)[1], max(read)[1]) for key, read in found.items()}
+
+
 def _is_beyond(numbers: list[int]) -> bool:
     """Whether one of them does not fit the tables."""
     return int8_or_none(min(numbers)) is None or int8_or_none(max(numbers)) is None
 
 
 def _extend(
-    cursor: psycopg.Cursor[Any], arrivals: Mapping[Outbox, Arrivals]
+    cursor: psycopg.Cursor[Any],
+    arrivals: Mapping[Outbox, Arrivals],
+    read_at: Mapping[Outbox, tuple[int, int]],
 ) -> dict[Outbox, tuple[int, Run | None]]:
     """Widen the outboxes' hulls, their rows locked; the id and the hull before of each."""
+    times = [read_at.get(outbox, (None, None)) for outbox in arrivals]
     asked = {
         "gateway": [gateway for gateway, _ in arrivals],
         "outbox": [outbox for _, outbox in arrivals],
         "low": [min(runs[0][0] for runs in by_day.values()) for by_day in arrivals.values()],
         "high": [max(runs[-1][1] for runs in by_day.values()) for by_day in arrivals.values()],
+        "first_ts": [time_or_none(first) for first, _ in times],
+        "last_ts": [time_or_none(last) for _, last in times],
     }
     cursor.execute(query("writer_outbox"), asked)
     return {

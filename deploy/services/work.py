@@ -27,10 +27,12 @@ from deploy.logging import configure_logging
 from deploy.settings import Clock, Settings
 from metering.errors import DependencyAwayError
 from metering.findings import SilenceRule
+from storage.clocks import watch_clocks
 from storage.derivation import Deriver
 from storage.derive_metrics import AWAY
 from storage.event_outbox import OutboxEvent, relay_events
 from storage.findings import FindingOptions, watch_findings
+from storage.outboxes import watch_outboxes
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
@@ -179,7 +181,9 @@ def encode_event(event: OutboxEvent) -> bytes:
 def findings_watcher(
     settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
 ) -> Callable[[], bool]:
-    """What looks for silence and gaps, by the clock in use; in event time from the worker's own start."""
+    """What looks for silence and gaps, by the clock in use, in event time from the worker's own start; then for
+    gateways that were replaced and for clocks that are wrong.
+    """
     started = datetime.now(UTC)
     by_event = settings.clock is Clock.EVENT
     rule = SilenceRule(settings.silence_intervals, settings.silence_meter, settings.silence_gateway)
@@ -193,7 +197,8 @@ def findings_watcher(
 
     def find() -> bool:
         with connect() as connection:
-            return watch_findings(connection, now, options)
+            done = watch_findings(connection, now, options)
+            return all([done, watch_outboxes(connection), watch_clocks(connection)])
 
     return find
 

@@ -44,8 +44,8 @@ class TouchedBy:
     """What a fault is about. A fault of a meter that no point has (an unknown one) touches no point.
 
     codes, meters, gateways, sites: what a finding of it can name. Of one meter's fault a gateway or site only where it
-    has no other meter: that it is silent tells nothing of one meter of several. senders: gateways that a reject of it
-    can name.
+    has no other meter: that it is silent tells nothing of one meter of several. A gateway also goes by the name of the
+    one that was put in its place. senders: gateways that a reject of it can name.
     """
 
     fault: TrueFault
@@ -80,14 +80,15 @@ class Places:
         # Of a meter that no point has nothing but its gateway is known.
         of_meter = bool(points) and (fault.point_code is not None or fault.meter is not None)
         own = {p.meter for p in named}
+        put_in = _some(fault.detail.get("new_gateway"))
         return TouchedBy(
             fault,
             points,
             frozenset(p.point_code for p in named),
             frozenset(own) | _some(fault.meter) | _some(fault.detail.get("meter")),
-            self._wholly("gateway", gateways, own) if of_meter else gateways,
+            self._wholly("gateway", gateways, own) if of_meter else gateways | put_in,
             self._wholly("site", sites, own) if of_meter else sites,
-            gateways | _some(fault.detail.get("new_gateway")),
+            gateways | put_in,
         )
 
     def _wholly(self, what: str, names: frozenset[str], meters: set[str]) -> frozenset[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -55,10 +55,12 @@ class Finding:
                 return found
         return []
 
-    def is_at(self, where: Places) -> bool:
-        """Whether it names a place there, or none at all."""
+    def is_at(self, where: Places, gateways: Set[str]) -> bool:
+        """Whether it names a place there, or none at all; gateways: those there, and those put in their place."""
         places = self.places
-        return not places or any(name in getattr(where, what) for what, name in places)
+        return not places or any(
+            name in (gateways if what == "gateways" else getattr(where, what)) for what, name in places
+        )
 
     def as_json(self) -> dict[str, Any]:
         """As the JSON has a false alarm."""
@@ -117,10 +119,10 @@ class Findings:
         findings: Iterable[Finding],
         rejects: Iterable[Rejected],
     ) -> None:
-        standing = [f for f in findings if f.state != FindingState.WITHDRAWN and f.is_at(places)]
+        gateways = places.gateways.union(*(f.senders for f in faults))
+        standing = [f for f in findings if f.state != FindingState.WITHDRAWN and f.is_at(places, gateways)]
         self.findings = [f for f in standing if _during(f, run)]
         self.outside = len(standing) - len(self.findings)
-        gateways = places.gateways.union(*(f.senders for f in faults))
         self.rejects = [r for r in rejects if r.gateway in gateways]
         self._run = run
         self._faults = faults

@@ -5,3 +5,4 @@ grant select, insert on nengliu.series, nengliu.reading_version, nengliu.reject,
 grant select, insert, update on nengliu.reading, nengliu.ingest_ledger, nengliu.gateway, nengliu.outbox, nengliu.delivery,
     nengliu.stream_offset to nengliu_writer;
 grant select, insert, delete on nengliu.outbox_gap to nengliu_writer;
+grant insert on nengliu.stamp_doubt to nengliu_writer;

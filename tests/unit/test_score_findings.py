@@ -57,6 +57,14 @@ def test_what_names_a_whole_gateway_does_not_find_one_meter_of_several(wide: Fin
     assert (whole.of(0).verdict, whole.false_alarms) == (Verdict.FOUND, [])
 
 
+def test_a_gateway_goes_by_the_name_of_the_one_that_was_put_in_its_place():
+    fault = of_kind("clock_skew", None, found_by=("clock_offset",), detail={"new_gateway": "g-b"})
+    by_new_name = of_gateway("clock_offset", "g-b")
+    got = judge([fault], [by_new_name])
+    assert (got.of(0).verdict, got.false_alarms) == (Verdict.FOUND, [])
+    assert judge([of_kind("clock_skew", None)], [by_new_name]).findings == [], "of no gateway of the run"
+
+
 def test_a_gateway_that_is_silent_finds_its_only_meter():
     fault = of_kind("outage", "alone", gateway="g-alone")
     got = judge([fault], [of_gateway("silent_gateway", "g-alone")])
