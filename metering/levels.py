@@ -65,7 +65,7 @@ class Shift:
     could be judged.
 
     explained: share (0..1) of the imbalance in that time which this accounts for; rival: what is left unexplained, by
-    what the best explanation by another point leaves (0: only this one fits, 1: another does as well); rival_point: that
+    what the best explanation by another point leaves (0: only this one fits, 1: another fits too); rival_point: that
     point, None where only nothing at all comes next; hours: judged.
     """
 
@@ -123,20 +123,52 @@ def find_shifts(
 
     The strongest is found first and mended, so that another beside it is seen as it is.
     """
-    families, energy = _families(parent), _tame(energy)
     before = np.zeros(energy.shape[1], np.bool_)
     before[max(block[0] - rule.before_h, 0) : block[0]] = True
-    found: list[Shift] = []
+    forest = _Forest(_tame(energy), parent, before, rule)
     for _ in range(2 * len(parent)):
-        balances = _balances(_mended(energy, found), families, before, rule)
-        shift = _strongest(balances, rule)
+        shift = _strongest(forest.balances(), rule)
         if shift is None:
             break
-        found.append(shift)
-    settled = [_turned(s, energy[s.point]) for s in _settled(energy, found, families, before, rule)]
+        forest.mend(shift)
+    settled = [_turned(s, energy[s.point]) for s in _settled(forest, rule)]
     return sorted(
         (s for s in settled if block[0] <= s.from_ix < block[1]), key=lambda s: (s.from_ix, s.point)
     )
+
+
+class _Forest:
+    """The families of a site's points with the shifts found so far mended; a balance is made when it is asked for."""
+
+    def __init__(self, energy: Floats, parent: Ints, before: Bools, rule: LevelRule) -> None:
+        self._measured, self._energy = energy, energy.copy()
+        self._before, self._rule = before, rule
+        self._families = _families(parent, energy)
+        self._made: dict[int, _Balance | None] = {}
+        self.shifts: list[Shift] = []
+
+    def balances(self) -> list[_Balance]:
+        for f in self._families:
+            if f.parent not in self._made:
+                self._made[f.parent] = _balance(self._energy, f, self._before, self._rule)
+        return [b for f in self._families if (b := self._made[f.parent]) is not None]
+
+    def mend(self, shift: Shift) -> None:
+        self.shifts.append(shift)
+        self._changed(shift.point)
+
+    def unmend(self, shift: Shift) -> None:
+        self.shifts.remove(shift)
+        self._changed(shift.point)
+
+    def _changed(self, point: int) -> None:
+        self._energy[point] = self._measured[point]
+        for s in self.shifts:
+            if s.point == point:
+                self._energy[point, s.from_ix : s.to_ix] /= s.scale
+        for f in self._families:
+            if point in f.members():
+                self._made.pop(f.parent, None)
 
 
 def _turned(shift: Shift, energy: Floats) -> Shift:
@@ -150,8 +182,11 @@ def _turned(shift: Shift, energy: Floats) -> Shift:
     )
 
 
-def _families(parent: Ints) -> list[_Family]:
-    return [_Family(p, np.flatnonzero(parent == p)) for p in np.unique(parent[parent >= 0]).tolist()]
+def _families(parent: Ints, energy: Floats) -> list[_Family]:
+    """Totals with what is measured below them; a sub-meter that is never read belongs to none."""
+    read = np.isfinite(energy).any(axis=1)
+    below = {p: np.flatnonzero((parent == p) & read) for p in np.unique(parent[parent >= 0]).tolist()}
+    return [_Family(p, children) for p, children in below.items() if read[p] and len(children)]
 
 
 def _tame(energy: Floats) -> Floats:
@@ -162,27 +197,14 @@ def _tame(energy: Floats) -> Floats:
     return np.where(energy <= np.where(most > 0, most, np.inf)[:, None], energy, np.nan)
 
 
-def _mended(energy: Floats, shifts: Sequence[Shift]) -> Floats:
-    mended = energy.copy()
-    for s in shifts:
-        mended[s.point, s.from_ix : s.to_ix] /= s.scale
-    return mended
-
-
 # ---------------------------------------------------------------- balance
-
-
-def _balances(
-    energy: Floats, families: Sequence[_Family], before: Bools, rule: LevelRule
-) -> list[_Balance]:
-    return [b for f in families if (b := _balance(energy, f, before, rule)) is not None]
 
 
 def _balance(energy: Floats, family: _Family, before: Bools, rule: LevelRule) -> _Balance | None:
     """None where too little of the family is measured to learn what is usual."""
     total, below = energy[family.parent], energy[family.children]
-    whole = np.isfinite(total) & np.isfinite(below).all(axis=0)
-    learn = whole & before
+    whole: Bools = np.isfinite(total) & np.asarray(np.isfinite(below).all(axis=0))
+    learn: Bools = whole & before
     if np.count_nonzero(learn) < rule.least_before_h * 7:
         learn = whole  # the begin of the data: what is usual is what is so most of the time
     if np.count_nonzero(learn) < 2 * rule.least_before_h:
@@ -329,9 +351,7 @@ def _seeds(balance: _Balance, rule: LevelRule) -> list[int]:
     return sorted(seeds)
 
 
-def _culprit(
-    balance: _Balance, balances: Sequence[_Balance], middle: int, rule: LevelRule
-) -> Shift | None:
+def _culprit(balance: _Balance, balances: Sequence[_Balance], middle: int, rule: LevelRule) -> Shift | None:
     """Whose scale explains the imbalance about an hour best, all families that its members belong to considered."""
     members = balance.family.members()
     around = [b for b in balances if set(b.family.members()) & set(members)]
@@ -351,7 +371,8 @@ def _culprit(
     hours = _hours(shift, len(balance.excess))
     whole = sum(b.imbalance(hours) for b in around)
     others: list[tuple[float, int | None]] = [
-        (_cost(around, replace(o, from_ix=shift.from_ix, to_ix=shift.to_ix), hours), o.point) for _, o in tried[1:]
+        (_cost(around, replace(o, from_ix=shift.from_ix, to_ix=shift.to_ix), hours), o.point)
+        for _, o in tried[1:]
     ]
     rival, rival_point = min([*others, (whole, None)], key=lambda o: o[0])
     shift = replace(
@@ -368,14 +389,15 @@ def _off_step(balance: _Balance, shift: Shift) -> float:
     if row == 0:
         return float("inf")
     siblings = np.delete(balance.basis[1:], row - 1, axis=0).sum(axis=0)
-    days = slice(max(shift.from_ix - _STEP_H, 0), shift.from_ix), slice(shift.from_ix, shift.from_ix + _STEP_H)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.log(_grouped(balance.basis[row, days[0]]) / _grouped(siblings[days[0]]))
-        after = np.log(_grouped(balance.basis[row, days[1]]) / _grouped(siblings[days[1]]))
-    known, after = ratio[np.isfinite(ratio)], after[np.isfinite(after)]
-    if not len(known) or not len(after):
-        return float("inf")
-    return abs(float(np.median(after) - np.median(known)) - float(np.log(shift.scale)))
+    sides = []
+    at, sign = (shift.from_ix, 1) if shift.from_ix >= _SIGHT_H else (shift.to_ix, -1)
+    for part in (slice(max(at - _STEP_H, 0), at), slice(at, at + _STEP_H)):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.log(_grouped(balance.basis[row, part]) / _grouped(siblings[part]))
+        ratio = ratio[np.isfinite(ratio)]
+        sides.append(float(np.median(ratio)) if len(ratio) else float("inf"))
+    off = sign * (sides[1] - sides[0]) - float(np.log(shift.scale))
+    return abs(off) if np.isfinite(off) else float("inf")
 
 
 def _part(part: float, whole: float) -> float:
@@ -438,18 +460,16 @@ def _hours(shift: Shift, length: int) -> Bools:
     return hours
 
 
-def _settled(
-    energy: Floats, found: Sequence[Shift], families: Sequence[_Family], before: Bools, rule: LevelRule
-) -> list[Shift]:
-    """Each shift judged once more with all others mended; those that do not stand then are none."""
-    settled = []
-    for n, shift in enumerate(found):
-        others = [s for i, s in enumerate(found) if i != n]
-        balances = _balances(_mended(energy, others), families, before, rule)
-        own = [b for b in balances if shift.point in b.family.members()]
-        middle = (shift.from_ix + shift.to_ix) // 2
-        again = [s for b in own if (s := _culprit(b, balances, middle, rule)) is not None]
-        again = [s for s in again if s.point == shift.point]
-        if again:
-            settled.append(max(again, key=lambda s: s.explained))
-    return settled
+def _settled(forest: _Forest, rule: LevelRule) -> list[Shift]:
+    """Each shift judged anew with all others mended, twice; those that do not stand then are none."""
+    for _ in range(2 if len(forest.shifts) > 1 else 1):
+        for shift in list(forest.shifts):
+            forest.unmend(shift)
+            balances = forest.balances()
+            own = [b for b in balances if shift.point in b.family.members()]
+            middle = (shift.from_ix + shift.to_ix) // 2
+            again = [s for b in own if (s := _culprit(b, balances, middle, rule)) is not None]
+            again = [s for s in again if s.point == shift.point]
+            if again:
+                forest.mend(max(again, key=lambda s: s.explained))
+    return forest.shifts

@@ -57,7 +57,13 @@ def plain_factor(scale: float, tolerance: float) -> Fraction | None:
 
 
 def name_scale(
-    scale: float, hours: int, *, lasting: bool, rival: float, phases_alive: bool | None, rule: KindRule = KindRule()
+    scale: float,
+    hours: int,
+    *,
+    lasting: bool,
+    rival: float,
+    phases_alive: bool | None,
+    rule: KindRule = KindRule(),
 ) -> Named | None:
     """What a change of scale is, None where it is nothing that can be told from clocks, gaps and noise.
 

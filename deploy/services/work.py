@@ -31,6 +31,7 @@ from storage.derivation import Deriver
 from storage.derive_metrics import AWAY
 from storage.event_outbox import OutboxEvent, relay_events
 from storage.findings import FindingOptions, watch_findings
+from storage.levels import watch_levels
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
@@ -193,6 +194,7 @@ def findings_watcher(
 
     def find() -> bool:
         with connect() as connection:
+            watch_levels(connection)
             return watch_findings(connection, now, options)
 
     return find
