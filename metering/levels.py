@@ -34,6 +34,8 @@ _OVER_H = 36
 _ROUNDS, _STRETCHES = 6, 5
 #: The scatter is told from the quieter part of the days; what that is in standard deviations.
 _QUIET, _QUIET_SIGMAS = 0.35, 0.454
+#: How much the share of a single sub-meter in what is lost is held to 0, where the data tells little of it.
+_HELD = 1e-4
 #: An hour above this many times the 98th percentile of its point is none (a spike).
 _WILD = 5.0
 
@@ -42,8 +44,9 @@ _WILD = 5.0
 class LevelRule:
     """Parameters of the balance rule; times in hours.
 
-    before_h: what a change is held against, at least least_before_h of it measured; block_h: changes that begin in one
-    block of hours are looked for together; after_h: how far after a block is looked.
+    before_h: what a change is held against, learn_h of it at least, or else what is so most of the time; nothing is
+    told from less than least_before_h; block_h: changes that begin in one block of hours are looked for together;
+    after_h: how far after a block is looked.
     least_change: of the scale (0.1: by a tenth); sigmas: how far out of the usual scatter of its slope a change must
     be; least_h: hours for which it must last; explained: share of the imbalance that the change must account for.
     """
@@ -52,6 +55,7 @@ class LevelRule:
     block_h: int = 28 * 24
     after_h: int = 28 * 24
     least_before_h: int = 48
+    learn_h: int = 14 * 24
     least_change: float = 0.1
     sigmas: float = 6.0
     least_h: int = 18
@@ -125,13 +129,13 @@ def find_shifts(
     """
     before = np.zeros(energy.shape[1], np.bool_)
     before[max(block[0] - rule.before_h, 0) : block[0]] = True
-    forest = _Forest(_tame(energy), parent, before, rule)
+    forest = _Forest(_tame(energy), parent, before, rule, rule.learn_h)
     for _ in range(2 * len(parent)):
         shift = _strongest(forest.balances(), rule)
         if shift is None:
             break
         forest.mend(shift)
-    settled = [_turned(s, energy[s.point]) for s in _settled(forest, rule)]
+    settled = [_turned(s, forest, rule) for s in _settled(forest, rule)]
     return sorted(
         (s for s in settled if block[0] <= s.from_ix < block[1]), key=lambda s: (s.from_ix, s.point)
     )
@@ -140,9 +144,10 @@ def find_shifts(
 class _Forest:
     """The families of a site's points with the shifts found so far mended; a balance is made when it is asked for."""
 
-    def __init__(self, energy: Floats, parent: Ints, before: Bools, rule: LevelRule) -> None:
-        self._measured, self._energy = energy, energy.copy()
-        self._before, self._rule = before, rule
+    def __init__(self, energy: Floats, parent: Ints, before: Bools, rule: LevelRule, least: int) -> None:
+        """before: hours to learn from what is usual, at least `least` of them."""
+        self._measured, self._energy, self._parent = energy, energy.copy(), parent
+        self._before, self._rule, self._least = before, rule, least
         self._families = _families(parent, energy)
         self._made: dict[int, _Balance | None] = {}
         self.shifts: list[Shift] = []
@@ -150,8 +155,21 @@ class _Forest:
     def balances(self) -> list[_Balance]:
         for f in self._families:
             if f.parent not in self._made:
-                self._made[f.parent] = _balance(self._energy, f, self._before, self._rule)
+                self._made[f.parent] = _balance(self._energy, f, self._before, self._rule, self._least)
         return [b for f in self._families if (b := self._made[f.parent]) is not None]
+
+    def judged(self, point: int) -> Ints:
+        """The hours of a point that are measured."""
+        return np.flatnonzero(np.isfinite(self._measured[point]))
+
+    def learning_before(self, hour: int, without: Shift) -> _Forest:
+        """The same that learns from what came before an hour, without one of the shifts."""
+        before = np.arange(self._measured.shape[1]) < hour
+        forest = _Forest(self._measured, self._parent, before, self._rule, self._rule.least_before_h)
+        for shift in self.shifts:
+            if shift is not without:
+                forest.mend(shift)
+        return forest
 
     def mend(self, shift: Shift) -> None:
         self.shifts.append(shift)
@@ -171,20 +189,26 @@ class _Forest:
                 self._made.pop(f.parent, None)
 
 
-def _turned(shift: Shift, energy: Floats) -> Shift:
-    """What came first is held to be right: a shift that the data begins with is another one that begins at its end."""
-    judged = np.flatnonzero(np.isfinite(energy))
+def _turned(shift: Shift, forest: _Forest, rule: LevelRule) -> Shift:
+    """What came first is held to be right: a shift that the data begins with is another that begins at its end, told
+    once more from what came before that.
+    """
+    judged = forest.judged(shift.point)
     if shift.lasting or shift.from_ix > judged[0] + _SIGHT_H // 2:
         return shift
     left = int(np.count_nonzero(judged >= shift.to_ix))
-    return replace(
+    turned = replace(
         shift, from_ix=shift.to_ix, to_ix=int(judged[-1]) + 1, lasting=True, scale=1 / shift.scale, hours=left
     )
+    if np.count_nonzero(judged < turned.from_ix) < rule.least_before_h:
+        return turned
+    balances = forest.learning_before(turned.from_ix, shift).balances()
+    return _again(turned, balances, turned.from_ix + min(left, _STEP_H) // 2, rule) or turned
 
 
 def _families(parent: Ints, energy: Floats) -> list[_Family]:
     """Totals with what is measured below them; a sub-meter that is never read belongs to none."""
-    read = np.isfinite(energy).any(axis=1)
+    read: Bools = np.asarray(np.isfinite(energy).any(axis=1))
     below = {p: np.flatnonzero((parent == p) & read) for p in np.unique(parent[parent >= 0]).tolist()}
     return [_Family(p, children) for p, children in below.items() if read[p] and len(children)]
 
@@ -200,21 +224,22 @@ def _tame(energy: Floats) -> Floats:
 # ---------------------------------------------------------------- balance
 
 
-def _balance(energy: Floats, family: _Family, before: Bools, rule: LevelRule) -> _Balance | None:
+def _balance(energy: Floats, family: _Family, before: Bools, rule: LevelRule, least: int) -> _Balance | None:
     """None where too little of the family is measured to learn what is usual."""
     total, below = energy[family.parent], energy[family.children]
-    whole: Bools = np.isfinite(total) & np.asarray(np.isfinite(below).all(axis=0))
-    learn: Bools = whole & before
-    if np.count_nonzero(learn) < rule.least_before_h * 7:
+    whole = np.isfinite(np.concatenate([total[None], below])).all(axis=0)
+    learn = whole & before
+    if np.count_nonzero(learn) < least:
         learn = whole  # the begin of the data: what is usual is what is so most of the time
-    if np.count_nonzero(learn) < 2 * rule.least_before_h:
+    known = int(np.count_nonzero(learn))
+    if known < rule.least_before_h:
         return None
     sums = below.sum(axis=0)
     usual = float(sums[learn].mean())
     if usual <= 0:
         return None
     terms = np.stack([np.full_like(sums, usual), sums, sums * sums / usual])
-    if learn is not whole:
+    if known >= rule.learn_h:
         terms = np.concatenate([terms, below])
     weights = _fit(terms[:, learn].T, (total - sums)[learn], usual)
     expected = np.where(whole, sums + weights @ np.where(whole, terms, 0.0), np.nan)
@@ -235,7 +260,7 @@ def _fit(terms: Floats, wanted: Floats, usual: float) -> Floats:
     with stretches for draws), then weighed by Cauchy's function.
     """
     n, k = terms.shape
-    ridge = np.array([1e-2, 1e-6, *[1e-3] * (k - 2)]) * usual * usual
+    ridge = np.array([1e-2, 1e-6, *[_HELD] * (k - 2)]) * usual * usual
     best, least = np.zeros(k), np.inf
     for part in (np.arange(n), *np.array_split(np.arange(n), _STRETCHES)):
         tried = np.zeros(k)
@@ -390,7 +415,8 @@ def _off_step(balance: _Balance, shift: Shift) -> float:
         return float("inf")
     siblings = np.delete(balance.basis[1:], row - 1, axis=0).sum(axis=0)
     sides = []
-    at, sign = (shift.from_ix, 1) if shift.from_ix >= _SIGHT_H else (shift.to_ix, -1)
+    first = int(np.flatnonzero(np.isfinite(balance.excess))[0])
+    at, sign = (shift.from_ix, 1) if shift.from_ix >= first + _SIGHT_H else (shift.to_ix, -1)
     for part in (slice(max(at - _STEP_H, 0), at), slice(at, at + _STEP_H)):
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = np.log(_grouped(balance.basis[row, part]) / _grouped(siblings[part]))
@@ -465,11 +491,14 @@ def _settled(forest: _Forest, rule: LevelRule) -> list[Shift]:
     for _ in range(2 if len(forest.shifts) > 1 else 1):
         for shift in list(forest.shifts):
             forest.unmend(shift)
-            balances = forest.balances()
-            own = [b for b in balances if shift.point in b.family.members()]
-            middle = (shift.from_ix + shift.to_ix) // 2
-            again = [s for b in own if (s := _culprit(b, balances, middle, rule)) is not None]
-            again = [s for s in again if s.point == shift.point]
-            if again:
-                forest.mend(max(again, key=lambda s: s.explained))
+            again = _again(shift, forest.balances(), (shift.from_ix + shift.to_ix) // 2, rule)
+            if again is not None:
+                forest.mend(again)
     return forest.shifts
+
+
+def _again(shift: Shift, balances: Sequence[_Balance], middle: int, rule: LevelRule) -> Shift | None:
+    """The same point's shift about an hour by these balances, None where it is not the best explanation there."""
+    own = [b for b in balances if shift.point in b.family.members()]
+    found = [s for b in own if (s := _culprit(b, balances, middle, rule)) is not None]
+    return max((s for s in found if s.point == shift.point), key=lambda s: s.explained, default=None)

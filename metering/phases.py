@@ -64,16 +64,16 @@ class PowerOff:
 def lost_phases(volts: Floats, amps: Floats, rule: InstantRule = InstantRule()) -> list[LostPhase]:
     """Phases that are gone while another is alive; volts, amps: float64[3, hours], means of the hours."""
     no_volts, no_amps = _dead(volts, rule.dead_volts), _dead(amps, rule.dead_amps)
-    read = np.isfinite(volts).any(axis=0) | np.isfinite(amps).any(axis=0)
+    read: Bools = np.isfinite(np.concatenate([volts, amps])).any(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = amps / np.nansum(np.where(np.isfinite(amps), amps, 0.0), axis=0)
     found: list[LostPhase] = []
     for n in range(3):
         alive = np.isfinite(amps[n]) & ~no_amps[n] & (amps[n] > 0)
         was_there = np.count_nonzero(alive) >= rule.alive_h
-        gone = no_volts[n] | no_amps[n] if was_there else no_volts[n]
+        gone = no_volts | no_amps if was_there else no_volts
         share = float(np.median(shares[n][alive])) if alive.any() else float("nan")
-        for begin, end, lasting in _runs(gone, read, rule.least_h):
+        for begin, end, lasting in _runs(gone[n], read, rule.least_h):
             hours = slice(begin, end)
             by = bool(no_volts[n][hours].any()), bool(no_amps[n][hours].any())
             found.append(LostPhase(n + 1, begin, end, lasting, *by, share))

@@ -27,15 +27,17 @@ PLAIN_FACTORS = tuple(
 class KindRule:
     """Parameters: tolerance: of a plain factor, relative; third: share of the energy that a lost phase may take;
     ct_least_h, odd_least_h: hours before a lasting plain, or other, factor is told; phase_most_h: hours after which
-    a plain 2/3 is rather a ratio than a phase; sure: confidence from which a finding has its kind's full severity.
+    a plain 2/3 is rather a ratio than a phase; sure: confidence from which a finding has its kind's full severity;
+    rival: where another point explains it more nearly as well than this, nobody can say whose it is: nothing is told.
     """
 
     tolerance: float = 0.02
     third: tuple[float, float] = (0.25, 0.42)
-    ct_least_h: int = 48
+    ct_least_h: int = 24
     odd_least_h: int = 168
     phase_most_h: int = 21 * 24
     sure: float = 0.7
+    rival: float = 0.97
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def name_scale(
     factor = plain_factor(scale, rule.tolerance)
     third = rule.third[0] <= 1 - scale <= rule.third[1] and phases_alive is not True
     text = None if factor is None else str(factor)
+    if rival > rule.rival:
+        return None
     unsure = 0.75 if rival > 0.8 else 0.9 if rival > 0.5 else 1.0
     if third:
         if lasting and factor == Fraction(2, 3) and hours > rule.phase_most_h:
