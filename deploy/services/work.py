@@ -49,7 +49,7 @@ class WorkerOptions:
     """Pauses of the loop, in seconds.
 
     poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s: least time between two
-    assessments, two looks for events, two counts of the backlog, and two looks for what is silent or missing.
+    assessments, two looks for events, two counts of the backlog, and two looks for what is silent, missing or wrong.
     """
 
     poll_s: float = 0.2
@@ -180,7 +180,9 @@ def encode_event(event: OutboxEvent) -> bytes:
 def findings_watcher(
     settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
 ) -> Callable[[], bool]:
-    """What looks for silence and gaps, by the clock in use; in event time from the worker's own start."""
+    """What looks for silence and gaps, by the clock in use, in event time from the worker's own start; and for changes
+    of level, which know no clock.
+    """
     started = datetime.now(UTC)
     by_event = settings.clock is Clock.EVENT
     rule = SilenceRule(settings.silence_intervals, settings.silence_meter, settings.silence_gateway)
