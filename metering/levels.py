@@ -245,12 +245,20 @@ def _balance(energy: Floats, family: _Family, before: Bools, rule: LevelRule, le
     expected = np.where(whole, sums + weights @ np.where(whole, terms, 0.0), np.nan)
     expected = np.where(expected > 0.2 * sums, expected, np.nan)
     excess = total - expected
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(sums > 0, expected / sums, 0.0)
-    basis = np.concatenate([expected[None, :], below * share])
+    basis = np.concatenate([expected[None, :], below * _counts(sums, expected, weights, learn is whole)])
     basis[:, ~np.isfinite(excess)] = np.nan
     slopes, _ = _sights(excess, basis)
     return _Balance(family, expected, excess, basis, _scatter(slopes, learn))
+
+
+def _counts(sums: Floats, expected: Floats, weights: Floats, learned: bool) -> Floats:
+    """How much of a total a unit of each sub-meter is, to be broadcast with float64[children, hours]: the loss above
+    them; learned: or what was learned of each, where what is usual may itself be what is wrong.
+    """
+    if learned and len(weights) > 3:
+        return np.asarray(np.maximum(1 + weights[1] + weights[3:, None], 0.2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(sums > 0, expected / sums, 0.0))
 
 
 def _fit(terms: Floats, wanted: Floats, usual: float) -> Floats:
