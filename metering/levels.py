@@ -13,54 +13,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
+from metering.level_balance import (
+    SIGHT_H,
+    Balance,
+    Bools,
+    Floats,
+    Ints,
+    LevelRule,
+    balance_of,
+    families_of,
+    grouped,
+    scale_of,
+    sights,
+    slope_of,
+    slopes,
+    tame,
+)
 
-#: Hours that are looked at together for a first sight of a change, and from one look to the next.
-_SIGHT_H, _SIGHT_STEP_H = 24, 12
-#: Hours that are added up before they are compared: a display that counts in coarse steps is then fine enough.
-_GROUP_H = 4
 #: Hours before and after a change of which a point's own step is told.
 _STEP_H = 7 * 24
 #: A change is over when so many hours in a row would rather do without it.
 _OVER_H = 36
-#: Rounds of a fit, and stretches of time from each of which one begins.
-_ROUNDS, _STRETCHES = 6, 5
-#: The scatter is told from the quieter part of the days; what that is in standard deviations.
-_QUIET, _QUIET_SIGMAS = 0.35, 0.454
-#: How much the share of a single sub-meter in what is lost is held to 0, where the data tells little of it.
-_HELD = 1e-4
-#: An hour above this many times the 98th percentile of its point is none (a spike).
-_WILD = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class LevelRule:
-    """Parameters of the balance rule; times in hours.
-
-    before_h: what a change is held against, learn_h of it at least, or else what is so most of the time; nothing is
-    told from less than least_before_h; block_h: changes that begin in one block of hours are looked for together;
-    after_h: how far after a block is looked.
-    least_change: of the scale (0.1: by a tenth); sigmas: how far out of the usual scatter of its slope a change must
-    be; least_h: hours for which it must last; explained: share of the imbalance that the change must account for.
-    """
-
-    before_h: int = 56 * 24
-    block_h: int = 28 * 24
-    after_h: int = 28 * 24
-    least_before_h: int = 48
-    learn_h: int = 14 * 24
-    least_change: float = 0.1
-    sigmas: float = 6.0
-    least_h: int = 18
-    explained: float = 0.5
-    alike: float = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,42 +60,6 @@ class Shift:
     rival_point: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Family:
-    """A total and what hangs directly below it."""
-
-    parent: int
-    children: Ints
-
-    def members(self) -> list[int]:
-        return [self.parent, *self.children.tolist()]
-
-
-@dataclass(frozen=True, slots=True)
-class _Balance:
-    """A family's hours. expected float64[hours]: of the total, by its sub-meters; excess: the total less that;
-    basis float64[members, hours]: what the excess is in proportion to where a member's scale is wrong, the total first;
-    NaN where not all members are measured. spread float64[members]: usual scatter of those proportions.
-    """
-
-    family: _Family
-    expected: Floats
-    excess: Floats
-    basis: Floats
-    spread: Floats
-
-    def left(self, member: int, scale: float, hours: Bools) -> float:
-        """Energy of the imbalance in these hours that a member's scale leaves unexplained."""
-        row = self.family.members().index(member)
-        slope = _slope_of(scale, is_total=row == 0)
-        rest = np.nansum(np.abs(self.excess[hours] - slope * self.basis[row, hours]))
-        return float(rest / (scale if row == 0 else 1.0))
-
-    def imbalance(self, hours: Bools) -> float:
-        """Energy that does not balance in these hours."""
-        return float(np.nansum(np.abs(self.excess[hours])))
-
-
 def find_shifts(
     energy: Floats, parent: Ints, block: tuple[int, int], rule: LevelRule = LevelRule()
 ) -> list[Shift]:
@@ -129,7 +69,7 @@ def find_shifts(
     """
     before = np.zeros(energy.shape[1], np.bool_)
     before[max(block[0] - rule.before_h, 0) : block[0]] = True
-    forest = _Forest(_tame(energy), parent, before, rule, rule.learn_h)
+    forest = _Forest(tame(energy), parent, before, rule, rule.learn_h)
     for _ in range(2 * len(parent)):
         shift = _strongest(forest.balances(), rule)
         if shift is None:
@@ -148,14 +88,14 @@ class _Forest:
         """before: hours to learn from what is usual, at least `least` of them."""
         self._measured, self._energy, self._parent = energy, energy.copy(), parent
         self._before, self._rule, self._least = before, rule, least
-        self._families = _families(parent, energy)
-        self._made: dict[int, _Balance | None] = {}
+        self._families = families_of(parent, energy)
+        self._made: dict[int, Balance | None] = {}
         self.shifts: list[Shift] = []
 
-    def balances(self) -> list[_Balance]:
+    def balances(self) -> list[Balance]:
         for f in self._families:
             if f.parent not in self._made:
-                self._made[f.parent] = _balance(self._energy, f, self._before, self._rule, self._least)
+                self._made[f.parent] = balance_of(self._energy, f, self._before, self._rule, self._least)
         return [b for f in self._families if (b := self._made[f.parent]) is not None]
 
     def judged(self, point: int) -> Ints:
@@ -194,7 +134,7 @@ def _turned(shift: Shift, forest: _Forest, rule: LevelRule) -> Shift:
     once more from what came before that.
     """
     judged = forest.judged(shift.point)
-    if shift.lasting or shift.from_ix > judged[0] + _SIGHT_H // 2:
+    if shift.lasting or shift.from_ix > judged[0] + SIGHT_H // 2:
         return shift
     left = int(np.count_nonzero(judged >= shift.to_ix))
     turned = replace(
@@ -206,151 +146,7 @@ def _turned(shift: Shift, forest: _Forest, rule: LevelRule) -> Shift:
     return _again(turned, balances, turned.from_ix + min(left, _STEP_H) // 2, rule) or turned
 
 
-def _families(parent: Ints, energy: Floats) -> list[_Family]:
-    """Totals with what is measured below them; a sub-meter that is never read belongs to none."""
-    read: Bools = np.asarray(np.isfinite(energy).any(axis=1))
-    below = {p: np.flatnonzero((parent == p) & read) for p in np.unique(parent[parent >= 0]).tolist()}
-    return [_Family(p, children) for p, children in below.items() if read[p] and len(children)]
-
-
-def _tame(energy: Floats) -> Floats:
-    """Without hours that no load can be: the same for every order of what is looked at."""
-    known = np.isfinite(energy).any(axis=1)
-    most = np.full(len(energy), np.inf)
-    most[known] = _WILD * np.nanquantile(energy[known], 0.98, axis=1)
-    return np.where(energy <= np.where(most > 0, most, np.inf)[:, None], energy, np.nan)
-
-
-# ---------------------------------------------------------------- balance
-
-
-def _balance(energy: Floats, family: _Family, before: Bools, rule: LevelRule, least: int) -> _Balance | None:
-    """None where too little of the family is measured to learn what is usual."""
-    total, below = energy[family.parent], energy[family.children]
-    whole = np.isfinite(np.concatenate([total[None], below])).all(axis=0)
-    learn = whole & before
-    if np.count_nonzero(learn) < least:
-        learn = whole  # the begin of the data: what is usual is what is so most of the time
-    known = int(np.count_nonzero(learn))
-    if known < rule.least_before_h:
-        return None
-    sums = below.sum(axis=0)
-    usual = float(sums[learn].mean())
-    if usual <= 0:
-        return None
-    terms = np.stack([np.full_like(sums, usual), sums, sums * sums / usual])
-    if known >= rule.learn_h:
-        terms = np.concatenate([terms, below])
-    weights = _fit(terms[:, learn].T, (total - sums)[learn], usual)
-    expected = np.where(whole, sums + weights @ np.where(whole, terms, 0.0), np.nan)
-    expected = np.where(expected > 0.2 * sums, expected, np.nan)
-    excess = total - expected
-    basis = np.concatenate([expected[None, :], below * _counts(sums, expected, weights, learn is whole)])
-    basis[:, ~np.isfinite(excess)] = np.nan
-    slopes, _ = _sights(excess, basis)
-    return _Balance(family, expected, excess, basis, _scatter(slopes, learn))
-
-
-def _counts(sums: Floats, expected: Floats, weights: Floats, learned: bool) -> Floats:
-    """How much of a total a unit of each sub-meter is, to be broadcast with float64[children, hours]: the loss above
-    them; learned: or what was learned of each, where what is usual may itself be what is wrong.
-    """
-    if learned and len(weights) > 3:
-        return np.asarray(np.maximum(1 + weights[1] + weights[3:, None], 0.2))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(sums > 0, expected / sums, 0.0))
-
-
-def _fit(terms: Floats, wanted: Floats, usual: float) -> Floats:
-    """Weights of float64[n, terms] that fit float64[n] as it is most of the time, whatever the rest does.
-
-    The fit of a stretch of the time of which half of all hours are least off (least median of squares, Rousseeuw 1984,
-    with stretches for draws), then weighed by Cauchy's function.
-    """
-    n, k = terms.shape
-    ridge = np.array([1e-2, 1e-6, *[_HELD] * (k - 2)]) * usual * usual
-    best, least = np.zeros(k), np.inf
-    for part in (np.arange(n), *np.array_split(np.arange(n), _STRETCHES)):
-        tried = np.zeros(k)
-        for turn in range(_ROUNDS):
-            off = np.abs(wanted[part] - terms[part] @ tried)
-            weights = np.ones(len(part)) if turn == 0 else 1 / np.maximum(off, 0.2 * _middle(off, usual))
-            tried = _weighted(terms[part], wanted[part], weights, ridge)
-        median = float(np.median(np.abs(wanted - terms @ tried)))
-        if median < least:
-            best, least = tried, median
-    for _ in range(_ROUNDS):
-        off = np.abs(wanted - terms @ best)
-        best = _weighted(terms, wanted, 1 / (1 + (off / (3 * _middle(off, usual))) ** 2), ridge)
-    return best
-
-
-def _middle(off: Floats, usual: float) -> float:
-    return max(float(np.median(off)), 1e-6 * usual)
-
-
-def _weighted(terms: Floats, wanted: Floats, weights: Floats, ridge: Floats) -> Floats:
-    """Least squares, held to 0 by `ridge` where the data tells little."""
-    scaled = terms * weights[:, None]
-    return np.asarray(np.linalg.solve(scaled.T @ terms + np.diag(ridge * weights.sum()), scaled.T @ wanted))
-
-
-def _sights(excess: Floats, basis: Floats) -> tuple[Floats, Ints]:
-    """float64[members, looks]: how much of each member's basis the excess of a day is; int64[looks]: its first hour."""
-    starts = np.arange(0, max(len(excess) - _SIGHT_H, 0) + 1, _SIGHT_STEP_H)
-    hours = np.minimum(starts[:, None] + np.arange(_SIGHT_H), len(excess) - 1)
-    return _slopes(excess[hours][None], basis[:, hours]), starts
-
-
-def _slopes(excess: Floats, basis: Floats) -> Floats:
-    """Slopes along the last axis of hours, from sums of a few hours each."""
-    return slopes_of(_grouped(excess), _grouped(np.where(np.isfinite(excess), basis, np.nan)))
-
-
-def _grouped(hours: Floats) -> Floats:
-    """Sums of _GROUP_H hours along the last axis, NaN where less than half of them are known; the rest left out."""
-    groups = hours[..., : hours.shape[-1] // _GROUP_H * _GROUP_H].reshape(*hours.shape[:-1], -1, _GROUP_H)
-    known = np.isfinite(groups)
-    return np.where(known.sum(axis=-1) * 2 >= _GROUP_H, np.where(known, groups, 0.0).sum(axis=-1), np.nan)
-
-
-def slopes_of(excess: Floats, basis: Floats) -> Floats:
-    """The slope of `excess` on `basis` along the last axis by least absolute deviations: the median of their ratios,
-    each weighing as its basis. NaN where there is nothing to tell it from.
-    """
-    weight = np.where(np.isfinite(basis) & np.isfinite(excess) & (basis > 0), basis, 0.0)
-    ratio = np.where(weight > 0, np.nan_to_num(excess), 0.0) / np.where(weight > 0, weight, 1.0)
-    order = np.argsort(ratio, axis=-1)
-    upto = np.cumsum(np.take_along_axis(weight, order, -1), axis=-1)
-    half = np.argmax(upto >= upto[..., -1:] / 2, axis=-1)
-    middle = np.take_along_axis(np.take_along_axis(ratio, order, -1), half[..., None], -1)[..., 0]
-    enough = np.count_nonzero(weight > 0, axis=-1) >= min(3, excess.shape[-1])
-    return np.where(enough, middle, np.nan)
-
-
-def _scatter(slopes: Floats, learn: Bools) -> Floats:
-    """float64[members]: usual distance of a day's slope from 0, as a standard deviation."""
-    told = learn[np.arange(slopes.shape[1]) * _SIGHT_STEP_H]
-    usual = np.abs(slopes[:, told]) if told.any() else np.abs(slopes)
-    known = np.isfinite(usual).any(axis=1)
-    scatter = np.full(len(usual), np.inf)
-    scatter[known] = np.nanquantile(usual[known], _QUIET, axis=1) / _QUIET_SIGMAS
-    return scatter
-
-
-# ---------------------------------------------------------------- shifts
-
-
-def _scale_of(slope: Any, *, is_total: bool) -> Any:
-    """A total's excess is (scale - 1) of what it should be; a sub-meter's (1 / scale - 1) of what it shows."""
-    return 1 + slope if is_total else 1 / np.maximum(1 + slope, 0.05)
-
-
-def _slope_of(scale: float, *, is_total: bool) -> float:
-    return scale - 1 if is_total else 1 / scale - 1
-
-
-def _strongest(balances: Sequence[_Balance], rule: LevelRule) -> Shift | None:
+def _strongest(balances: Sequence[Balance], rule: LevelRule) -> Shift | None:
     """The shift that explains most of what does not balance, whichever point it is of."""
     best: tuple[float, Shift] | None = None
     for balance in balances:
@@ -365,26 +161,26 @@ def _strongest(balances: Sequence[_Balance], rule: LevelRule) -> Shift | None:
     return None if best is None else best[1]
 
 
-def _seeds(balance: _Balance, rule: LevelRule) -> list[int]:
+def _seeds(balance: Balance, rule: LevelRule) -> list[int]:
     """Hours about which the family does not balance as usual: of each member the day that is furthest out of its usual
     scatter, with at least one like it beside it."""
-    slopes, starts = _sights(balance.excess, balance.basis)
+    slopes, starts = sights(balance.excess, balance.basis)
     total = np.zeros(len(slopes), np.bool_)
     total[0] = True
     scale = np.where(total[:, None], 1 + slopes, 1 / np.maximum(1 + slopes, 0.05))
     far = np.abs(slopes) > rule.sigmas * balance.spread[:, None]
     far &= (np.abs(np.log(np.maximum(scale, 1e-3))) > rule.least_change) & (1 + slopes > 0.1)
     energy = np.abs(slopes) * np.nansum(
-        balance.basis[:, np.minimum(starts[:, None] + np.arange(_SIGHT_H), len(balance.excess) - 1)], axis=2
+        balance.basis[:, np.minimum(starts[:, None] + np.arange(SIGHT_H), len(balance.excess) - 1)], axis=2
     )
     energy = np.where(far, energy, 0.0)
     energy = np.nan_to_num(energy)
     paired = np.minimum(energy[:, 1:], energy[:, :-1]) if energy.shape[1] > 1 else energy
-    seeds = {int(starts[row.argmax()]) + _SIGHT_H * 3 // 4 for row in paired if len(row) and row.max() > 0}
+    seeds = {int(starts[row.argmax()]) + SIGHT_H * 3 // 4 for row in paired if len(row) and row.max() > 0}
     return sorted(seeds)
 
 
-def _culprit(balance: _Balance, balances: Sequence[_Balance], middle: int, rule: LevelRule) -> Shift | None:
+def _culprit(balance: Balance, balances: Sequence[Balance], middle: int, rule: LevelRule) -> Shift | None:
     """Whose scale explains the imbalance about an hour best, all families that its members belong to considered."""
     members = balance.family.members()
     around = [b for b in balances if set(b.family.members()) & set(members)]
@@ -414,7 +210,7 @@ def _culprit(balance: _Balance, balances: Sequence[_Balance], middle: int, rule:
     return shift if shift.explained >= rule.explained else None
 
 
-def _off_step(balance: _Balance, shift: Shift) -> float:
+def _off_step(balance: Balance, shift: Shift) -> float:
     """How far the step that a sub-meter took against its siblings when the shift began is from the shift's scale, as a
     logarithm; a total has no siblings: infinite.
     """
@@ -424,10 +220,10 @@ def _off_step(balance: _Balance, shift: Shift) -> float:
     siblings = np.delete(balance.basis[1:], row - 1, axis=0).sum(axis=0)
     sides = []
     first = int(np.flatnonzero(np.isfinite(balance.excess))[0])
-    at, sign = (shift.from_ix, 1) if shift.from_ix >= first + _SIGHT_H else (shift.to_ix, -1)
+    at, sign = (shift.from_ix, 1) if shift.from_ix >= first + SIGHT_H else (shift.to_ix, -1)
     for part in (slice(max(at - _STEP_H, 0), at), slice(at, at + _STEP_H)):
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = np.log(_grouped(balance.basis[row, part]) / _grouped(siblings[part]))
+            ratio = np.log(grouped(balance.basis[row, part]) / grouped(siblings[part]))
         ratio = ratio[np.isfinite(ratio)]
         sides.append(float(np.median(ratio)) if len(ratio) else float("inf"))
     off = sign * (sides[1] - sides[0]) - float(np.log(shift.scale))
@@ -439,7 +235,7 @@ def _part(part: float, whole: float) -> float:
     return min(part / whole, 1.0) if whole > 0 else 1.0
 
 
-def _cost(around: Sequence[_Balance], shift: Shift, hours: Bools) -> float:
+def _cost(around: Sequence[Balance], shift: Shift, hours: Bools) -> float:
     """Energy that does not balance in these hours with a shift, in all families around."""
     return sum(
         b.left(shift.point, shift.scale, hours) if shift.point in b.family.members() else b.imbalance(hours)
@@ -447,27 +243,27 @@ def _cost(around: Sequence[_Balance], shift: Shift, hours: Bools) -> float:
     )
 
 
-def _segment(balance: _Balance, row: int, member: int, middle: int, rule: LevelRule) -> Shift | None:
+def _segment(balance: Balance, row: int, member: int, middle: int, rule: LevelRule) -> Shift | None:
     """The hours about `middle` in which a member's scale explains most, and that scale."""
     length = len(balance.excess)
-    begin, end = max(middle - _SIGHT_H // 2, 0), min(middle + _SIGHT_H // 2, length)
+    begin, end = max(middle - SIGHT_H // 2, 0), min(middle + SIGHT_H // 2, length)
     scale = np.nan
     for _ in range(3):
         if end - begin < rule.least_h:
             return None
-        slope = float(_slopes(balance.excess[begin:end], balance.basis[row, begin:end]))
-        scale = float(_scale_of(slope, is_total=row == 0))
+        slope = float(slopes(balance.excess[begin:end], balance.basis[row, begin:end]))
+        scale = float(scale_of(slope, is_total=row == 0))
         if not np.isfinite(slope) or not 0.05 < scale < 20 or 1 + slope < 0.05:
             return None
         gain = np.abs(balance.excess) - np.abs(balance.excess - slope * balance.basis[row])
         begin, end = _most(np.nan_to_num(gain), middle)
     judged = np.isfinite(balance.excess)
     hours = int(np.count_nonzero(judged[begin:end]))
-    far = abs(_slope_of(scale, is_total=row == 0)) > rule.sigmas * balance.spread[row]
+    far = abs(slope_of(scale, is_total=row == 0)) > rule.sigmas * balance.spread[row]
     if hours < rule.least_h or abs(np.log(scale)) < rule.least_change or not far:
         return None
     last = int(np.flatnonzero(judged)[-1])
-    lasting = end > last - _SIGHT_H // 2
+    lasting = end > last - SIGHT_H // 2
     return Shift(member, begin, end, lasting, scale, 0.0, 1.0, hours)
 
 
@@ -475,7 +271,7 @@ def _most(gain: Floats, middle: int) -> tuple[int, int]:
     """The span around `middle` of which the sum of `gain` is greatest, as far as no stretch in it loses what _OVER_H
     hours near the middle gain.
     """
-    near = gain[max(middle - _SIGHT_H // 2, 0) : middle + _SIGHT_H // 2]
+    near = gain[max(middle - SIGHT_H // 2, 0) : middle + SIGHT_H // 2]
     most_lost = _OVER_H * max(float(near.mean()), 0.0)
     return middle - _reach(gain[:middle][::-1], most_lost), middle + _reach(gain[middle:], most_lost)
 
@@ -505,7 +301,7 @@ def _settled(forest: _Forest, rule: LevelRule) -> list[Shift]:
     return forest.shifts
 
 
-def _again(shift: Shift, balances: Sequence[_Balance], middle: int, rule: LevelRule) -> Shift | None:
+def _again(shift: Shift, balances: Sequence[Balance], middle: int, rule: LevelRule) -> Shift | None:
     """The same point's shift about an hour by these balances, None where it is not the best explanation there."""
     own = [b for b in balances if shift.point in b.family.members()]
     found = [s for b in own if (s := _culprit(b, balances, middle, rule)) is not None]

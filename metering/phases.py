@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from metering.levels import slopes_of
+from metering.level_balance import slopes_of
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

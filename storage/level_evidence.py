@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import psycopg
 
-from metering.levels import LevelRule, Shift, find_shifts
+from metering.level_balance import LevelRule
+from metering.levels import Shift, find_shifts
 from metering.phases import InstantRule, LostPhase, PowerOff, lost_phases, power_off
 from metering.scale_kinds import CT_CHANGED, PHASE_LOST, KindRule, Named, name_scale, plain_factor
 from storage.copying import decode

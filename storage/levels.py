@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 
 from metering.calendar import LocalCalendar, local_calendar
 from metering.findings import FindingState
-from metering.levels import LevelRule
+from metering.level_balance import LevelRule
 from metering.phases import InstantRule
 from metering.scale_kinds import KindRule
 from storage import locks

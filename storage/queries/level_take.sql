@@ -1,7 +1,9 @@
--- Takes what is due of some sites, the one that waits longest first: of each touched point the days.
+-- Takes what is due of some sites, the one that waits longest first: of each touched point the days. Not of sites whose
+-- energy is still to be derived: their days would only be due again.
 with waiting as (
     select p.site_id, min(d.due_id) as first
-    from nengliu.level_due d left join nengliu.point p using (point_id)
+    from nengliu.level_due d join nengliu.point p using (point_id)
+    where not exists (select from nengliu.change c where c.site_id = p.site_id)
     group by p.site_id
     order by first
     limit %(sites)s

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from metering.levels import LevelRule, Shift, find_shifts
+from metering.level_balance import LevelRule
+from metering.levels import Shift, find_shifts
 from metering.phases import lost_phases, power_off
 from metering.scale_kinds import CT_CHANGED, PHASE_LOST, PLAIN_FACTORS, name_scale, plain_factor
 
