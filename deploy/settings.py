@@ -197,7 +197,9 @@ class Settings(BaseSettings):
     gap_patience: float = Field(
         3600.0, gt=0, description="s for which numbers of an outbox may be missing before that is a finding"
     )
-    findings_every: float = Field(60.0, gt=0, description="s between two looks for what is silent or missing")
+    findings_every: float = Field(
+        60.0, gt=0, description="s between two looks for what is silent, missing or measured wrong"
+    )
     mqtt_filters: dict[str, str] = Field(
         default_factory=dict,
         description="further topic filter -> decoder, each filter with {gateway} once; in the environment as JSON",

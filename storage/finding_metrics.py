@@ -10,3 +10,8 @@ SECONDS = Histogram(
     "One look for what is silent or missing",
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+LEVEL_SECONDS = Histogram(
+    "nengliu_level_findings_seconds",
+    "One look for lasting changes of level",
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30),
+)

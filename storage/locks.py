@@ -13,3 +13,5 @@ FINDINGS = 0x6E656E67_00000003
 SIMULATED_LOAD = 0x6E656E67_00000004
 #: Held by the one worker that judges clocks.
 CLOCKS = 0x6E656E67_00000005
+#: Held by the one worker that looks for changes of level.
+LEVELS = 0x6E656E67_00000006

@@ -1,4 +1,4 @@
-"""`nengliu findings`: what is silent, what stays missing."""
+"""`nengliu findings`: what is silent, what stays missing, what meters seem to measure wrong."""
 
 from __future__ import annotations
 
@@ -23,13 +23,16 @@ _TOLD = {
     "meters": ("表计数", "meters"),
     "gateways": ("网关数", "gateways"),
     "missing": ("缺失报文", "missing"),
+    "factor": ("倍率约", "factor about"),
+    "phase": ("相", "phase"),
+    "confidence": ("置信度", "confidence"),
     "note": ("备注", "note"),
 }
 
 
 @findings.callback()
 def group() -> None:
-    """Show what is silent, and what stays missing."""
+    """Show what is silent, what stays missing, and what meters seem to measure wrong."""
 
 
 @findings.command(name="list")

@@ -32,6 +32,7 @@ from storage.derivation import Deriver
 from storage.derive_metrics import AWAY
 from storage.event_outbox import OutboxEvent, relay_events
 from storage.findings import FindingOptions, watch_findings
+from storage.levels import watch_levels
 from storage.outboxes import watch_outboxes
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
@@ -50,7 +51,7 @@ class WorkerOptions:
     """Pauses of the loop, in seconds.
 
     poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s: least time between two
-    assessments, two looks for events, two counts of the backlog, and two looks for what is silent or missing.
+    assessments, two looks for events, two counts of the backlog, and two looks for what is silent, missing or wrong.
     """
 
     poll_s: float = 0.2
@@ -182,7 +183,7 @@ def findings_watcher(
     settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
 ) -> Callable[[], bool]:
     """What looks for silence and gaps, by the clock in use, in event time from the worker's own start; then for
-    gateways that were replaced and for clocks that are wrong.
+    gateways that were replaced, clocks that are wrong and changes of level, which know no clock.
     """
     started = datetime.now(UTC)
     by_event = settings.clock is Clock.EVENT
@@ -198,6 +199,7 @@ def findings_watcher(
     def find() -> bool:
         with connect() as connection:
             done = watch_findings(connection, now, options)
+            watch_levels(connection)
             return all([done, watch_outboxes(connection), watch_clocks(connection)])
 
     return find

@@ -5,6 +5,7 @@ grant insert, update, delete on nengliu.change, nengliu.point_hour, nengliu.site
     nengliu.site_period, nengliu.point_day_open, nengliu.site_day_open, nengliu.assessment_due,
     nengliu.reading_doubt, nengliu.dependency to nengliu_worker;
 grant update, delete on nengliu.stamp_doubt to nengliu_worker;
+grant select, delete on nengliu.level_due to nengliu_worker;
 grant insert, update on nengliu.alert, nengliu.finding, nengliu.event_outbox to nengliu_worker;
 grant insert on nengliu.quota_assessment, nengliu.quota_limit, nengliu.alert_transition to nengliu_worker;
 grant update (superseded_at) on nengliu.quota_limit to nengliu_worker;

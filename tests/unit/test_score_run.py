@@ -38,10 +38,9 @@ GOLDEN = ROOT / "tests" / "golden" / "score"
 
 @pytest.fixture(autouse=True)
 def nobody_finds_resets(monkeypatch):
-    """So that a kind that no rule finds is among those of the run."""
-    monkeypatch.setitem(
-        finding_kinds(), "register_reset", replace(finding_kinds()["register_reset"], found_by="")
-    )
+    """So that some kinds that no rule finds are among those of the run."""
+    for kind in ("register_reset", "rollover"):
+        monkeypatch.setitem(finding_kinds(), kind, replace(finding_kinds()[kind], found_by=""))
 
 
 def by_name(groups):
