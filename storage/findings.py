@@ -6,16 +6,11 @@ transaction at a time does it, whichever worker; others find it locked. See docs
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
-import structlog
 from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
 
 from metering.findings import (
     NOTHING_RECEIVED,
@@ -23,29 +18,22 @@ from metering.findings import (
     SILENT_GATEWAY,
     SILENT_METER,
     FindingState,
-    Heard,
     SilenceRule,
     begin_of_silence,
     finding_kinds,
     is_silent,
-    judge_silence,
 )
 from storage import locks
 from storage.finding_metrics import OPEN, SECONDS
+from storage.finding_rows import Connection, Row, change_findings, finding_row, open_findings
 from storage.losses import subject_of
+from storage.silences import find_silences
 from storage.sql import query
-
-log = structlog.get_logger(__name__)
-
-Connection = psycopg.Connection[Any]
-Row = dict[str, Any]
 
 #: The subject of the finding that nothing is received at all.
 PLATFORM = "platform"
-#: Late readings are held against silences that ended within this time: what an outbox keeps, and a little.
-_LATEST = timedelta(days=31)
-#: More findings of a kind than this in one turn are logged as one line.
-_LOGGED = 10
+#: Looks for silences of the past in a turn; what is left is due at the next.
+_LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +88,54 @@ class _Watch:
 def watch_findings(
     connection: Connection, moment_of: Callable[[Connection], datetime | None], options: FindingOptions
 ) -> bool:
-    """Open, change and end findings in one transaction; False where another one is at it.
+    """Open, change and end findings in one transaction, and in further ones where there is much that changed; False
+    where another one is at it.
 
     moment_of: the clock in use; None: event time has not begun, and nothing is called silent.
     """
-    with SECONDS.time(), connection.transaction():
+    with SECONDS.time():
+        more = _turn(connection, moment_of, options, only_past=False)
+        for _ in range(_LOOKS):
+            if not more:
+                break
+            more = _turn(connection, moment_of, options, only_past=True)
+    return more is not None
+
+
+def _turn(
+    connection: Connection,
+    moment_of: Callable[[Connection], datetime | None],
+    options: FindingOptions,
+    only_past: bool,
+) -> bool | None:
+    """One transaction; whether more of the past may be due, None where another one is at it."""
+    with connection.transaction():
         row = connection.execute("select pg_try_advisory_xact_lock(%s)", (locks.FINDINGS,)).fetchone()
         if row is None or not row[0]:
-            return False
-        changes, openings = _judge_gaps(connection, options)
+            return None
         moment = moment_of(connection)
         watch = None if moment is None else _watch(connection, moment, options)
-        if watch is not None:
-            changes += _gateway_changes(connection, watch, options)
-            changes += _meter_changes(connection, watch.now, options)
-        _change(connection, changes)  # first: what ended makes room for what begins
-        if watch is not None:
-            openings += _gateway_openings(connection, watch)
-            openings += _meter_openings(connection, watch, options)
-        _open(connection, openings)
+        if not only_past:
+            _end(connection, watch, options)
+        now = None if watch is None else watch.now
+        more = find_silences(connection, options.silence, now, initial=options.by_event)
+        if watch is not None and not only_past:
+            open_findings(connection, _gateway_openings(connection, watch))
+            open_findings(connection, _meter_openings(connection, watch, options))
         counts = dict(connection.execute(query("finding_counts")).fetchall())
     for kind in finding_kinds():
         OPEN.labels(kind).set(counts.get(kind, 0))
-    return True
+    return more
+
+
+def _end(connection: Connection, watch: _Watch | None, options: FindingOptions) -> None:
+    """First: what ended makes room for what begins. Gaps in numbers are opened here, too."""
+    changes, openings = _judge_gaps(connection, options)
+    if watch is not None:
+        changes += _gateway_changes(connection, watch, options)
+        changes += _removals(connection, watch.now)
+    change_findings(connection, changes)
+    open_findings(connection, openings)
 
 
 # ---------------------------------------------------------------- gateways
@@ -197,7 +210,7 @@ def _gateway_changes(connection: Connection, watch: _Watch, options: FindingOpti
 def _gateway_openings(connection: Connection, watch: _Watch) -> list[Row]:
     if watch.nothing is not None:
         detail = {"gateways": len(watch.gateways), "last_heard": watch.nothing}
-        return [_row(NOTHING_RECEIVED, PLATFORM, watch.nothing, detail)]
+        return [finding_row(NOTHING_RECEIVED, PLATFORM, watch.nothing, detail)]
     lasting = {gateway for _, gateway, _ in _lasting(connection, SILENT_GATEWAY)}
     new = [g for g in watch.silent if g not in lasting]
     meters = dict(
@@ -215,36 +228,17 @@ def _gateway_openings(connection: Connection, watch: _Watch) -> list[Row]:
         }
         starts = begin_of_silence(heard, g.installed_at, 0)
         site_id = g.site_id if g.sites == 1 else None
-        rows.append(_row(SILENT_GATEWAY, name, starts, detail, gateway=name, site_id=site_id))
+        rows.append(finding_row(SILENT_GATEWAY, name, starts, detail, gateway=name, site_id=site_id))
     return rows
 
 
 # ---------------------------------------------------------------- meters
 
 
-def _meter_changes(connection: Connection, now: datetime, options: FindingOptions) -> list[Row]:
-    """What readings that came since, and removals, make of the silences of meters."""
-    asked = {"now": now, "from_ts": now - _LATEST, **_patience(options.silence)}
-    changes: list[Row] = []
-    for finding_id, anchor, ends, interval_s, *heard in connection.execute(
-        query("finding_heard"), asked
-    ).fetchall():
-        verdict = judge_silence(Heard(*heard), anchor, ends, now)
-        moved = verdict.anchor != anchor
-        changes.append(
-            {
-                "finding_id": finding_id,
-                "anchor": verdict.anchor,
-                "starts": verdict.anchor + timedelta(seconds=interval_s) if moved else None,
-                "ends": verdict.ends,
-                "state": verdict.state,
-            }
-        )
-    for finding_id, starts, removed_at in connection.execute(
-        query("finding_removed"), {"now": now}
-    ).fetchall():
-        changes.append(_ended(finding_id, starts, removed_at, now))
-    return changes
+def _removals(connection: Connection, now: datetime) -> list[Row]:
+    """Ends of the silences of meters that were removed."""
+    found = connection.execute(query("finding_removed"), {"now": now}).fetchall()
+    return [_ended(finding_id, starts, removed_at, now) for finding_id, starts, removed_at in found]
 
 
 def _meter_openings(connection: Connection, watch: _Watch, options: FindingOptions) -> list[Row]:
@@ -268,7 +262,7 @@ def _meter_openings(connection: Connection, watch: _Watch, options: FindingOptio
             "registers": registers,
         }
         about = {"gateway": gateway, "meter": meter, "point_id": point_id, "anchor": last or installed_at}
-        rows.append(_row(SILENT_METER, meter, starts, detail, **about))
+        rows.append(finding_row(SILENT_METER, meter, starts, detail, **about))
     return rows
 
 
@@ -308,7 +302,9 @@ def _judge_gaps(connection: Connection, options: FindingOptions) -> tuple[list[R
             changes.append({"finding_id": finding_id, "ends": now, "state": FindingState.WITHDRAWN})
     patience = timedelta(seconds=options.gap_patience_s)
     openings = [
-        _row(SEQUENCE_GAP, name, g["since"], _gap_detail(g), gateway=g["gateway"], site_id=g["site_id"])
+        finding_row(
+            SEQUENCE_GAP, name, g["since"], _gap_detail(g), gateway=g["gateway"], site_id=g["site_id"]
+        )
         for name, g in gaps.items()
         if name not in lasting and now - g["since"] > patience
     ]
@@ -329,53 +325,8 @@ def _lasting(connection: Connection, kind: str) -> list[tuple[int, str, datetime
     return connection.execute(query("finding_lasting"), {"kind": kind}).fetchall()
 
 
-def _row(kind: str, subject: str, starts: datetime, detail: Row, **about: Any) -> Row:
-    severity = finding_kinds()[kind].severity
-    return {
-        "kind": kind,
-        "severity": severity,
-        "subject": subject,
-        "starts": starts,
-        "detail": detail,
-        **about,
-    }
-
-
 def _ended(finding_id: int, starts: datetime, ends: datetime | None, now: datetime | None = None) -> Row:
     """The end of a silence; where it would end before it began it was none."""
     if ends is None or ends <= starts:
         return {"finding_id": finding_id, "ends": ends or now, "state": FindingState.WITHDRAWN}
     return {"finding_id": finding_id, "ends": ends}
-
-
-def _json(rows: Sequence[Row]) -> Jsonb:
-    return Jsonb(rows, dumps=lambda value: json.dumps(value, default=_plain))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    raise TypeError(f"{value!r} is not for JSON")
-
-
-def _open(connection: Connection, rows: Sequence[Row]) -> None:
-    if rows:
-        opened = connection.execute(query("finding_open"), {"rows": _json(rows)}).fetchall()
-        _tell(
-            "finding_opened", [dict(zip(("kind", "subject", "starts"), row, strict=True)) for row in opened]
-        )
-
-
-def _change(connection: Connection, rows: Sequence[Row]) -> None:
-    if rows:
-        changed = connection.execute(query("finding_change"), {"rows": _json(rows)}).fetchall()
-        names = ("kind", "subject", "starts", "ends", "state")
-        told = [dict(zip(names, row, strict=True)) for row in changed]
-        _tell("finding_ended", [t for t in told if t["ends"] is not None])
-
-
-def _tell(event: str, rows: Sequence[Row]) -> None:
-    for row in rows[:_LOGGED]:
-        log.info(event, **{k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()})
-    if len(rows) > _LOGGED:
-        log.info(event + "_more", count=len(rows) - _LOGGED)

@@ -1,3 +1,4 @@
--- What is still to do for a score: marks not derived, and what came in of the gateways so far.
-select (select count(*) from nengliu.change) as changes,
+-- What is still to do for a score: marks not derived or not looked through for silences, and what came in of the
+-- gateways so far.
+select (select count(*) from nengliu.change) + (select count(*) from nengliu.silence_due) as changes,
        (select coalesce(sum(received), 0)::int8 from api.ingest_ledger where gateway = any (%(gateways)s)) as received

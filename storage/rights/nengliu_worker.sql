@@ -3,7 +3,7 @@ grant usage on schema nengliu to nengliu_worker;
 grant select on all tables in schema nengliu to nengliu_worker;
 grant insert, update, delete on nengliu.change, nengliu.point_hour, nengliu.site_hour, nengliu.point_period,
     nengliu.site_period, nengliu.point_day_open, nengliu.site_day_open, nengliu.balance_hour, nengliu.balance_period,
-    nengliu.assessment_due to nengliu_worker;
+    nengliu.assessment_due, nengliu.silent_step, nengliu.silence_due to nengliu_worker;
 grant insert, update on nengliu.alert, nengliu.finding, nengliu.event_outbox to nengliu_worker;
 grant insert on nengliu.quota_assessment, nengliu.quota_limit, nengliu.alert_transition to nengliu_worker;
 grant update (superseded_at) on nengliu.quota_limit to nengliu_worker;

@@ -141,7 +141,7 @@ def test_a_silent_gateway_is_one_finding_and_its_meters_none(town):
     hear(town, "gw2", T0 + 30 * HOUR)
     read(town, "m1", 29, 30)
     look(town, T0 + 30 * HOUR)
-    assert findings(town) == [("silent_gateway", "gw1", 9, 30, "open")], "its meters are given their time"
+    assert findings(town) == [("silent_gateway", "gw1", 9, 29, "open")], "its meters are given their time"
     for m in ("m1", "m2", "m3"):
         read(town, m, *range(31, 36))
     hear(town, "gw1", T0 + 35 * HOUR)
