@@ -45,13 +45,14 @@ class Silence:
 class Subject:
     """Who is judged. patience: how long it may be silent; last: its newest reading (None: it has none); now: up to
     when silence is judged (None: not known); joined: steps that follow one another are one silence, and one reading
-    does not end it (a meter read just too seldom has one finding, not one a reading).
+    does not end it (a meter read just too seldom has one finding, not one a reading); over: no reading is to come.
     """
 
     patience: timedelta
     last: datetime | None
     now: datetime | None
     joined: bool
+    over: bool = False
 
 
 def silences(steps: Iterable[Step], excuses: Sequence[Step], subject: Subject) -> list[Silence]:
@@ -67,7 +68,7 @@ def silences(steps: Iterable[Step], excuses: Sequence[Step], subject: Subject) -
         else:
             found.append(Silence(step.begin, step.end, step.initial))
     last, now = subject.last, subject.now
-    if last is None:
+    if last is None or subject.over:
         return found
     lasting = now is not None and now - last > subject.patience
     if subject.joined and found and found[-1].ends == last:
@@ -149,6 +150,8 @@ def _overlap(known: Known, silence: Silence) -> bool:
 def _is_said_by_readings(known: Known, subject: Subject) -> bool:
     if subject.last is None:
         return False
+    if subject.over:
+        return True
     if known.ends is None:
         return subject.joined and subject.now is not None and subject.last >= known.anchor
     return known.ends <= subject.last

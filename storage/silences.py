@@ -209,7 +209,7 @@ def _settle(
         if w is None:
             changes += [_withdrawn(k, k.ends or k.anchor) for k in known[who] if k.judged is Judged.OPEN]
             continue
-        subject = Subject(w.patience, last.get(who), now, joined=bool(who[1]))
+        subject = Subject(w.patience, last.get(who), now, joined=bool(who[1]), over=w.ended(w.spans[-1]))
         excuses = steps[who[0], ""] if who[1] else platform
         settled = settle_silences(known[who], silences(steps[who], excuses, subject), subject)
         changes += _changes(w, settled, subject)
