@@ -31,6 +31,7 @@ from storage.derivation import Deriver
 from storage.derive_metrics import AWAY
 from storage.event_outbox import OutboxEvent, relay_events
 from storage.findings import FindingOptions, watch_findings
+from storage.retention import apply_retention
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
@@ -47,8 +48,9 @@ _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, DependencyAwayError, 
 class WorkerOptions:
     """Pauses of the loop, in seconds.
 
-    poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s: least time between two
-    assessments, two looks for events, two counts of the backlog, and two looks for what is silent or missing.
+    poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s, retention_s: least time between
+    two assessments, two looks for events, two counts of the backlog, two looks for what is silent or missing, and two
+    for readings that are old enough to go.
     """
 
     poll_s: float = 0.2
@@ -56,6 +58,7 @@ class WorkerOptions:
     relay_s: float = 1.0
     watch_s: float = 5.0
     findings_s: float = 60.0
+    retention_s: float = 3600.0
 
 
 class Worker:
@@ -69,9 +72,11 @@ class Worker:
         stop: Event,
         options: WorkerOptions | None = None,
         find: Callable[[], object] = lambda: None,
+        retain: Callable[[], object] = lambda: None,
     ) -> None:
         self._deriver = deriver
         self._find = find
+        self._retain = retain
         self._assess = assess
         self._relay = relay
         self._stop = stop
@@ -114,6 +119,8 @@ class Worker:
             self._deriver.backlog()
         if self._is_due("findings", self._options.findings_s):
             self._find()
+        if not done.sites and self._is_due("retention", self._options.retention_s):
+            self._retain()
         if self._is_due("assess", self._options.assess_s):
             self._assess()
         if self._is_due("relay", self._options.relay_s):
@@ -176,26 +183,50 @@ def encode_event(event: OutboxEvent) -> bytes:
     return json.dumps({"event_id": event.event_id, **event.value}, ensure_ascii=False).encode()
 
 
-def findings_watcher(
-    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
-) -> Callable[[], bool]:
-    """What looks for silence and gaps, by the clock in use; in event time from the worker's own start."""
+def clock_of(settings: Settings) -> Callable[[psycopg.Connection[Any]], datetime | None]:
+    """The clock in use; event time from now on, None where it has not begun."""
     started = datetime.now(UTC)
-    by_event = settings.clock is Clock.EVENT
-    rule = SilenceRule(settings.silence_intervals, settings.silence_meter, settings.silence_gateway)
-    options = FindingOptions(rule, settings.gap_patience, by_event)
 
     def now(connection: psycopg.Connection[Any]) -> datetime | None:
-        if by_event:
+        if settings.clock is Clock.EVENT:
             return read_event_clock(connection, settings.event_patience, started)[0].mark.at
         row = connection.execute("select clock_timestamp()").fetchone()
         return None if row is None else row[0]
+
+    return now
+
+
+def findings_watcher(
+    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
+) -> Callable[[], bool]:
+    """What looks for silence and gaps, by the clock in use."""
+    rule = SilenceRule(settings.silence_intervals, settings.silence_meter, settings.silence_gateway)
+    options = FindingOptions(rule, settings.gap_patience, settings.clock is Clock.EVENT)
+    now = clock_of(settings)
 
     def find() -> bool:
         with connect() as connection:
             return watch_findings(connection, now, options)
 
     return find
+
+
+def retention_keeper(
+    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
+) -> Callable[[], None]:
+    """What drops readings that are old enough, by the clock in use; nothing where they are kept for ever."""
+    years, now = settings.readings_keep_years, clock_of(settings)
+
+    def retain() -> None:
+        if years is None:
+            return
+        with connect() as connection:
+            connection.autocommit = True
+            moment = now(connection)
+            if moment is not None:
+                apply_retention(connection, years, moment)
+
+    return retain
 
 
 def main(settings: Settings) -> None:
@@ -223,6 +254,7 @@ def main(settings: Settings) -> None:
             stop,
             WorkerOptions(findings_s=settings.findings_every),
             findings_watcher(settings, connect),
+            retention_keeper(settings, connect),
         ).run()
     finally:
         deriver.close()

@@ -11,3 +11,6 @@ grant update on nengliu.assessment_cursor to nengliu_worker;
 -- Only so that it can lock the row of a site: foreign keys hold the value fast.
 grant update (site_id) on nengliu.site to nengliu_worker;
 grant usage, select on sequence nengliu.energy_revision to nengliu_worker;
+-- How long readings are kept: the floor, and the function that drops what lies before it and nothing else.
+grant update on nengliu.retention to nengliu_worker;
+grant execute on function nengliu.drop_readings() to nengliu_worker;
