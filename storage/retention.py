@@ -54,10 +54,14 @@ def floor_us(cursor: psycopg.Cursor[Any]) -> int:
 
 
 def kept(connection: Connection) -> Kept:
-    """How it stands now."""
+    """How it stands now; also sets the metrics of it."""
     row = connection.execute(query("retention_state")).fetchone()
     assert row is not None  # the migration made it
-    return Kept(*row)
+    state = Kept(*row)
+    CHUNKS.set(state.chunks)
+    READINGS.set(state.readings)
+    FLOOR.set(0 if state.floor is None else state.floor.timestamp())
+    return state
 
 
 def going(connection: Connection, keep_years: int, now: datetime) -> Going:
@@ -95,9 +99,5 @@ def apply_retention(connection: Connection, keep_years: int, now: datetime) -> K
             if not waits:
                 connection.execute(query("retention_raise"), {"floor": due.floor})
     connection.execute("select * from nengliu.drop_readings()")
-    state = kept(connection)
-    CHUNKS.set(state.chunks)
-    READINGS.set(state.readings)
-    FLOOR.set(0 if state.floor is None else state.floor.timestamp())
     WAITS.set(waits)
-    return state
+    return kept(connection)

@@ -31,7 +31,7 @@ from storage.derivation import Deriver
 from storage.derive_metrics import AWAY
 from storage.event_outbox import OutboxEvent, relay_events
 from storage.findings import FindingOptions, watch_findings
-from storage.retention import apply_retention
+from storage.retention import apply_retention, kept
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
@@ -214,16 +214,16 @@ def findings_watcher(
 def retention_keeper(
     settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
 ) -> Callable[[], None]:
-    """What drops readings that are old enough, by the clock in use; nothing where they are kept for ever."""
+    """What drops readings that are old enough, by the clock in use; where they are kept for ever it only tells."""
     years, now = settings.readings_keep_years, clock_of(settings)
 
     def retain() -> None:
-        if years is None:
-            return
         with connect() as connection:
             connection.autocommit = True
-            moment = now(connection)
-            if moment is not None:
+            moment = None if years is None else now(connection)
+            if years is None or moment is None:
+                kept(connection)
+            else:
                 apply_retention(connection, years, moment)
 
     return retain
