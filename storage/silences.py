@@ -65,7 +65,7 @@ def find_silences(connection: Connection, rule: SilenceRule, now: datetime | Non
     """One look, in the caller's transaction, who is the only one at it; whether anything was due.
 
     now: up to when silence that lasts is judged, None: not known. initial: whether the time between an installation
-    and its first reading is a silence (else only where the watch found it so at the time).
+    and its first reading is a silence even where the site was not read before (else where it was, or the watch saw it).
     """
     due = connection.execute(query("silence_take"), {"sites": _SITES}).fetchall()
     if not due:
@@ -213,9 +213,20 @@ def _settle(
         excuses = steps[who[0], ""] if who[1] else platform
         settled = settle_silences(known[who], silences(steps[who], excuses, subject), subject)
         changes += _changes(w, settled, subject)
-        openings += [_opening(w, s) for s in settled.opened if initial or not s.initial]
+        openings += [
+            _opening(w, s)
+            for s in settled.opened
+            if initial or not s.initial or _was_read(connection, w, s.anchor)
+        ]
     change_findings(connection, changes)
     open_findings(connection, openings)
+
+
+def _was_read(connection: Connection, w: _Watched, moment: datetime) -> bool:
+    """Whether the site was being read when something was installed there: then its first reading was due at once."""
+    asked = {"moment": moment, "sites": sorted({i.site_id for i in w.installed})}
+    row = connection.execute(query("silence_site_read"), asked, prepare=False).fetchone()
+    return bool(row and row[0])
 
 
 def _changes(w: _Watched, settled: Settled, subject: Subject) -> list[Row]:

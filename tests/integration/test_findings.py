@@ -361,6 +361,17 @@ def test_a_registry_edit_that_ends_an_installation_years_back_moves_its_silence(
     assert "m3" not in {f[0] for f in standing(town)}
 
 
+def test_a_meter_that_comes_to_a_site_that_is_read_is_expected_at_once_and_a_site_of_old_is_not(town):
+    meters(town, "m1")
+    meters(town, "new", installed=T0 + 20 * HOUR)
+    town.install("old", town.point("p-old", town.site("B")), T0, gateway="gw2")
+    arrive(town, [("m1", h) for h in range(60)] + [("new", h) for h in range(40, 60)])
+    town.read("old", [(T0 + h * HOUR, 10 + h) for h in range(50, 60)])
+    hear(town, "gw2", T0 + 59 * HOUR)
+    look(town, T0 + 59 * HOUR)
+    assert standing(town) == [("new", "silent_meter", 20, 40)]
+
+
 def gap(town: Town, low: int, high: int, age_s: float) -> None:
     noticed = Gap(low, high, T0.date())
     town.connection.execute(
