@@ -197,6 +197,13 @@ class Settings(BaseSettings):
     gap_patience: float = Field(
         3600.0, gt=0, description="s for which numbers of an outbox may be missing before that is a finding"
     )
+    readings_keep_years: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="years for which raw readings are kept, then they are dropped by chunk; unset: for ever; hours are "
+        "always kept",
+    )
     findings_every: float = Field(
         60.0, gt=0, description="s between two looks for what is silent, missing or measured wrong"
     )

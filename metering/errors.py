@@ -41,6 +41,7 @@ class RejectReason(StrEnum):
     UNKNOWN_ALIAS = "unknown_alias"
     UNKNOWN_METER = "unknown_meter"
     UNAUTHORIZED = "unauthorized"
+    OLDER_THAN_RETENTION = "older_than_retention"
     RATE_LIMITED = "rate_limited"
     BAD_CHECKSUM = "bad_checksum"
     TRUNCATED_FRAME = "truncated_frame"

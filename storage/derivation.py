@@ -34,6 +34,7 @@ from storage.derive_metrics import (
 )
 from storage.hanging import derive_hanging
 from storage.point_hours import Source
+from storage.retention import floor_us
 from storage.rollup import make_work_tables, write_sites
 from storage.sql import query
 from storage.touched import Change, Places, load_registers, touched_hours
@@ -185,7 +186,9 @@ class Deriver:
         places = _places(cursor, claimed, changes)
         touched = touched_hours(cursor, changes, places)
         _hand_over(cursor, touched.elsewhere)
-        source = Source(cursor, places.registers, touched.last, calendar, now_us, self._options.readings)
+        source = Source(
+            cursor, places.registers, touched.last, calendar, now_us, self._options.readings, floor_us(cursor)
+        )
         done = derive_hanging(source, touched.points)
         for point, spans in done.points.items():
             touched.sites.setdefault(places.site_of[point], []).extend(spans)

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
-import psycopg
 from psycopg.rows import class_row
 
 from metering.findings import (
@@ -20,25 +18,22 @@ from metering.findings import (
     SILENT_GATEWAY,
     SILENT_METER,
     FindingState,
-    Heard,
     SilenceRule,
     begin_of_silence,
     finding_kinds,
     is_silent,
-    judge_silence,
 )
 from storage import locks
 from storage.finding_metrics import OPEN, SECONDS
-from storage.finding_rows import Row, finding_row, rows_as_json, tell_findings
+from storage.finding_rows import Connection, Row, change_findings, finding_row, open_findings
 from storage.losses import subject_of
+from storage.silences import find_silences
 from storage.sql import query
-
-Connection = psycopg.Connection[Any]
 
 #: The subject of the finding that nothing is received at all.
 PLATFORM = "platform"
-#: Late readings are held against silences that ended within this time: what an outbox keeps, and a little.
-_LATEST = timedelta(days=31)
+#: Looks for silences of the past in a turn; what is left is due at the next.
+_LOOKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,29 +88,54 @@ class _Watch:
 def watch_findings(
     connection: Connection, moment_of: Callable[[Connection], datetime | None], options: FindingOptions
 ) -> bool:
-    """Open, change and end findings in one transaction; False where another one is at it.
+    """Open, change and end findings in one transaction, and in further ones where there is much that changed; False
+    where another one is at it.
 
     moment_of: the clock in use; None: event time has not begun, and nothing is called silent.
     """
-    with SECONDS.time(), connection.transaction():
+    with SECONDS.time():
+        more = _turn(connection, moment_of, options, only_past=False)
+        for _ in range(_LOOKS):
+            if not more:
+                break
+            more = _turn(connection, moment_of, options, only_past=True)
+    return more is not None
+
+
+def _turn(
+    connection: Connection,
+    moment_of: Callable[[Connection], datetime | None],
+    options: FindingOptions,
+    only_past: bool,
+) -> bool | None:
+    """One transaction; whether more of the past may be due, None where another one is at it."""
+    with connection.transaction():
         row = connection.execute("select pg_try_advisory_xact_lock(%s)", (locks.FINDINGS,)).fetchone()
         if row is None or not row[0]:
-            return False
-        changes, openings = _judge_gaps(connection, options)
+            return None
         moment = moment_of(connection)
         watch = None if moment is None else _watch(connection, moment, options)
-        if watch is not None:
-            changes += _gateway_changes(connection, watch, options)
-            changes += _meter_changes(connection, watch.now, options)
-        _change(connection, changes)  # first: what ended makes room for what begins
-        if watch is not None:
-            openings += _gateway_openings(connection, watch)
-            openings += _meter_openings(connection, watch, options)
-        _open(connection, openings)
+        if not only_past:
+            _end(connection, watch, options)
+        now = None if watch is None else watch.now
+        more = find_silences(connection, options.silence, now, initial=options.by_event)
+        if watch is not None and not only_past:
+            open_findings(connection, _gateway_openings(connection, watch))
+            open_findings(connection, _meter_openings(connection, watch, options))
         counts = dict(connection.execute(query("finding_counts")).fetchall())
     for kind in finding_kinds():
         OPEN.labels(kind).set(counts.get(kind, 0))
-    return True
+    return more
+
+
+def _end(connection: Connection, watch: _Watch | None, options: FindingOptions) -> None:
+    """First: what ended makes room for what begins. Gaps in numbers are opened here, too."""
+    changes, openings = _judge_gaps(connection, options)
+    if watch is not None:
+        changes += _gateway_changes(connection, watch, options)
+        changes += _removals(connection, watch.now)
+    change_findings(connection, changes)
+    open_findings(connection, openings)
 
 
 # ---------------------------------------------------------------- gateways
@@ -215,29 +235,10 @@ def _gateway_openings(connection: Connection, watch: _Watch) -> list[Row]:
 # ---------------------------------------------------------------- meters
 
 
-def _meter_changes(connection: Connection, now: datetime, options: FindingOptions) -> list[Row]:
-    """What readings that came since, and removals, make of the silences of meters."""
-    asked = {"now": now, "from_ts": now - _LATEST, **_patience(options.silence)}
-    changes: list[Row] = []
-    for finding_id, anchor, ends, interval_s, *heard in connection.execute(
-        query("finding_heard"), asked
-    ).fetchall():
-        verdict = judge_silence(Heard(*heard), anchor, ends, now)
-        moved = verdict.anchor != anchor
-        changes.append(
-            {
-                "finding_id": finding_id,
-                "anchor": verdict.anchor,
-                "starts": verdict.anchor + timedelta(seconds=interval_s) if moved else None,
-                "ends": verdict.ends,
-                "state": verdict.state,
-            }
-        )
-    for finding_id, starts, removed_at in connection.execute(
-        query("finding_removed"), {"now": now}
-    ).fetchall():
-        changes.append(_ended(finding_id, starts, removed_at, now))
-    return changes
+def _removals(connection: Connection, now: datetime) -> list[Row]:
+    """Ends of the silences of meters that were removed."""
+    found = connection.execute(query("finding_removed"), {"now": now}).fetchall()
+    return [_ended(finding_id, starts, removed_at, now) for finding_id, starts, removed_at in found]
 
 
 def _meter_openings(connection: Connection, watch: _Watch, options: FindingOptions) -> list[Row]:
@@ -329,19 +330,3 @@ def _ended(finding_id: int, starts: datetime, ends: datetime | None, now: dateti
     if ends is None or ends <= starts:
         return {"finding_id": finding_id, "ends": ends or now, "state": FindingState.WITHDRAWN}
     return {"finding_id": finding_id, "ends": ends}
-
-
-def _open(connection: Connection, rows: Sequence[Row]) -> None:
-    if rows:
-        opened = connection.execute(query("finding_open"), {"rows": rows_as_json(rows)}).fetchall()
-        tell_findings(
-            "finding_opened", [dict(zip(("kind", "subject", "starts"), row, strict=True)) for row in opened]
-        )
-
-
-def _change(connection: Connection, rows: Sequence[Row]) -> None:
-    if rows:
-        changed = connection.execute(query("finding_change"), {"rows": rows_as_json(rows)}).fetchall()
-        names = ("kind", "subject", "starts", "ends", "state")
-        told = [dict(zip(names, row, strict=True)) for row in changed]
-        tell_findings("finding_ended", [t for t in told if t["ends"] is not None])

@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 
 from metering.dependencies import ON_LOADS, ON_READINGS, ON_VERDICTS
-from metering.spans import Span, subtract, union
+from metering.spans import END, Span, intersect, subtract, union
 from storage.judgements import write_judgements
 from storage.point_hours import Source, derive_points, plan_jobs
 from storage.rollup import put_point_windows, write_points
@@ -68,6 +68,8 @@ def _without(points: Points, away: Points) -> Points:
 
 
 def _derive(source: Source, points: Points, done: Done) -> None:
+    kept = [(source.floor_us, END)]
+    points = {point: intersect(spans, kept) for point, spans in points.items()}
     for jobs in plan_jobs(points, source.registers, source.now_us, source.most_readings):
         for found in derive_points(source, jobs):
             done.hours += write_points(source.cursor, found, source.calendar)

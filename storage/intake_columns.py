@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from metering.errors import RejectReason
 from metering.records import Floats, Ints, MessageHeader, ReadingBatch
+from metering.spans import START
 from storage.registry_maps import RegistryMaps
 
 #: Why the writer refuses a reading, by code in `Columns.refused`; 0: it does not. The first that holds
@@ -21,6 +22,7 @@ REFUSALS = (
     RejectReason.UNKNOWN_REGISTER,
     RejectReason.UNKNOWN_METER,
     RejectReason.UNAUTHORIZED,
+    RejectReason.OLDER_THAN_RETENTION,
 )
 
 
@@ -59,8 +61,8 @@ class _Names:
     granted: list[bool]
 
 
-def merge(batches: Sequence[ReadingBatch], registry: RegistryMaps) -> Columns:
-    """Put the batches together and judge every reading by the registry."""
+def merge(batches: Sequence[ReadingBatch], registry: RegistryMaps, floor_us: int = START) -> Columns:
+    """Put the batches together and judge every reading by the registry, and by retention's floor."""
     messages = tuple(m for b in batches for m in b.messages)
     counts = np.array([m.count for m in messages], dtype=np.int64)
     names = _collect_names(batches, registry)
@@ -72,9 +74,16 @@ def merge(batches: Sequence[ReadingBatch], registry: RegistryMaps) -> Columns:
     register_no = _ints([code_of(name, -1) for name in names.registers])[register]
     # -0.0 and 0.0 are the same value; adding zero makes them the same bits.
     value = np.concatenate([b.value for b in batches] or [np.empty(0)]) + 0.0
+    ts_us = _joined([b.ts_us for b in batches])
     refused = np.select(
-        [~np.isfinite(value), register_no < 0, meter_no < 0, ~np.array(names.granted, dtype=bool)[meter]],
-        [1, 2, 3, 4],
+        [
+            ~np.isfinite(value),
+            register_no < 0,
+            meter_no < 0,
+            ~np.array(names.granted, dtype=bool)[meter],
+            ts_us < floor_us,
+        ],
+        [1, 2, 3, 4, 5],
         0,
     ).astype(np.int8)
     return Columns(
@@ -85,7 +94,7 @@ def merge(batches: Sequence[ReadingBatch], registry: RegistryMaps) -> Columns:
         meter=meter,
         register=register,
         cell=np.where(refused == 0, registry.cells(meter_no, register_no), -1),
-        ts_us=_joined([b.ts_us for b in batches]),
+        ts_us=ts_us,
         value=value,
         correction=np.concatenate([b.correction for b in batches] or [np.empty(0, dtype=bool)]),
         refused=refused,

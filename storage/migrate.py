@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from metering.errors import NengliuError, SettingError
+from storage.community import switch_on
 from storage.rights import grant_rights
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -79,6 +80,7 @@ def migrate(
             _write_node(conn, node, timezone)
             if shipped:  # the files of rights name its tables
                 grant_rights(conn, (m.name for m in migrations))
+                switch_on(conn)
     finally:
         conn.execute("select pg_advisory_unlock(%s)", [_LOCK])
     return [m.name for m in missing]

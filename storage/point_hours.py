@@ -15,7 +15,7 @@ from metering.calendar import LocalCalendar
 from metering.energy import Derived, Windows, hourly_energy
 from metering.reach import CALM_AFTER, CALM_BEFORE, Within, context, restless, wanted, widened
 from metering.readings import RegisterReadings
-from metering.spans import END, Span, to_whole_hours
+from metering.spans import END, START, Span, to_whole_hours
 from metering.steps import Judged, register_steps
 from storage.slices import NEAR_US, Slices, last_readings, readings_after, readings_between
 from storage.sql import query
@@ -95,7 +95,8 @@ def _expected_readings(placed: PlacedRegister, window: Span, now_us: int, contex
 class Source:
     """What hours are derived from: stored readings, installed registers, the calendar, now.
 
-    known_last: register -> no reading is later. most_readings: in memory at a time, about.
+    known_last: register -> no reading is later. most_readings: in memory at a time, about. floor_us: no hour before it is
+    derived, as readings were dropped (storage/retention.py).
     """
 
     cursor: psycopg.Cursor[Any]
@@ -104,6 +105,7 @@ class Source:
     calendar: LocalCalendar
     now_us: int
     most_readings: int
+    floor_us: int = START
 
 
 #: Around a window that is not calm this much time is expected to be looked at.
@@ -140,7 +142,7 @@ def _derive_restless(source: Source, jobs: Sequence[Job]) -> PointHours:
     beyond = context(ask.registers)
     readings = ask.readings(source, beyond, beyond)
     judged = register_steps(ask.registers, readings, source.now_us)
-    ask = _Ask.of(source, _widened_jobs(ask, judged, source.registers))
+    ask = _Ask.of(source, _widened_jobs(ask, judged, source))
     while True:
         want = wanted(ask.registers, readings, judged, ask.within(), source.now_us)
         more = ask.reaching(want.from_us, want.to_us)
@@ -151,8 +153,10 @@ def _derive_restless(source: Source, jobs: Sequence[Job]) -> PointHours:
         judged = register_steps(ask.registers, readings, source.now_us)
 
 
-def _widened_jobs(ask: _Ask, judged: Judged, registers: Sequence[PlacedRegister]) -> list[Job]:
+def _widened_jobs(ask: _Ask, judged: Judged, source: Source) -> list[Job]:
+    registers = source.registers
     begin, end = widened(judged, ask.within())
+    begin = np.maximum(begin, source.floor_us)
     spans: dict[int, Span] = {n: job.window for n, job in enumerate(ask.jobs)}
     for n, a, b in zip(ask.owner.tolist(), begin.tolist(), end.tolist(), strict=True):
         spans[n] = min(a, spans[n][0]), max(b, spans[n][1])

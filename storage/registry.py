@@ -16,6 +16,7 @@ import numpy as np
 import psycopg
 
 from metering.errors import InputFileError
+from metering.instants import from_us
 from metering.spans import END, START
 from storage import locks
 from storage.copying import copy_in
@@ -24,6 +25,7 @@ from storage.registry_codes import RegistryCodes
 from storage.registry_effects import affected, plans_of, touched_sites
 from storage.registry_files import QUOTAS, RegistryFiles, read_file, read_folder
 from storage.registry_state import Key, RegistryState, load_state
+from storage.retention import floor_us
 from storage.sql import query
 
 T = TypeVar("T")
@@ -50,11 +52,22 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
+class Behind:
+    """Points whose rows change energy before the floor: those hours stay as they are, for their readings are gone."""
+
+    floor: datetime
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What an import did. version: the registry's new version, None where nothing changed."""
+    """What an import did, or would do. version: the registry's new version, None where nothing changed; behind: what of
+    it reaches to before retention's floor, None: nothing.
+    """
 
     version: int | None
     counts: dict[str, Counts]
+    behind: Behind | None = None
 
 
 @dataclass(slots=True)
@@ -94,7 +107,7 @@ def import_quota_file(
 
 def check_registry(
     connection: Connection | None, folder: Path, codes: RegistryCodes | None = None
-) -> dict[str, Counts]:
+) -> ImportResult:
     """What `import_registry` would do, changing nothing; without a connection, against an empty registry.
 
     Raises InputFileError naming every problem by file and line.
@@ -102,9 +115,10 @@ def check_registry(
     codes = codes or RegistryCodes()
     files = read_folder(folder, codes)
     if connection is None:
-        return _planned(RegistryState(), files, codes).counts
+        return ImportResult(None, _planned(RegistryState(), files, codes).counts)
     with connection.transaction(), connection.cursor() as cursor:
-        return _planned(load_state(cursor), files, codes).counts
+        plan = _planned(load_state(cursor), files, codes)
+        return ImportResult(None, plan.counts, _behind(cursor, plan))
 
 
 def _import(
@@ -118,10 +132,11 @@ def _import(
         for kind in KINDS:
             write_rows(cursor, kind, [getattr(plan.after, KINDS[kind])[key] for key in plan.changed[kind]])
         _write_effects(cursor, plan)
+        behind = _behind(cursor, plan)
         version = _write_version(cursor, plan, actor, note)
         # From here to the commit no reading is judged or placed by the registry as it was.
         cursor.execute("select pg_advisory_xact_lock(%s)", (locks.REGISTRY,))
-    return ImportResult(version, plan.counts)
+    return ImportResult(version, plan.counts, behind)
 
 
 def _planned(before: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> _Plan:
@@ -196,6 +211,21 @@ def _write_effects(cursor: Cursor, plan: _Plan) -> None:
     ]
     _copy_spans(cursor, "nengliu.change", ("site_id", "point_id"), changes)
     _mark_assessments(cursor, [(site, begin, end) for site, _, begin, end in changes])
+
+
+def _behind(cursor: Cursor, plan: _Plan) -> Behind | None:
+    """What the plan would change in energy before retention's floor."""
+    floor = floor_us(cursor)
+    if floor == START:
+        return None
+    sites = touched_sites(plan.before, plan.after, plan.changed)
+    old, new = plans_of(plan.before, sites), plans_of(plan.after, sites)
+    points = sum(
+        any(begin < floor for begin, _ in spans)
+        for site in sites
+        for spans in affected(old[site], new[site]).values()
+    )
+    return Behind(from_us(floor), points) if points else None
 
 
 def _ids(cursor: Cursor, text: str, codes: Iterable[str]) -> dict[str, int]:

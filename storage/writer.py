@@ -24,6 +24,7 @@ from storage.errors import TRY_AGAIN, DatabaseAwayError, away_as_typed
 from storage.identities import Identities, sort_identities
 from storage.intake_columns import Columns, merge, runs_of
 from storage.registry_maps import RegistryMaps, load_maps
+from storage.retention import floor_us
 from storage.settle import Outcome
 from storage.sql import query
 from storage.writer_books import (
@@ -169,7 +170,7 @@ class Writer:
         books and the rejects are the caller's to write.
         """
         maps, days = self._registry(cursor)
-        columns = merge(intake.readings, maps)
+        columns = merge(intake.readings, maps, floor_us(cursor))
         accounts = open_accounts(columns.messages, intake.rejects)
         accepted = np.flatnonzero(columns.refused == 0)
         identities = self._identities(cursor, maps, columns, accepted)

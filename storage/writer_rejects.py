@@ -101,6 +101,8 @@ def _detail(reason: RejectReason, meter: str, register: str, gateway: str) -> st
             return f"meter {meter[:80]!r}: no installation of it names gateway {gateway[:80]!r}"
         case RejectReason.UNKNOWN_REGISTER:
             return f"register {register[:80]!r} of meter {meter[:80]!r} is not in the table"
+        case RejectReason.OLDER_THAN_RETENTION:
+            return f"meter {meter[:80]!r}: before the floor up to which readings are kept (nengliu retention show)"
         case _:
             return f"register {register[:80]!r} of meter {meter[:80]!r}: the value is not finite"
 

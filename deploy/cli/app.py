@@ -41,6 +41,7 @@ COMMANDS: dict[str, Source] = {
     "rejects": Source("reject_commands", "rejects", "List, show and put in again what could not be used."),
     "reconcile": Source("reconcile_commands", "reconcile", "Prove what came in, and name what is missing."),
     "findings": Source("finding_commands", "findings", "List what is silent and what stays missing."),
+    "retention": Source("retention_commands", "retention", "Show and apply how long raw readings are kept."),
     "gateway": Source("gateway_commands", "gateway", "Add and remove gateways."),
     "collect": Source("service_commands", "collect", "Run a bridge: MQTT to Kafka."),
     "edge": Source("edge_commands", "edge", "Run an edge collector: poll meters, publish over MQTT."),

@@ -14,7 +14,7 @@ import typer
 from deploy.clients import connect_database
 from deploy.settings import Clock, Settings, load_settings
 from metering.errors import DependencyAwayError, InputFileError
-from storage.registry import Counts, check_registry, import_registry
+from storage.registry import ImportResult, check_registry, import_registry
 from storage.registry_codes import RegistryCodes
 from storage.registry_export import export_registry
 
@@ -47,7 +47,7 @@ def import_(
         result = import_registry(connection, folder, getpass.getuser(), registry_codes(settings), note)
         if result.counts["quota"].new or result.counts["quota"].changed:
             _refresh_limits(connection, settings)
-    _print_counts(result.counts, as_json, version=result.version)
+    _print_result(result, as_json, version=result.version)
     if not as_json:
         typer.echo("nothing changed" if result.version is None else f"registry version {result.version}")
 
@@ -65,14 +65,14 @@ def _refresh_limits(connection: Any, settings: Settings) -> None:
 def check(folder: Folder, as_json: AsJson = False) -> None:
     """Say what an import would do, and change nothing; exit code 1 where it would be refused."""
     try:
-        counts = _checked(load_settings(), folder)
+        result = _checked(load_settings(), folder)
     except InputFileError as e:
         typer.echo(json.dumps({"problems": e.problems}, ensure_ascii=False) if as_json else str(e))
         raise typer.Exit(1) from e
-    _print_counts(counts, as_json)
+    _print_result(result, as_json)
 
 
-def _checked(settings: Settings, folder: Path) -> dict[str, Counts]:
+def _checked(settings: Settings, folder: Path) -> ImportResult:
     codes = registry_codes(settings)
     try:
         connection = connect_database(settings, "pipeline")
@@ -95,9 +95,18 @@ def export(folder: Folder, as_json: AsJson = False) -> None:
         typer.echo(f"{folder / name}\t{rows}")
 
 
-def _print_counts(counts: dict[str, Counts], as_json: bool, **more: Any) -> None:
+def _print_result(result: ImportResult, as_json: bool, **more: Any) -> None:
+    behind = result.behind
     if as_json:
-        typer.echo(json.dumps({**more, **{kind: asdict(c) for kind, c in counts.items()}}))
+        told = {} if behind is None else {"behind_floor": asdict(behind)}
+        data = {**more, **{kind: asdict(c) for kind, c in result.counts.items()}, **told}
+        typer.echo(json.dumps(data, default=lambda moment: moment.isoformat()))
         return
-    for kind, c in counts.items():
+    for kind, c in result.counts.items():
         typer.echo(f"{kind:<14}{c.new:>8} new{c.changed:>8} changed{c.same:>8} as they were")
+    if behind is not None:
+        typer.echo(
+            f"{behind.points} points change before {behind.floor.isoformat()}, from when on readings are kept "
+            "(nengliu retention show): their hours before it stay as they are",
+            err=True,
+        )

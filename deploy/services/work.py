@@ -34,6 +34,7 @@ from storage.event_outbox import OutboxEvent, relay_events
 from storage.findings import FindingOptions, watch_findings
 from storage.levels import watch_levels
 from storage.outboxes import watch_outboxes
+from storage.retention import apply_retention, kept
 from stream.backoff import Backoff
 from stream.errors import ProducerFailedError
 from stream.producer import Producer
@@ -50,8 +51,9 @@ _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, DependencyAwayError, 
 class WorkerOptions:
     """Pauses of the loop, in seconds.
 
-    poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s: least time between two
-    assessments, two looks for events, two counts of the backlog, and two looks for what is silent, missing or wrong.
+    poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s, retention_s: least time between
+    two assessments, two looks for events, two counts of the backlog, two looks for what is silent, missing or wrong,
+    and two for readings that are old enough to go.
     """
 
     poll_s: float = 0.2
@@ -59,6 +61,7 @@ class WorkerOptions:
     relay_s: float = 1.0
     watch_s: float = 5.0
     findings_s: float = 60.0
+    retention_s: float = 3600.0
 
 
 class Worker:
@@ -72,9 +75,11 @@ class Worker:
         stop: Event,
         options: WorkerOptions | None = None,
         find: Callable[[], object] = lambda: None,
+        retain: Callable[[], object] = lambda: None,
     ) -> None:
         self._deriver = deriver
         self._find = find
+        self._retain = retain
         self._assess = assess
         self._relay = relay
         self._stop = stop
@@ -117,6 +122,8 @@ class Worker:
             self._deriver.backlog()
         if self._is_due("findings", self._options.findings_s):
             self._find()
+        if not done.sites and self._is_due("retention", self._options.retention_s):
+            self._retain()
         if self._is_due("assess", self._options.assess_s):
             self._assess()
         if self._is_due("relay", self._options.relay_s):
@@ -179,22 +186,28 @@ def encode_event(event: OutboxEvent) -> bytes:
     return json.dumps({"event_id": event.event_id, **event.value}, ensure_ascii=False).encode()
 
 
-def findings_watcher(
-    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
-) -> Callable[[], bool]:
-    """What looks for silence and gaps, by the clock in use, in event time from the worker's own start; then for
-    gateways that were replaced, clocks that are wrong and changes of level, which know no clock.
-    """
+def clock_of(settings: Settings) -> Callable[[psycopg.Connection[Any]], datetime | None]:
+    """The clock in use; event time from now on, None where it has not begun."""
     started = datetime.now(UTC)
-    by_event = settings.clock is Clock.EVENT
-    rule = SilenceRule(settings.silence_intervals, settings.silence_meter, settings.silence_gateway)
-    options = FindingOptions(rule, settings.gap_patience, by_event)
 
     def now(connection: psycopg.Connection[Any]) -> datetime | None:
-        if by_event:
+        if settings.clock is Clock.EVENT:
             return read_event_clock(connection, settings.event_patience, started)[0].mark.at
         row = connection.execute("select clock_timestamp()").fetchone()
         return None if row is None else row[0]
+
+    return now
+
+
+def findings_watcher(
+    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
+) -> Callable[[], bool]:
+    """What looks for silence and gaps, by the clock in use; then for gateways that were replaced, clocks that are wrong
+    and changes of level, which know no clock.
+    """
+    rule = SilenceRule(settings.silence_intervals, settings.silence_meter, settings.silence_gateway)
+    options = FindingOptions(rule, settings.gap_patience, settings.clock is Clock.EVENT)
+    now = clock_of(settings)
 
     def find() -> bool:
         with connect() as connection:
@@ -203,6 +216,24 @@ def findings_watcher(
             return all([done, watch_outboxes(connection), watch_clocks(connection)])
 
     return find
+
+
+def retention_keeper(
+    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
+) -> Callable[[], None]:
+    """What drops readings that are old enough, by the clock in use; where they are kept for ever it only tells."""
+    years, now = settings.readings_keep_years, clock_of(settings)
+
+    def retain() -> None:
+        with connect() as connection:
+            connection.autocommit = True
+            moment = None if years is None else now(connection)
+            if years is None or moment is None:
+                kept(connection)
+            else:
+                apply_retention(connection, years, moment)
+
+    return retain
 
 
 def main(settings: Settings) -> None:
@@ -230,6 +261,7 @@ def main(settings: Settings) -> None:
             stop,
             WorkerOptions(findings_s=settings.findings_every),
             findings_watcher(settings, connect),
+            retention_keeper(settings, connect),
         ).run()
     finally:
         deriver.close()

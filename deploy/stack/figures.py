@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -38,6 +39,11 @@ def _ago(samples: Mapping[str, float]) -> str:
     return f"{max(0.0, time.time() - newest):,.0f} s" if newest else "–"
 
 
+def _day(samples: Mapping[str, float]) -> str:
+    moment = max(samples.values())
+    return datetime.fromtimestamp(moment, UTC).date().isoformat() if moment else "–"
+
+
 def _mean_ms(samples: Mapping[str, float]) -> str:
     count = samples.get("count", 0.0)
     return f"{1000 * samples.get('sum', 0.0) / count:,.0f} ms" if count else "–"
@@ -64,6 +70,7 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
         Figure("每批", "a batch", "nengliu_derive_batch_seconds", _mean_ms),
         Figure("评估", "assessments", "nengliu_assessments_total", _sum),
         Figure("预警变化", "alert transitions", "nengliu_alert_transitions_total", _sum),
+        Figure("读数保留自", "readings kept from", "nengliu_retention_floor_seconds", _day),
         Figure("上次成功", "last success", "nengliu_derive_last_success_seconds", _ago),
     ),
 }

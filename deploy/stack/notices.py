@@ -74,6 +74,11 @@ NOTICES: dict[str, tuple[Notice, ...]] = {
             "推导服务连不上数据库或 Kafka, 正在等待",
             "the worker waits for the database or Kafka",
         ),
+        Notice(
+            "nengliu_retention_waits",
+            "有读数已到保留年限, 但其中尚有待推导的变化, 推导完后才删除 (nengliu retention show)",
+            "readings are old enough to go, and something there is still to be derived first (nengliu retention show)",
+        ),
     ),
 }
 

@@ -58,17 +58,25 @@ class TouchedBy:
 
 
 class Places:
-    """The points of a run by everything that a fault or a finding can name."""
+    """The points of a run by everything that a fault or a finding can name.
 
-    def __init__(self, points: Sequence[TruePoint]) -> None:
+    A gateway that was swapped stands for the same points under its new name (`faults` tell which).
+    """
+
+    def __init__(self, points: Sequence[TruePoint], faults: Sequence[TrueFault] = ()) -> None:
         self._points = points
+        self._renamed: defaultdict[str, set[str]] = defaultdict(set)
+        for f in faults:
+            if f.gateway is not None and (new := f.detail.get("new_gateway")) is not None:
+                self._renamed[f.gateway].add(new)
         self.codes = {p.point_code for p in points}
         self.meters = {p.meter for p in points}
-        self.gateways = {p.gateway for p in points}
+        self.gateways = {p.gateway for p in points}.union(*self._renamed.values())
         self.sites = {p.site_code for p in points}
         self._meters_of: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         for p in points:
-            self._meters_of["gateway", p.gateway].add(p.meter)
+            for gateway in (p.gateway, *self._renamed[p.gateway]):
+                self._meters_of["gateway", gateway].add(p.meter)
             self._meters_of["site", p.site_code].add(p.meter)
 
     def touched_by(self, fault: TrueFault) -> TouchedBy:
@@ -76,6 +84,7 @@ class Places:
         points = frozenset(n for n, p in enumerate(self._points) if self._is_of(p, fault))
         named = [self._points[n] for n in points]
         gateways = frozenset(p.gateway for p in named) | _some(fault.gateway)
+        gateways = gateways.union(*(self._renamed.get(g, ()) for g in gateways))
         sites = frozenset({fault.site_code})
         # Of a meter that no point has nothing but its gateway is known.
         of_meter = bool(points) and (fault.point_code is not None or fault.meter is not None)

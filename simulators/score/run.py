@@ -81,8 +81,9 @@ def _begin(truth: TruthFile, options: ScoreOptions) -> Score:
     facts = truth.run()
     first, end = _bounds(truth, facts)
     hours = end - first
-    places = Places(truth.points())
-    touched = [places.touched_by(f) for f in truth.faults()]
+    faults = list(truth.faults())
+    places = Places(truth.points(), faults)
+    touched = [places.touched_by(f) for f in faults]
     score = Score(
         facts,
         first,
@@ -143,7 +144,7 @@ class _Judge:
     """Adds points up, one after another."""
 
     def __init__(self, score: Score, points: Sequence[TruePoint], strips: int) -> None:
-        self.places = Places(points)
+        self.places = Places(points, [t.fault for t in score.faults])
         self._score = score
         self._strips = strips
         self._years = _years(score)

@@ -1,5 +1,6 @@
 -- Meters of installations that are open at `now`, without a reading for longer than they may be silent and without a
 -- finding that says so. Not those behind gateways that are silent themselves (`without`), or were until just now.
+-- A reading after `now` ends what was before it: that is found from the readings (storage/silences.py).
 -- oldest: before every moment that counts, so that only the newest chunks are looked into.
 with installed as (
     select i.meter, min(i.gateway) as gateway, min(i.point_id) as point_id, min(i.interval_s) as interval_s,
@@ -18,7 +19,7 @@ with installed as (
                       from nengliu.series s
                       cross join lateral (select from nengliu.reading r
                                           where r.series_id = s.series_id and r.ts > m.heard_from
-                                            and r.ts > %(oldest)s and r.ts <= %(now)s
+                                            and r.ts > %(oldest)s
                                           limit 1) heard
                       where s.meter = m.meter)
       and not exists (select from nengliu.finding f

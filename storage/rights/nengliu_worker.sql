@@ -3,7 +3,7 @@ grant usage on schema nengliu to nengliu_worker;
 grant select on all tables in schema nengliu to nengliu_worker;
 grant insert, update, delete on nengliu.change, nengliu.point_hour, nengliu.site_hour, nengliu.point_period,
     nengliu.site_period, nengliu.point_day_open, nengliu.site_day_open, nengliu.assessment_due,
-    nengliu.reading_doubt, nengliu.dependency to nengliu_worker;
+    nengliu.reading_doubt, nengliu.dependency, nengliu.silent_step, nengliu.silence_due to nengliu_worker;
 grant update, delete on nengliu.stamp_doubt to nengliu_worker;
 grant select, delete on nengliu.level_due to nengliu_worker;
 grant insert, update on nengliu.alert, nengliu.finding, nengliu.event_outbox to nengliu_worker;
@@ -13,3 +13,6 @@ grant update on nengliu.assessment_cursor to nengliu_worker;
 -- Only so that it can lock the row of a site: foreign keys hold the value fast.
 grant update (site_id) on nengliu.site to nengliu_worker;
 grant usage, select on sequence nengliu.energy_revision to nengliu_worker;
+-- How long readings are kept: the floor, and the function that drops what lies before it and nothing else.
+grant update on nengliu.retention to nengliu_worker;
+grant execute on function nengliu.drop_readings() to nengliu_worker;

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import psycopg
 import pytest
@@ -29,7 +30,9 @@ def town(database) -> Iterator[Town]:
     ):
         made = Town(connection, database.pipeline_url, database.superuser_url)
         with made.superuser() as superuser:
-            superuser.execute("truncate nengliu.gateway, nengliu.outbox cascade")
+            superuser.execute(
+                "truncate nengliu.gateway, nengliu.outbox, nengliu.silent_step, nengliu.silence_due cascade"
+            )
         yield made
 
 
@@ -141,7 +144,7 @@ def test_a_silent_gateway_is_one_finding_and_its_meters_none(town):
     hear(town, "gw2", T0 + 30 * HOUR)
     read(town, "m1", 29, 30)
     look(town, T0 + 30 * HOUR)
-    assert findings(town) == [("silent_gateway", "gw1", 9, 30, "open")], "its meters are given their time"
+    assert findings(town) == [("silent_gateway", "gw1", 9, 29, "open")], "its meters are given their time"
     for m in ("m1", "m2", "m3"):
         read(town, m, *range(31, 36))
     hear(town, "gw1", T0 + 35 * HOUR)
@@ -235,6 +238,138 @@ def test_event_time_calls_nobody_silent_whom_it_has_not_passed(town):
     assert findings(town) == []
     look(town, T0 + 29 * HOUR, EVENT)
     assert findings(town) == [("silent_meter", "n2", 10, None, "open")]
+
+
+def lived_readings() -> dict[str, list[int]]:
+    """Hours of readings: gw1 is off from 30 to 45; m1 is off, m2 is read too seldom for a time, m3 is removed at 90."""
+    all_hours = [h for h in range(120) if not 30 < h < 45]
+    return {
+        "m1": [h for h in all_hours if not 60 < h < 72],
+        "m2": [h for h in all_hours if not 20 <= h < 60 or h % 5 == 0],
+        "m3": [h for h in all_hours if h < 80],
+        "m4": all_hours,
+        "n1": list(range(120)),
+    }
+
+
+def standing(town: Town) -> list[tuple]:
+    found = [f for f in findings(town) if f[4] != "withdrawn"]
+    return sorted((f[1], f[0], f[2], f[3]) for f in found)
+
+
+LIVED = [
+    ("gw1", "silent_gateway", 30, 45),
+    ("m1", "silent_meter", 61, 72),
+    ("m2", "silent_meter", 21, 30),
+    ("m2", "silent_meter", 46, 60),
+    ("m3", "silent_meter", 80, 90),
+]
+
+
+def town_that_lived(town: Town) -> None:
+    meters(town, "m1 m2 m4")
+    meters(town, "m3", removed_at=T0 + 90 * HOUR)
+    meters(town, "n1", gateway="gw2")
+
+
+def arrive(town: Town, rows: list[tuple[str, int]]) -> None:
+    """Readings come in, some a batch, as the writer would store and book them."""
+    by_meter: dict[str, list[int]] = {}
+    for meter, hour in rows:
+        by_meter.setdefault(meter, []).append(hour)
+    for meter, hours in by_meter.items():
+        read(town, meter, *hours)
+        gateway = "gw2" if meter == "n1" else "gw1"
+        newest = town.rows("select event_ts from nengliu.gateway where gateway = %s", gateway)
+        hear(town, gateway, max([T0 + max(hours) * HOUR, *(n for (n,) in newest)]))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("by_event", [False, True])
+def test_silences_are_the_same_at_any_speed_in_any_order_and_in_any_batches(town, seed, by_event):
+    town_that_lived(town)
+    random = Random(seed)
+    rows = sorted(((m, h) for m, hours in lived_readings().items() for h in hours), key=lambda r: r[1])
+    if seed % 3 == 0:  # as it was lived, or two years of it in a moment
+        size = 1 if seed else len(rows)
+    else:
+        random.shuffle(rows)
+        size = random.randint(40, 200)
+    options = FindingOptions(by_event=by_event)
+    every = max(1, len(rows) // 30) if size == 1 else 1
+    batches = [rows[n : n + size] for n in range(0, len(rows), size)]
+    for n, batch in enumerate(batches):
+        arrive(town, batch)
+        if n % every == 0:
+            [(mark,)] = town.rows("select min(event_ts) from nengliu.gateway")
+            look(town, mark, options)
+    look(town, T0 + 119 * HOUR, options)
+    assert standing(town) == LIVED
+
+
+def test_late_readings_shorten_and_withdraw_a_silence_of_the_past(town):
+    town_that_lived(town)
+    arrive(town, [(m, h) for m, hours in lived_readings().items() for h in hours])
+    look(town, T0 + 119 * HOUR, EVENT)
+    assert standing(town) == LIVED
+    read(town, "m1", *range(61, 66))
+    read(town, "m4", *range(31, 45))
+    look(town, T0 + 119 * HOUR, EVENT)
+    assert ("m1", "silent_meter", 66, 72) in standing(town)
+    assert [f[:2] for f in standing(town) if f[1] == "silent_gateway"] == [], "m4 was read all the time"
+    assert ("m1", "silent_meter", 31, 45) in standing(town), "and so the others have silences of their own"
+    read(town, "m1", *range(66, 72), *range(31, 45))
+    look(town, T0 + 119 * HOUR, EVENT)
+    assert "m1" not in {f[0] for f in standing(town)}
+
+
+def test_a_look_reads_what_changed_and_leaves_the_rest(town):
+    town_that_lived(town)
+    arrive(town, [(m, h) for m, hours in lived_readings().items() for h in hours])
+    look(town, T0 + 119 * HOUR, EVENT)
+    before = town.rows("select xmin::text, finding_id from nengliu.finding order by 2")
+    assert town.rows("select * from nengliu.silence_due") == []
+    read(town, "m4", 119.5)
+    look(town, T0 + 119.5 * HOUR, EVENT)
+    assert town.rows("select xmin::text, finding_id from nengliu.finding order by 2") == before
+
+
+def test_a_silence_that_a_person_judged_is_not_found_again(town):
+    town_that_lived(town)
+    arrive(town, [(m, h) for m, hours in lived_readings().items() for h in hours])
+    look(town, T0 + 119 * HOUR, EVENT)
+    town.connection.execute("update nengliu.finding set state = 'accepted' where subject = 'm1'")
+    read(town, "m1", 65)
+    look(town, T0 + 119 * HOUR, EVENT)
+    assert [f for f in findings(town) if f[1] == "m1"] == [("silent_meter", "m1", 61, 72, "accepted")]
+
+
+def test_a_registry_edit_that_ends_an_installation_years_back_moves_its_silence(town):
+    town_that_lived(town)
+    arrive(town, [(m, h) for m, hours in lived_readings().items() for h in hours])
+    look(town, T0 + 119 * HOUR, EVENT)
+    with town.superuser() as superuser:
+        superuser.execute(
+            "update nengliu.installation set removed_at = %s where meter = 'm3'", (T0 + 82 * HOUR,)
+        )
+        superuser.execute(
+            """insert into nengliu.change (site_id, point_id, from_ts, to_ts)
+               select site_id, point_id, %s, %s from nengliu.point where point_code = 'p-m3'""",
+            (T0 + 82 * HOUR, T0 + 90 * HOUR),
+        )
+    look(town, T0 + 119 * HOUR, EVENT)
+    assert "m3" not in {f[0] for f in standing(town)}
+
+
+def test_a_meter_that_comes_to_a_site_that_is_read_is_expected_at_once_and_a_site_of_old_is_not(town):
+    meters(town, "m1")
+    meters(town, "new", installed=T0 + 20 * HOUR)
+    town.install("old", town.point("p-old", town.site("B")), T0, gateway="gw2")
+    arrive(town, [("m1", h) for h in range(60)] + [("new", h) for h in range(40, 60)])
+    town.read("old", [(T0 + h * HOUR, 10 + h) for h in range(50, 60)])
+    hear(town, "gw2", T0 + 59 * HOUR)
+    look(town, T0 + 59 * HOUR)
+    assert standing(town) == [("new", "silent_meter", 20, 40)]
 
 
 def gap(town: Town, low: int, high: int, age_s: float) -> None:

@@ -26,7 +26,7 @@ def judge(
     rejects: Sequence[Rejected] = (),
     points: Sequence[TruePoint] = POINTS,
 ) -> Findings:
-    places = Places(points)
+    places = Places(points, faults)
     touched = [places.touched_by(f) for f in faults]
     return Findings((T0, T0 + 72 * HOUR), places, touched, found, rejects)
 
@@ -122,6 +122,14 @@ def test_of_the_detail_only_the_new_gateway_is_a_gateway():
     got = judge([fault], [], [rejected("late", "unauthorized"), rejected("g-b", "unauthorized")])
     assert [r.gateway for r in got.rejects] == ["g-b"]
     assert got.of(0).verdict == Verdict.FOUND
+
+
+def test_a_gateway_that_was_swapped_stands_for_its_meters_under_its_new_name():
+    swapped = of_kind("gateway_swapped", None, detail={"new_gateway": "g-b"})
+    outage = of_kind("outage", None)
+    got = judge([swapped, outage], [of_gateway("silent_gateway", "g-b"), of_gateway("silent_gateway", "g-c")])
+    assert got.of(1).verdict == Verdict.FOUND
+    assert got.precision(SILENCE) == judged.Precision(1, 1), "g-c is of another run"
 
 
 def test_a_reject_is_held_against_the_faults_of_its_gateway_only_and_once(monkeypatch: pytest.MonkeyPatch):

@@ -109,7 +109,7 @@ def test_a_part_of_a_plan_is_whole_in_itself(city: FleetPlan) -> None:
 def test_the_platform_takes_the_registry(tmp_path: Path) -> None:
     plan = plan_fleet(FleetOptions(seed=9, sites=30, days=400))
     write_registry(tmp_path, plan)
-    counts = check_registry(None, tmp_path)
+    counts = check_registry(None, tmp_path).counts
     assert counts["site"].new == 30
     assert counts["point"].new == len(plan.points)
     assert counts["installation"].new == sum(1 + len(p.instants) for p in plan.points)

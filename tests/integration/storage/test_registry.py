@@ -153,7 +153,7 @@ def test_rows_are_checked_against_what_is_stored(pipeline, tmp_path):
 
 
 def test_a_check_changes_nothing(pipeline, tmp_path):
-    counts = check_registry(pipeline, write(tmp_path, sites=SITES + SITE))
+    counts = check_registry(pipeline, write(tmp_path, sites=SITES + SITE)).counts
     assert counts["site"].new == 1
     assert pipeline.execute("select count(*) from nengliu.site").fetchone() == (0,)
 

@@ -29,6 +29,7 @@ VIEWS = [
     "quota_assessment",
     "reading",
     "reject",
+    "retention",
     "site",
     "site_energy_day",
     "site_energy_hour",

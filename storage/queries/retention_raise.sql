@@ -1,0 +1,1 @@
+update nengliu.retention set floor_ts = %(floor)s where floor_ts < %(floor)s
