@@ -55,7 +55,8 @@ def gateway_name_problem(name: str) -> str | None:
     return f"gateway {name[:80]!r}: use 1 to 64 letters, digits and . _ : @ -, a letter or digit first"
 
 
-def _refuse(problems: list[str | None]) -> None:
+def refuse(problems: list[str | None]) -> None:
+    """Raise ImpossibleError naming the problems that are there."""
     found = [p for p in problems if p is not None]
     if found:
         raise ImpossibleError(found)
@@ -67,7 +68,8 @@ def _named(what: str, value: str) -> str | None:
     return None if _NAME.match(value) else f"{what} {value!r} is empty, padded with spaces or not printable"
 
 
-def _at_least_zero(what: str, value: float | None) -> str | None:
+def at_least_zero(what: str, value: float | None) -> str | None:
+    """Why a finite number of zero or more is not `value`; None where it is, or where there is none."""
     if value is None or (math.isfinite(value) and value >= 0):
         return None
     return f"{what} {value} must be a number of zero or more"
@@ -102,7 +104,7 @@ class Site:
     floor_area_m2: float | None = None
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
                 _named("site_code", self.site_code),
                 f"site_code {self.site_code!r} is the name of a group of sites"
@@ -129,7 +131,7 @@ class Point:
     rated_per_hour: float | None = None
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
                 _named("point_code", self.point_code),
                 _named("site_code", self.site_code),
@@ -172,7 +174,7 @@ class Installation:
     interval_s: int = DEFAULT_INTERVAL_S
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
                 _named("meter", self.meter),
                 _named("point_code", self.point_code),
@@ -255,14 +257,14 @@ class Quota:
     effective_from: date
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
                 _named("site_code", self.site_code),
                 None
                 if is_item_code(self.item_code) or self.item_code in TOTAL_ITEMS
                 else f"item_code {self.item_code!r} is no energy item, tce or tco2",
                 _between("year", self.year, 1990, 2200),
-                _at_least_zero("limit_value", self.limit_value),
+                at_least_zero("limit_value", self.limit_value),
                 "method manual needs a limit_value" if self._lacks_limit else None,
                 f"method {self.method} needs base_years, such as 2011 or 2009;2010;2011"
                 if self._lacks_years
@@ -303,7 +305,7 @@ class Contact:
 
     def __post_init__(self) -> None:
         district = self.site_code.partition("district:")[2]
-        _refuse(
+        refuse(
             [
                 None if self.site_code else "site_code is empty",
                 f"{self.site_code!r} must name a district by six digits, such as district:110108"
@@ -329,7 +331,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         cumulative = self.register in register_table() and register_table()[self.register].cumulative
-        _refuse(
+        refuse(
             [
                 _named("meter", self.meter),
                 None if self.register in register_table() else _unknown_register(self.register),
@@ -353,11 +355,11 @@ class Interval:
 
     def __post_init__(self) -> None:
         naive = [_aware("start", self.start), _aware("end", self.end)]
-        _refuse(
+        refuse(
             [
                 *naive,
                 "end is not after start" if not any(naive) and self.end <= self.start else None,
                 None if math.isfinite(self.consumption) else f"consumption {self.consumption} is no number",
-                _at_least_zero("estimated", self.estimated),
+                at_least_zero("estimated", self.estimated),
             ]
         )

@@ -11,3 +11,5 @@ REGISTRY_IMPORT = 0x6E656E67_00000002
 FINDINGS = 0x6E656E67_00000003
 #: Held by the one `simulate load` that runs on a platform.
 SIMULATED_LOAD = 0x6E656E67_00000004
+#: Held by whoever takes in conversion factors: one after the other.
+FACTORS = 0x6E656E67_00000005

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from metering.factors import Factor
 from metering.instants import parse_instant
 from metering.meters import Contact, ImpossibleError, Installation, Point, Quota, Site
 from storage.csv_rows import CsvRow, read_rows
@@ -165,6 +166,23 @@ CONTACTS: Layout[Contact] = Layout(
     },
     lambda c: (c.site_code, c.name, c.channel, c.address),
     {"language": "language"},
+)
+#: No file of the registry's folder, but read and refused as those are.
+FACTORS: Layout[Factor] = Layout(
+    "factors.csv",
+    Factor,
+    {
+        "item_code": Column(),
+        "quantity": Column(),
+        "value": Column(_number),
+        "unit": Column(),
+        "valid_from": Column(_date),
+        "valid_to": Column(_date, needed=False),
+        "source": Column(),
+        "confidence": Column(),
+        "approved_by": _MAYBE_TEXT,
+    },
+    lambda f: (f.item_code, f.quantity, f.valid_from),
 )
 
 

@@ -160,8 +160,8 @@ _AT = (
 
 #: What tests put in, or what is made of it.
 _FILLED = (
-    "change, factor, installation, point, point_day_open, point_hour, point_period, point_span, reading, root_span, "
-    "series, site, site_day_open, site_hour, site_period"
+    "change, factor_version, installation, point, point_day_open, point_hour, point_period, point_span, reading, "
+    "root_span, series, site, site_day_open, site_hour, site_period"
 )
 
 
