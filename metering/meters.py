@@ -34,6 +34,9 @@ INSTALLED_YEARS = (1970, 2100)
 #: Items that are sums over all energy of a site; quotas may be set for them.
 TOTAL_ITEMS = ("tce", "tco2")
 
+#: Volumes of different media share their unit: medium of a register -> carriers that it may measure.
+_VOLUME_CARRIERS = {"water": ("02",), "gas": ("03", "09")}
+
 #: Display units of registers that are no energy: unit -> units it may be shown in.
 _INSTANT_UNITS = {"kW": ("W", "kW", "MW"), "V": ("V", "kV"), "A": ("A", "kA")}
 
@@ -225,17 +228,23 @@ class Installation:
         return to_us(self.installed_at), END if self.removed_at is None else to_us(self.removed_at)
 
     def unit_problem(self, item_code: str) -> str | None:
-        """Why the display's unit cannot be used at a point of `item_code`; None where it can."""
+        """Why the display's unit, or its volume, cannot be used at a point of `item_code`; None where it can."""
         if self.kind.role is Role.INSTANT:
             allowed = sorted(_INSTANT_UNITS.get(self.kind.unit, (self.kind.unit,)))
         else:
             target = item_unit(item_code)
             allowed = sorted(shown for shown, to in UNIT_FACTORS if to == target)
         if self.unit in allowed:
-            return None
+            return self._volume_problem(item_code)
         return f"unit {self.unit!r} of register {self.register} cannot be used for item {item_code}; " + (
             f"use one of {', '.join(allowed)}" if allowed else "the item has no unit"
         )
+
+    def _volume_problem(self, item_code: str) -> str | None:
+        carriers = _VOLUME_CARRIERS.get(self.kind.medium)
+        if carriers is None or item_code[:2] in carriers:
+            return None
+        return f"register {self.register} measures {self.kind.medium} and cannot be used for item {item_code}"
 
 
 def _unknown_register(register: str) -> str:

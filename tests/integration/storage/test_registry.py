@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -17,6 +18,7 @@ from metering.meters import Contact, Installation, Point, Quota, Site
 from storage.registry import check_registry, import_quota_file, import_registry
 from storage.registry_codes import RegistryCodes
 from storage.registry_export import export_registry
+from storage.registry_history import registry_history
 from storage.registry_state import load_state
 
 pytestmark = pytest.mark.integration
@@ -392,3 +394,49 @@ def test_an_export_imported_again_is_the_same_registry(pipeline, tmp_path_factor
     export_registry(pipeline, again)
     for path in exported.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes()
+
+
+# ---------------------------------------------------------------- history
+
+
+def test_the_history_says_what_each_import_changed_from_what_to_what(pipeline, tmp_path, nengliu):
+    base = {"sites": SITES + SITE + SITE.replace("A,", "B,", 1), "points": TREE + "B-T,B,01,Total,,\n"}
+    rows = installation(end="2014-02-01") + installation("m9", "B-T")
+    first = import_registry(
+        pipeline, write(tmp_path, **base, installations=INSTALLATIONS + rows), "li", note="start"
+    )
+    rows = installation(end="2014-03-01", ratio="20") + installation("m9", "B-T")
+    second = import_registry(pipeline, write(tmp_path, installations=INSTALLATIONS + rows), "wang")
+
+    of_meter = registry_history(pipeline, meter="m1")
+    assert [(v.version, v.actor, v.note, v.new) for v in of_meter] == [
+        (first.version, "li", "start", True),
+        (second.version, "wang", None, False),
+    ]
+    assert of_meter[1].changed["ratio"] == (1.0, 20.0)
+    assert set(of_meter[1].changed) == {"ratio", "removed_at"}
+    assert {v.kind for v in registry_history(pipeline, site="A")} == {"site", "point", "installation"}
+    assert {v.key[0] for v in registry_history(pipeline, site="A")} == {"A", "A-T", "A-L", "m1"}
+    assert {v.key[0] for v in registry_history(pipeline, point="A-T")} == {"A-T", "m1"}
+    assert registry_history(pipeline, site="A", meter="m9") == []
+
+    shown = nengliu("registry", "history", "--meter", "m1", "--json")
+    assert [v["changed"].get("ratio") for v in json.loads(shown.stdout)] == [[None, 1.0], [1.0, 20.0]]
+    table = nengliu("registry", "history", "--site", "A")
+    assert table.returncode == 0
+    assert "ratio: 1.0 -> 20.0" in table.stdout
+
+
+def test_a_point_whose_item_changes_medium_under_its_meter_is_refused(pipeline, tmp_path):
+    points = POINTS + "A-W,A,02,Water,,\n"
+    water = installation("w", "A-W", "8:1.0.0").replace(",kWh,", ",m3,")
+    import_registry(
+        pipeline,
+        write(tmp_path, sites=SITES + SITE, points=points, installations=INSTALLATIONS + water),
+        "li",
+    )
+    for item, said in (("01", "unit 'm3' of register 8:1.0.0"), ("03", "register 8:1.0.0 measures water")):
+        folder = write(tmp_path / item, points=POINTS + f"A-W,A,{item},Water,,\n")
+        with pytest.raises(InputFileError, match=rf"points.csv:2: {said}"):
+            import_registry(pipeline, folder, "li")
+    assert pipeline.execute("select item_code from nengliu.point").fetchall() == [("02",)]
