@@ -65,7 +65,8 @@ def refuse(problems: list[str | None]) -> None:
         raise ImpossibleError(found)
 
 
-def _named(what: str, value: str) -> str | None:
+def named(what: str, value: str) -> str | None:
+    """Why `value` cannot be a code or a name that others point at; None where it can."""
     if len(value) > NAME_LENGTH:
         return f"{what} {value[:20]!r}… is longer than {NAME_LENGTH} characters"
     return None if _NAME.match(value) else f"{what} {value!r} is empty, padded with spaces or not printable"
@@ -78,7 +79,8 @@ def at_least_zero(what: str, value: float | None) -> str | None:
     return f"{what} {value} must be a number of zero or more"
 
 
-def _above_zero(what: str, value: float | None) -> str | None:
+def above_zero(what: str, value: float | None) -> str | None:
+    """Why a finite number above zero is not `value`; None where it is, or where there is none."""
     if value is None or (math.isfinite(value) and value > 0):
         return None
     return f"{what} {value} must be a number above zero"
@@ -109,7 +111,7 @@ class Site:
     def __post_init__(self) -> None:
         refuse(
             [
-                _named("site_code", self.site_code),
+                named("site_code", self.site_code),
                 f"site_code {self.site_code!r} is the name of a group of sites"
                 if self.site_code == _SCOPES[0] or self.site_code.startswith(_SCOPES[1:])
                 else None,
@@ -117,7 +119,7 @@ class Site:
                 None
                 if self.district_code is None or _DISTRICT.match(self.district_code)
                 else f"district_code {self.district_code!r} must have six digits, such as 110108",
-                _above_zero("floor_area_m2", self.floor_area_m2),
+                above_zero("floor_area_m2", self.floor_area_m2),
             ]
         )
 
@@ -136,8 +138,8 @@ class Point:
     def __post_init__(self) -> None:
         refuse(
             [
-                _named("point_code", self.point_code),
-                _named("site_code", self.site_code),
+                named("point_code", self.point_code),
+                named("site_code", self.site_code),
                 None
                 if is_item_code(self.item_code)
                 else f"item_code {self.item_code!r} is no energy item, such as 01, 01A or 01B1A",
@@ -145,7 +147,7 @@ class Point:
                 f"parent_point_code {self.parent_point_code!r} is the point itself"
                 if self.parent_point_code == self.point_code
                 else None,
-                _above_zero("rated_per_hour", self.rated_per_hour),
+                above_zero("rated_per_hour", self.rated_per_hour),
             ]
         )
 
@@ -156,7 +158,7 @@ class Installation:
 
     unit: what the display shows; digits: whole digits, the register rolls over at 10^digits; ratio: CT x PT;
     start_value, end_value: the register at the two ends, in the display's unit; interval_s: seconds between
-    readings. removed_at == installed_at: the row is void.
+    readings; model: the meter's, which rules may be set for. removed_at == installed_at: the row is void.
     """
 
     DEFAULT_INTERVAL_S: ClassVar[int] = 3600
@@ -175,18 +177,20 @@ class Installation:
     start_value: float | None = None
     end_value: float | None = None
     interval_s: int = DEFAULT_INTERVAL_S
+    model: str | None = None
 
     def __post_init__(self) -> None:
         refuse(
             [
-                _named("meter", self.meter),
-                _named("point_code", self.point_code),
+                named("meter", self.meter),
+                named("point_code", self.point_code),
                 None if self.register in register_table() else _unknown_register(self.register),
                 gateway_name_problem(self.gateway),
                 _between("digits", self.digits, 1, 15),
                 _between("decimals", self.decimals, 0, 9),
-                _above_zero("ratio", self.ratio),
+                above_zero("ratio", self.ratio),
                 _between("interval_s", self.interval_s, 1, 31 * 86400),
+                None if self.model is None else named("model", self.model),
                 *self._time_problems(),
                 self._value_problem("start_value", self.start_value),
                 self._value_problem("end_value", self.end_value),
@@ -268,7 +272,7 @@ class Quota:
     def __post_init__(self) -> None:
         refuse(
             [
-                _named("site_code", self.site_code),
+                named("site_code", self.site_code),
                 None
                 if is_item_code(self.item_code) or self.item_code in TOTAL_ITEMS
                 else f"item_code {self.item_code!r} is no energy item, tce or tco2",
@@ -342,7 +346,7 @@ class Reading:
         cumulative = self.register in register_table() and register_table()[self.register].cumulative
         refuse(
             [
-                _named("meter", self.meter),
+                named("meter", self.meter),
                 None if self.register in register_table() else _unknown_register(self.register),
                 _aware("ts", self.ts),
                 None if math.isfinite(self.value) else f"value {self.value} is no number",

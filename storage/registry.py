@@ -36,6 +36,7 @@ KINDS = {
     "site": "sites",
     "point": "points",
     "installation": "installations",
+    "rule": "rules",
     "quota": "quotas",
     "contact": "contacts",
 }

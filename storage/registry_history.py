@@ -43,5 +43,16 @@ def _row_version(
     key: list[Any], before: dict[str, Any] | None, after: dict[str, Any], **version: Any
 ) -> RowVersion:
     was = before or {}
-    changed = {c: (was.get(c), after.get(c)) for c in {**was, **after} if was.get(c) != after.get(c)}
+    changed = {c: (was.get(c), after.get(c)) for c in {**was, **after} if not _same(was.get(c), after.get(c))}
     return RowVersion(key=tuple(key), new=before is None, changed=changed, **version)
+
+
+def _same(was: Any, now: Any) -> bool:
+    """Whether two cells are equal; times are, whatever their offsets."""
+    if was == now or not isinstance(was, str) or not isinstance(now, str):
+        return bool(was == now)
+    try:
+        moments = datetime.fromisoformat(was), datetime.fromisoformat(now)
+    except ValueError:
+        return False
+    return all(m.tzinfo for m in moments) and moments[0] == moments[1]

@@ -40,7 +40,7 @@ def import_(
     note: Annotated[str | None, typer.Option(help="A word on why, kept with the version.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in sites.csv, points.csv, installations.csv, quotas.csv and contacts.csv, as many as there are.
+    """Take in sites.csv, points.csv, installations.csv, rules.csv, quotas.csv and contacts.csv, as many as there are.
 
     All or nothing; what is absent is not deleted; in force for every message received afterwards.
     """

@@ -1,4 +1,4 @@
--- Versions of conversion factors. See docs/decisions/factors.md.
+-- Versions of conversion factors (docs/decisions/factors.md), and rules of validation that are set (validation-rules.md).
 
 -- Every version of a factor that was ever in force; nothing of a row changes but superseded_at.
 alter table nengliu.factor rename to factor_version;
@@ -86,3 +86,20 @@ left join lateral (  -- left: not looked at by a query that does not ask for ton
 revoke update, delete on nengliu.factor_version from nengliu_pipeline;
 grant update (superseded_at) on nengliu.factor_version to nengliu_pipeline;
 grant select on nengliu.factor to nengliu_pipeline;
+
+-- Parameters of validation that are set for an item (and what it begins), a meter model or a point; NULL: taken back.
+create table nengliu.validation_rule (
+    scope text not null check (scope in ('item', 'model', 'point')),
+    key text not null,
+    rule text not null,
+    value float8 check (value > 0 and value < 'infinity'),
+    note text,
+    primary key (scope, key, rule)
+);
+alter table nengliu.installation add column model text;
+
+alter table nengliu.registry_change drop constraint registry_change_kind_check;
+alter table nengliu.registry_change add constraint registry_change_kind_check
+    check (kind in ('site', 'point', 'installation', 'rule', 'quota', 'contact'));
+
+grant select, insert, update, delete on nengliu.validation_rule to nengliu_pipeline;

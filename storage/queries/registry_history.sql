@@ -13,7 +13,9 @@ join nengliu.registry_version v using (version)
 where (%(site)s::text is null
        or %(site)s in (before ->> 'site_code', after ->> 'site_code')
        or kind = 'installation' and exists (
-           select from point_of_site p where p.point_code in (before ->> 'point_code', after ->> 'point_code')))
-  and (%(point)s::text is null or %(point)s in (before ->> 'point_code', after ->> 'point_code'))
+           select from point_of_site p where p.point_code in (before ->> 'point_code', after ->> 'point_code'))
+       or kind = 'rule' and key ->> 0 = 'point' and key ->> 1 in (select point_code from point_of_site))
+  and (%(point)s::text is null or %(point)s in (before ->> 'point_code', after ->> 'point_code')
+       or kind = 'rule' and key ->> 0 = 'point' and key ->> 1 = %(point)s)
   and (%(meter)s::text is null or kind = 'installation' and key ->> 0 = %(meter)s)
 order by v.version, array_position(array['site', 'point', 'installation', 'rule', 'quota', 'contact'], c.kind), c.key
