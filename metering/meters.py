@@ -34,6 +34,9 @@ INSTALLED_YEARS = (1970, 2100)
 #: Items that are sums over all energy of a site; quotas may be set for them.
 TOTAL_ITEMS = ("tce", "tco2")
 
+#: Volumes of different media share their unit: medium of a register -> carriers that it may measure.
+_VOLUME_CARRIERS = {"water": ("02",), "gas": ("03", "09")}
+
 #: Display units of registers that are no energy: unit -> units it may be shown in.
 _INSTANT_UNITS = {"kW": ("W", "kW", "MW"), "V": ("V", "kV"), "A": ("A", "kA")}
 
@@ -55,25 +58,29 @@ def gateway_name_problem(name: str) -> str | None:
     return f"gateway {name[:80]!r}: use 1 to 64 letters, digits and . _ : @ -, a letter or digit first"
 
 
-def _refuse(problems: list[str | None]) -> None:
+def refuse(problems: list[str | None]) -> None:
+    """Raise ImpossibleError naming the problems that are there."""
     found = [p for p in problems if p is not None]
     if found:
         raise ImpossibleError(found)
 
 
-def _named(what: str, value: str) -> str | None:
+def named(what: str, value: str) -> str | None:
+    """Why `value` cannot be a code or a name that others point at; None where it can."""
     if len(value) > NAME_LENGTH:
         return f"{what} {value[:20]!r}… is longer than {NAME_LENGTH} characters"
     return None if _NAME.match(value) else f"{what} {value!r} is empty, padded with spaces or not printable"
 
 
-def _at_least_zero(what: str, value: float | None) -> str | None:
+def at_least_zero(what: str, value: float | None) -> str | None:
+    """Why a finite number of zero or more is not `value`; None where it is, or where there is none."""
     if value is None or (math.isfinite(value) and value >= 0):
         return None
     return f"{what} {value} must be a number of zero or more"
 
 
-def _above_zero(what: str, value: float | None) -> str | None:
+def above_zero(what: str, value: float | None) -> str | None:
+    """Why a finite number above zero is not `value`; None where it is, or where there is none."""
     if value is None or (math.isfinite(value) and value > 0):
         return None
     return f"{what} {value} must be a number above zero"
@@ -102,9 +109,9 @@ class Site:
     floor_area_m2: float | None = None
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
-                _named("site_code", self.site_code),
+                named("site_code", self.site_code),
                 f"site_code {self.site_code!r} is the name of a group of sites"
                 if self.site_code == _SCOPES[0] or self.site_code.startswith(_SCOPES[1:])
                 else None,
@@ -112,7 +119,7 @@ class Site:
                 None
                 if self.district_code is None or _DISTRICT.match(self.district_code)
                 else f"district_code {self.district_code!r} must have six digits, such as 110108",
-                _above_zero("floor_area_m2", self.floor_area_m2),
+                above_zero("floor_area_m2", self.floor_area_m2),
             ]
         )
 
@@ -129,10 +136,10 @@ class Point:
     rated_per_hour: float | None = None
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
-                _named("point_code", self.point_code),
-                _named("site_code", self.site_code),
+                named("point_code", self.point_code),
+                named("site_code", self.site_code),
                 None
                 if is_item_code(self.item_code)
                 else f"item_code {self.item_code!r} is no energy item, such as 01, 01A or 01B1A",
@@ -140,7 +147,7 @@ class Point:
                 f"parent_point_code {self.parent_point_code!r} is the point itself"
                 if self.parent_point_code == self.point_code
                 else None,
-                _above_zero("rated_per_hour", self.rated_per_hour),
+                above_zero("rated_per_hour", self.rated_per_hour),
             ]
         )
 
@@ -151,7 +158,7 @@ class Installation:
 
     unit: what the display shows; digits: whole digits, the register rolls over at 10^digits; ratio: CT x PT;
     start_value, end_value: the register at the two ends, in the display's unit; interval_s: seconds between
-    readings. removed_at == installed_at: the row is void.
+    readings; model: the meter's, which rules may be set for. removed_at == installed_at: the row is void.
     """
 
     DEFAULT_INTERVAL_S: ClassVar[int] = 3600
@@ -170,18 +177,20 @@ class Installation:
     start_value: float | None = None
     end_value: float | None = None
     interval_s: int = DEFAULT_INTERVAL_S
+    model: str | None = None
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
-                _named("meter", self.meter),
-                _named("point_code", self.point_code),
+                named("meter", self.meter),
+                named("point_code", self.point_code),
                 None if self.register in register_table() else _unknown_register(self.register),
                 gateway_name_problem(self.gateway),
                 _between("digits", self.digits, 1, 15),
                 _between("decimals", self.decimals, 0, 9),
-                _above_zero("ratio", self.ratio),
+                above_zero("ratio", self.ratio),
                 _between("interval_s", self.interval_s, 1, 31 * 86400),
+                None if self.model is None else named("model", self.model),
                 *self._time_problems(),
                 self._value_problem("start_value", self.start_value),
                 self._value_problem("end_value", self.end_value),
@@ -223,17 +232,23 @@ class Installation:
         return to_us(self.installed_at), END if self.removed_at is None else to_us(self.removed_at)
 
     def unit_problem(self, item_code: str) -> str | None:
-        """Why the display's unit cannot be used at a point of `item_code`; None where it can."""
+        """Why the display's unit, or its volume, cannot be used at a point of `item_code`; None where it can."""
         if self.kind.role is Role.INSTANT:
             allowed = sorted(_INSTANT_UNITS.get(self.kind.unit, (self.kind.unit,)))
         else:
             target = item_unit(item_code)
             allowed = sorted(shown for shown, to in UNIT_FACTORS if to == target)
         if self.unit in allowed:
-            return None
+            return self._volume_problem(item_code)
         return f"unit {self.unit!r} of register {self.register} cannot be used for item {item_code}; " + (
             f"use one of {', '.join(allowed)}" if allowed else "the item has no unit"
         )
+
+    def _volume_problem(self, item_code: str) -> str | None:
+        carriers = _VOLUME_CARRIERS.get(self.kind.medium)
+        if carriers is None or item_code[:2] in carriers:
+            return None
+        return f"register {self.register} measures {self.kind.medium} and cannot be used for item {item_code}"
 
 
 def _unknown_register(register: str) -> str:
@@ -255,14 +270,14 @@ class Quota:
     effective_from: date
 
     def __post_init__(self) -> None:
-        _refuse(
+        refuse(
             [
-                _named("site_code", self.site_code),
+                named("site_code", self.site_code),
                 None
                 if is_item_code(self.item_code) or self.item_code in TOTAL_ITEMS
                 else f"item_code {self.item_code!r} is no energy item, tce or tco2",
                 _between("year", self.year, 1990, 2200),
-                _at_least_zero("limit_value", self.limit_value),
+                at_least_zero("limit_value", self.limit_value),
                 "method manual needs a limit_value" if self._lacks_limit else None,
                 f"method {self.method} needs base_years, such as 2011 or 2009;2010;2011"
                 if self._lacks_years
@@ -303,7 +318,7 @@ class Contact:
 
     def __post_init__(self) -> None:
         district = self.site_code.partition("district:")[2]
-        _refuse(
+        refuse(
             [
                 None if self.site_code else "site_code is empty",
                 f"{self.site_code!r} must name a district by six digits, such as district:110108"
@@ -329,9 +344,9 @@ class Reading:
 
     def __post_init__(self) -> None:
         cumulative = self.register in register_table() and register_table()[self.register].cumulative
-        _refuse(
+        refuse(
             [
-                _named("meter", self.meter),
+                named("meter", self.meter),
                 None if self.register in register_table() else _unknown_register(self.register),
                 _aware("ts", self.ts),
                 None if math.isfinite(self.value) else f"value {self.value} is no number",
@@ -353,11 +368,11 @@ class Interval:
 
     def __post_init__(self) -> None:
         naive = [_aware("start", self.start), _aware("end", self.end)]
-        _refuse(
+        refuse(
             [
                 *naive,
                 "end is not after start" if not any(naive) and self.end <= self.start else None,
                 None if math.isfinite(self.consumption) else f"consumption {self.consumption} is no number",
-                _at_least_zero("estimated", self.estimated),
+                at_least_zero("estimated", self.estimated),
             ]
         )

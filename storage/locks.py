@@ -15,3 +15,5 @@ SIMULATED_LOAD = 0x6E656E67_00000004
 CLOCKS = 0x6E656E67_00000005
 #: Held by the one worker that looks for changes of level.
 LEVELS = 0x6E656E67_00000006
+#: Held by whoever takes in conversion factors: one after the other.
+FACTORS = 0x6E656E67_00000007

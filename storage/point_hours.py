@@ -95,8 +95,8 @@ def _expected_readings(placed: PlacedRegister, window: Span, now_us: int, contex
 class Source:
     """What hours are derived from: stored readings, installed registers, the calendar, now.
 
-    known_last: register -> no reading is later. most_readings: in memory at a time, about. floor_us: no hour before it is
-    derived, as readings were dropped (storage/retention.py).
+    known_last: register -> no reading is later. most_readings: in memory at a time, about. floor_us: no hour before it
+    is derived, as readings were dropped (storage/retention.py).
     """
 
     cursor: psycopg.Cursor[Any]

@@ -22,6 +22,7 @@ from storage import locks
 from storage.copying import copy_in
 from storage.registry_check import in_order, misfits
 from storage.registry_codes import RegistryCodes
+from storage.registry_digits import beyond_digits
 from storage.registry_effects import affected, plans_of, touched_sites
 from storage.registry_files import QUOTAS, RegistryFiles, read_file, read_folder
 from storage.registry_state import Key, RegistryState, load_state
@@ -37,6 +38,7 @@ KINDS = {
     "site": "sites",
     "point": "points",
     "installation": "installations",
+    "rule": "rules",
     "quota": "quotas",
     "contact": "contacts",
 }
@@ -117,7 +119,7 @@ def check_registry(
     if connection is None:
         return ImportResult(None, _planned(RegistryState(), files, codes).counts)
     with connection.transaction(), connection.cursor() as cursor:
-        plan = _planned(load_state(cursor), files, codes)
+        plan = _planned(load_state(cursor), files, codes, cursor)
         return ImportResult(None, plan.counts, _behind(cursor, plan))
 
 
@@ -126,7 +128,7 @@ def _import(
 ) -> ImportResult:
     with connection.transaction(), connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(%s)", (locks.REGISTRY_IMPORT,))
-        plan = _planned(load_state(cursor), files, codes)
+        plan = _planned(load_state(cursor), files, codes, cursor)
         if not any(plan.changed.values()):
             return ImportResult(None, plan.counts)
         for kind in KINDS:
@@ -139,11 +141,16 @@ def _import(
     return ImportResult(version, plan.counts, behind)
 
 
-def _planned(before: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> _Plan:
+def _planned(
+    before: RegistryState, files: RegistryFiles, codes: RegistryCodes, cursor: Cursor | None = None
+) -> _Plan:
+    """What an import would change; with a cursor, also held against the readings that are stored."""
     after = before.overlaid(files)
-    problems = in_order([*files.problems, *misfits(after, files, codes)])
+    problems = [*files.problems, *misfits(after, files, codes)]
+    if cursor is not None:
+        problems += beyond_digits(cursor, before, files)
     if problems:
-        raise InputFileError(problems)
+        raise InputFileError(in_order(problems))
     plan = _Plan(before, after, {})
     for kind, attribute in KINDS.items():
         plan.changed[kind], plan.counts[kind] = _compared(

@@ -15,6 +15,7 @@ from storage.registry_files import (
     INSTALLATIONS,
     POINTS,
     QUOTAS,
+    RULES,
     SITES,
     Placed,
     RegistryFiles,
@@ -24,7 +25,7 @@ from storage.registry_state import Key, RegistryState
 T = TypeVar("T")
 Order = tuple[int, int]
 
-_FILES = [layout.name for layout in (SITES, POINTS, INSTALLATIONS, QUOTAS, CONTACTS)]
+_FILES = [layout.name for layout in (SITES, POINTS, INSTALLATIONS, RULES, QUOTAS, CONTACTS)]
 
 
 def misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> list[str]:
@@ -37,6 +38,7 @@ def misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) ->
         *_installation_misfits(state, files),
         *_overlaps(state, files),
         *_double_counts(state, files),
+        *_rule_misfits(state, files),
         *_quota_misfits(state, files),
         *_contact_misfits(state, files, codes),
     ]
@@ -168,6 +170,12 @@ def _overlap(files: RegistryFiles, key: Key, before_key: Key, what: str, before:
     where = f"from {before.installed_at.isoformat()} to {until}{_named(other if own else None)}"
     meter, register = key[0], key[1]
     return f"{own or other}: register {register} of meter {meter}: {what} {where}; end that row first"
+
+
+def _rule_misfits(state: RegistryState, files: RegistryFiles) -> Iterator[str]:
+    for row in files.rules.values():
+        if row.value.scope == "point" and not _knows_point(state, files, row.value.key):
+            yield f"{row.place}: point {row.value.key!r} is not known; add it to points.csv"
 
 
 def _quota_misfits(state: RegistryState, files: RegistryFiles) -> Iterator[str]:

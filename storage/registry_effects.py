@@ -11,6 +11,7 @@ from functools import cached_property
 
 from metering.meters import Installation, Point
 from metering.registers import Role
+from metering.rules import RuleBook, Rules
 from metering.spans import PlacedPoint, Span, root_spans, symmetric_difference, union
 from storage.registry_state import Key, RegistryState
 
@@ -23,6 +24,12 @@ class SitePlan:
 
     points: dict[str, Point] = field(default_factory=dict)
     installations: dict[str, dict[Key, Installation]] = field(default_factory=dict)
+    rules: RuleBook = field(default_factory=RuleBook)
+
+    def rules_of(self, installation: Installation) -> Rules:
+        """The rules that judge an installed register."""
+        point = self.points[installation.point_code]
+        return self.rules.of(point.item_code, installation.model, point.point_code)
 
     @cached_property
     def installed(self) -> dict[str, list[Span]]:
@@ -43,7 +50,8 @@ class SitePlan:
 
 def plans_of(state: RegistryState, site_codes: Iterable[str]) -> dict[str, SitePlan]:
     """The plans of the given sites; a site without points has an empty one."""
-    plans = {code: SitePlan() for code in site_codes}
+    rules = RuleBook(state.rules.values())
+    plans = {code: SitePlan(rules=rules) for code in site_codes}
     for point in state.points.values():
         if point.site_code in plans:
             plans[point.site_code].points[point.point_code] = point
@@ -65,9 +73,20 @@ def touched_sites(before: RegistryState, after: RegistryState, keys: Mapping[str
         for state in (before, after):
             if key in state.installations:
                 points.add(state.points[state.installations[key].point_code,])
+    if keys["rule"]:
+        points |= _judged_otherwise(before, after)
     sites = {p.site_code for p in points}
     # A point that moved between sites belongs to the one of before, too.
     return sites | {q.site_code for p in points if (q := before.points.get((p.point_code,)))}
+
+
+def _judged_otherwise(before: RegistryState, after: RegistryState) -> set[Point]:
+    """Points with an installation that other rules judge."""
+    old, new = RuleBook(before.rules.values()), RuleBook(after.rules.values())
+    placed = ((i, after.points[i.point_code,]) for i in after.installations.values())
+    return {
+        p for i, p in placed if (of := (p.item_code, i.model, p.point_code)) and old.of(*of) != new.of(*of)
+    }
 
 
 def affected(before: SitePlan, after: SitePlan) -> dict[str, list[Span]]:
@@ -86,6 +105,9 @@ def affected(before: SitePlan, after: SitePlan) -> dict[str, list[Span]]:
 def _energy_change(before: SitePlan, after: SitePlan, code: str) -> list[Span]:
     old, new = before.installations.get(code, {}), after.installations.get(code, {})
     changed = [span for key in {**old, **new} for span in _row_change(old.get(key), new.get(key))]
+    changed += [
+        new[key].span for key in old.keys() & new if before.rules_of(old[key]) != after.rules_of(new[key])
+    ]
     was, now = before.points.get(code), after.points.get(code)
     if (
         was is None
@@ -107,6 +129,7 @@ def _row_change(old: Installation | None, new: Installation | None) -> list[Span
             end_value=old.end_value,
             gateway=old.gateway,
             protocol=old.protocol,
+            model=old.model,
         )
         != old
     ):

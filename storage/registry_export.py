@@ -1,4 +1,4 @@
-"""The registry as the five CSV files that it can be imported from again without a change."""
+"""The registry as the six CSV files that it can be imported from again without a change."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from metering.errors import InputFileError
-from storage.registry_files import CONTACTS, INSTALLATIONS, POINTS, QUOTAS, SITES, Layout
+from storage.registry_files import CONTACTS, INSTALLATIONS, POINTS, QUOTAS, RULES, SITES, Layout
 from storage.registry_state import load_state
 
 
 def export_registry(connection: psycopg.Connection[Any], folder: Path) -> dict[str, int]:
-    """Write the five files into `folder` (made if need be), rows sorted by key; the number of rows by file.
+    """Write the six files into `folder` (made if need be), rows sorted by key; the number of rows by file.
 
     Times carry the node's local offset. Raises InputFileError where the folder cannot be written.
     """
@@ -33,6 +33,7 @@ def export_registry(connection: psycopg.Connection[Any], folder: Path) -> dict[s
         (SITES, list(state.sites.values())),
         (POINTS, list(state.points.values())),
         (INSTALLATIONS, list(state.installations.values())),
+        (RULES, list(state.rules.values())),
         (QUOTAS, list(state.quotas.values())),
         (CONTACTS, list(state.contacts.values())),
     ]

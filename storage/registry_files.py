@@ -11,8 +11,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from metering.factors import Factor
 from metering.instants import parse_instant
 from metering.meters import Contact, ImpossibleError, Installation, Point, Quota, Site
+from metering.rules import RuleSetting
 from storage.csv_rows import CsvRow, read_rows
 from storage.registry_codes import RegistryCodes
 
@@ -130,10 +132,23 @@ INSTALLATIONS: Layout[Installation] = Layout(
         "start_value": _MAYBE_NUMBER,
         "end_value": _MAYBE_NUMBER,
         "interval_s": Column(_whole, needed=False, absent=Installation.DEFAULT_INTERVAL_S),
+        "model": _MAYBE_TEXT,
     },
     lambda i: (i.meter, i.register, i.installed_at),
     {"protocol": "protocol"},
-    optional=("interval_s",),
+    optional=("interval_s", "model"),
+)
+RULES: Layout[RuleSetting] = Layout(
+    "rules.csv",
+    RuleSetting,
+    {
+        "scope": Column(),
+        "key": Column(),
+        "rule": Column(),
+        "value": _MAYBE_NUMBER,
+        "note": _MAYBE_TEXT,
+    },
+    lambda r: (r.scope, r.key, r.rule),
 )
 QUOTAS: Layout[Quota] = Layout(
     "quotas.csv",
@@ -166,6 +181,23 @@ CONTACTS: Layout[Contact] = Layout(
     lambda c: (c.site_code, c.name, c.channel, c.address),
     {"language": "language"},
 )
+#: No file of the registry's folder, but read and refused as those are.
+FACTORS: Layout[Factor] = Layout(
+    "factors.csv",
+    Factor,
+    {
+        "item_code": Column(),
+        "quantity": Column(),
+        "value": Column(_number),
+        "unit": Column(),
+        "valid_from": Column(_date),
+        "valid_to": Column(_date, needed=False),
+        "source": Column(),
+        "confidence": Column(),
+        "approved_by": _MAYBE_TEXT,
+    },
+    lambda f: (f.item_code, f.quantity, f.valid_from),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +220,7 @@ class RegistryFiles:
     installations: dict[tuple[Any, ...], Placed[Installation]] = field(default_factory=dict)
     quotas: dict[tuple[Any, ...], Placed[Quota]] = field(default_factory=dict)
     contacts: dict[tuple[Any, ...], Placed[Contact]] = field(default_factory=dict)
+    rules: dict[tuple[Any, ...], Placed[RuleSetting]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     refused: set[tuple[str, str]] = field(default_factory=set)
 
@@ -215,6 +248,7 @@ def _layouts(files: RegistryFiles) -> list[tuple[Layout[Any], dict[tuple[Any, ..
         (SITES, files.sites),
         (POINTS, files.points),
         (INSTALLATIONS, files.installations),
+        (RULES, files.rules),
         (QUOTAS, files.quotas),
         (CONTACTS, files.contacts),
     ]

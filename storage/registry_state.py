@@ -11,11 +11,13 @@ from typing import Any, TypeVar
 import psycopg
 
 from metering.meters import Contact, Installation, Point, Quota, Site
+from metering.rules import RuleSetting
 from storage.registry_files import (
     CONTACTS,
     INSTALLATIONS,
     POINTS,
     QUOTAS,
+    RULES,
     SITES,
     Layout,
     Placed,
@@ -36,6 +38,7 @@ class RegistryState:
     installations: dict[Key, Installation] = field(default_factory=dict)
     quotas: dict[Key, Quota] = field(default_factory=dict)
     contacts: dict[Key, Contact] = field(default_factory=dict)
+    rules: dict[Key, RuleSetting] = field(default_factory=dict)
 
     def overlaid(self, files: RegistryFiles) -> RegistryState:
         """This registry with the rows of `files` in place of those with the same key."""
@@ -45,6 +48,7 @@ class RegistryState:
             _overlaid(self.installations, files.installations),
             _overlaid(self.quotas, files.quotas),
             _overlaid(self.contacts, files.contacts),
+            _overlaid(self.rules, files.rules),
         )
 
 
@@ -60,6 +64,7 @@ def load_state(cursor: psycopg.Cursor[Any]) -> RegistryState:
         _loaded(cursor, "installation", INSTALLATIONS),
         _loaded(cursor, "quota", QUOTAS),
         _loaded(cursor, "contact", CONTACTS),
+        _loaded(cursor, "rule", RULES),
     )
 
 

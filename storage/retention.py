@@ -1,7 +1,7 @@
 """How long raw readings are kept: some years, then they are dropped by chunk; hours for ever.
 
 The floor is the moment before which no hour is derived again: a reading before it is rejected, a change before it
-is left out. It moves up only when chunks go, and these end 64 days before it, so that whatever hours after it need
+is left out. It moves up only when chunks go, and these end 77 days before it, so that whatever hours after it need
 is there. See docs/decisions/retention.md.
 """
 

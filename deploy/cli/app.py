@@ -38,6 +38,7 @@ COMMANDS: dict[str, Source] = {
     "settings": Source("stack_commands", "settings", "Show the settings in force and where they come from."),
     "demo": Source("demo_commands", "demo", "Replay four real buildings and show their quota alerts."),
     "registry": Source("registry_commands", "registry", "Import, export and check the registry."),
+    "factors": Source("factor_commands", "factors", "Import, check and show conversion factors."),
     "rejects": Source("reject_commands", "rejects", "List, show and put in again what could not be used."),
     "reconcile": Source("reconcile_commands", "reconcile", "Prove what came in, and name what is missing."),
     "findings": Source("finding_commands", "findings", "List what is silent and what stays missing."),

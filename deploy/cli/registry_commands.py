@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.registry_history_command import history
 from deploy.clients import connect_database
 from deploy.settings import Clock, Settings, load_settings
 from metering.errors import DependencyAwayError, InputFileError
@@ -19,6 +20,7 @@ from storage.registry_codes import RegistryCodes
 from storage.registry_export import export_registry
 
 registry = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+registry.command()(history)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the registry's CSV files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -38,7 +40,7 @@ def import_(
     note: Annotated[str | None, typer.Option(help="A word on why, kept with the version.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in sites.csv, points.csv, installations.csv, quotas.csv and contacts.csv, as many as there are.
+    """Take in sites.csv, points.csv, installations.csv, rules.csv, quotas.csv and contacts.csv, as many as there are.
 
     All or nothing; what is absent is not deleted; in force for every message received afterwards.
     """

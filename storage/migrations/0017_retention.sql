@@ -18,10 +18,10 @@ create table nengliu.reading_dropped (
 create function nengliu.retention_floor() returns timestamptz language sql stable as
     'select floor_ts from nengliu.retention';
 
--- How far before the floor readings are kept: what hours after it are learnt from (8 weeks, and a week more for days
--- that are moved by holidays), and a day.
+-- How far before the floor readings are kept: what hours after it are learnt from (8 weeks), and what verdicts on those
+-- readings hang on (three weeks).
 create function nengliu.retention_margin() returns interval language sql immutable as
-    $$ select interval '64 days' $$;
+    $$ select interval '77 days' $$;
 
 -- The chunks of readings that end at or before a moment and were not dropped before, the oldest first.
 create function nengliu.reading_chunks(before timestamptz)

@@ -422,17 +422,6 @@ def test_coal_equivalent_and_carbon_follow_the_factors(town):
     assert rows[2][1] == rows[2][2] == pytest.approx(240 * 0.0012143)
 
 
-def test_an_approved_factor_is_left_alone(town):
-    load_factors(town.connection)
-    town.connection.execute(
-        "update nengliu.factor set value = 0.000305, approved_by = 'me' where item_code = '01' and quantity = 'tce'"
-    )
-    assert load_factors(town.connection) == 0
-    assert town.rows("select value from nengliu.factor where item_code = '01' and quantity = 'tce'") == [
-        (0.000305,)
-    ]
-
-
 def test_years_and_months_are_local(town):
     """The hour before local new year belongs to the old year."""
     end = datetime(2014, 12, 31, 23, tzinfo=CST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -14,10 +15,13 @@ from hypothesis import strategies as st
 
 from metering.errors import InputFileError
 from metering.meters import Contact, Installation, Point, Quota, Site
+from metering.rules import Rules, RuleSetting, rule_names
 from storage.registry import check_registry, import_quota_file, import_registry
 from storage.registry_codes import RegistryCodes
 from storage.registry_export import export_registry
+from storage.registry_history import registry_history
 from storage.registry_state import load_state
+from storage.rules import load_rules
 
 pytestmark = pytest.mark.integration
 
@@ -43,6 +47,7 @@ def clear(pipeline):
         "reading",
         "root_span",
         "point_span",
+        "validation_rule",
         "contact",
         "quota",
         "installation",
@@ -349,13 +354,18 @@ def registries(draw):
             Installation(
                 f"m{n}", point.point_code, "1.8.0", "gw1", "json", "kWh", 6, 2, draw(numbers), since,
                 until if closed else None, draw(st.none() | st.floats(0, 999)), end, draw(st.integers(1, 86400)),
+                draw(st.none() | names),
             )
         )  # fmt: skip
     quotas = [
         Quota("S0", "01", 2014, draw(numbers), "manual", (2009, 2011), 6.5, draw(words), date(2014, 1, 1))
     ]
     contacts = [Contact(scope, draw(words), "zh", "mail", draw(words), "over") for scope in ("S0", "city")]
-    return sites, points, installations, quotas, contacts
+    rules = [
+        RuleSetting("point", "P0", rule, draw(st.none() | numbers), draw(st.none() | words))
+        for rule in rule_names()
+    ]
+    return sites, points, installations, quotas, contacts, rules
 
 
 @given(registries())
@@ -368,11 +378,12 @@ def test_an_export_imported_again_is_the_same_registry(pipeline, tmp_path_factor
     from storage.registry_files import INSTALLATIONS as LAYOUT
     from storage.registry_files import POINTS as P
     from storage.registry_files import QUOTAS as Q
+    from storage.registry_files import RULES as R
     from storage.registry_files import SITES as S
 
     clear(pipeline)
     given_folder = tmp_path_factory.mktemp("given")
-    for layout, those in zip((S, P, LAYOUT, Q, CONTACTS), rows, strict=True):
+    for layout, those in zip((S, P, LAYOUT, Q, CONTACTS, R), rows, strict=True):
         write_file(given_folder / layout.name, layout, those, UTC)
     import_registry(pipeline, given_folder, "test")
     with pipeline.cursor() as cursor:
@@ -380,6 +391,7 @@ def test_an_export_imported_again_is_the_same_registry(pipeline, tmp_path_factor
     assert list(state.sites.values()) == rows[0]
     assert sorted(state.installations.values(), key=LAYOUT.key) == sorted(rows[2], key=LAYOUT.key)
     assert list(state.quotas.values()) == rows[3]
+    assert sorted(state.rules.values(), key=R.key) == sorted(rows[5], key=R.key)
 
     exported = tmp_path_factory.mktemp("exported")
     export_registry(pipeline, exported)
@@ -392,3 +404,145 @@ def test_an_export_imported_again_is_the_same_registry(pipeline, tmp_path_factor
     export_registry(pipeline, again)
     for path in exported.iterdir():
         assert path.read_bytes() == (again / path.name).read_bytes()
+
+
+# ---------------------------------------------------------------- history
+
+
+def test_the_history_says_what_each_import_changed_from_what_to_what(pipeline, tmp_path, nengliu):
+    base = {"sites": SITES + SITE + SITE.replace("A,", "B,", 1), "points": TREE + "B-T,B,01,Total,,\n"}
+    rows = installation(end="2014-02-01") + installation("m9", "B-T")
+    first = import_registry(
+        pipeline, write(tmp_path, **base, installations=INSTALLATIONS + rows), "li", note="start"
+    )
+    rows = installation(end="2014-03-01", ratio="20") + installation("m9", "B-T")
+    second = import_registry(pipeline, write(tmp_path, installations=INSTALLATIONS + rows), "wang")
+
+    of_meter = registry_history(pipeline, meter="m1")
+    assert [(v.version, v.actor, v.note, v.new) for v in of_meter] == [
+        (first.version, "li", "start", True),
+        (second.version, "wang", None, False),
+    ]
+    assert of_meter[1].changed["ratio"] == (1.0, 20.0)
+    assert set(of_meter[1].changed) == {"ratio", "removed_at"}
+    assert {v.kind for v in registry_history(pipeline, site="A")} == {"site", "point", "installation"}
+    assert {v.key[0] for v in registry_history(pipeline, site="A")} == {"A", "A-T", "A-L", "m1"}
+    assert {v.key[0] for v in registry_history(pipeline, point="A-T")} == {"A-T", "m1"}
+    assert registry_history(pipeline, site="A", meter="m9") == []
+
+    shown = nengliu("registry", "history", "--meter", "m1", "--json")
+    assert [v["changed"].get("ratio") for v in json.loads(shown.stdout)] == [[None, 1.0], [1.0, 20.0]]
+    table = nengliu("registry", "history", "--site", "A")
+    assert table.returncode == 0
+    assert "ratio: 1.0 -> 20.0" in table.stdout
+
+
+def test_a_point_whose_item_changes_medium_under_its_meter_is_refused(pipeline, tmp_path):
+    points = POINTS + "A-W,A,02,Water,,\n"
+    water = installation("w", "A-W", "8:1.0.0").replace(",kWh,", ",m3,")
+    import_registry(
+        pipeline,
+        write(tmp_path, sites=SITES + SITE, points=points, installations=INSTALLATIONS + water),
+        "li",
+    )
+    for item, said in (("01", "unit 'm3' of register 8:1.0.0"), ("03", "register 8:1.0.0 measures water")):
+        folder = write(tmp_path / item, points=POINTS + f"A-W,A,{item},Water,,\n")
+        with pytest.raises(InputFileError, match=rf"points.csv:2: {said}"):
+            import_registry(pipeline, folder, "li")
+    assert pipeline.execute("select item_code from nengliu.point").fetchall() == [("02",)]
+
+
+# ---------------------------------------------------------------- rules of validation
+
+RULES = "scope,key,rule,value,note\n"
+MODELS = INSTALLATIONS.replace("end_value\n", "end_value,model\n")
+
+
+def with_model(row: str, model: str) -> str:
+    return f"{row.rstrip()},{model}\n"
+
+
+@pytest.fixture
+def two_models(pipeline, tmp_path):
+    """A total of no known model, a meter of model X below it, one of model Y that was replaced by one of X."""
+    rows = (
+        with_model(installation(end="2014-09-01"), "")
+        + with_model(installation("m2", "A-L", end="2014-09-01"), "X")
+        + with_model(installation("m3", "A-P", end="2014-05-01"), "Y")
+        + with_model(installation("m4", "A-P", start="2014-05-01", end="2014-09-01"), "X")
+    )
+    points = TREE + "A-P,A,01B1,Plant,A-T,\n"
+    import_registry(
+        pipeline, write(tmp_path, sites=SITES + SITE, points=points, installations=MODELS + rows), "li"
+    )
+    changes(pipeline)
+    return rows
+
+
+TOTAL = ("A", "A-T", "2014-01-01", "2014-09-01")
+LIGHT = ("A", "A-L", "2014-01-01", "2014-09-01")
+PLANT = ("A", "A-P", "2014-01-01", "2014-09-01")
+PLANT_X = ("A", "A-P", "2014-05-01", "2014-09-01")
+
+
+@pytest.mark.parametrize(
+    ("rule", "marked"),
+    [
+        ("item,01,rated_margin,3,why", [LIGHT, PLANT, TOTAL]),
+        ("item,01B,rated_margin,3,", [PLANT]),
+        ("item,03,rated_margin,3,", []),
+        ("model,X,still_days,14,", [LIGHT, PLANT_X]),
+        ("model,Z,still_days,14,", []),
+        ("point,A-L,rate_margin,5,", [LIGHT]),
+        ("point,A-L,rate_margin,10,as shipped", []),
+    ],
+)
+def test_a_rule_that_is_set_marks_the_points_that_it_judges_for_all_their_time(
+    pipeline, tmp_path, two_models, rule, marked
+):
+    folder = write(tmp_path / "rules", rules=RULES + rule + "\n")
+    assert import_registry(pipeline, folder, "li").counts["rule"].new == 1
+    assert changes(pipeline) == marked
+    scope, key, name, _, _ = rule.split(",")
+    write(folder, rules=RULES + f"{scope},{key},{name},,taken back\n")
+    assert import_registry(pipeline, folder, "li").counts["rule"].changed == 1
+    assert changes(pipeline) == marked
+    with pipeline.cursor() as cursor:
+        assert load_rules(cursor).of("01A", "X", "A-L") == Rules()
+
+
+def test_a_rule_that_a_stronger_one_hides_marks_nothing(pipeline, tmp_path, two_models):
+    import_registry(pipeline, write(tmp_path / "a", rules=RULES + "point,A-L,rated_margin,3,\n"), "li")
+    changes(pipeline)
+    import_registry(pipeline, write(tmp_path / "b", rules=RULES + "item,01A,rated_margin,4,\n"), "li")
+    assert changes(pipeline) == []
+
+
+def test_a_model_that_is_corrected_marks_only_where_rules_are_set_for_it(pipeline, tmp_path, two_models):
+    other = write(tmp_path / "a", installations=MODELS + two_models.replace(",X\n", ",W\n"))
+    assert import_registry(pipeline, other, "li").counts["installation"].changed == 2
+    assert changes(pipeline) == []
+    import_registry(pipeline, write(tmp_path / "b", rules=RULES + "model,X,rated_margin,3,\n"), "li")
+    assert changes(pipeline) == []
+    import_registry(pipeline, write(tmp_path / "c", installations=MODELS + two_models), "li")
+    assert changes(pipeline) == [LIGHT, PLANT_X]
+
+
+def test_the_loader_gives_each_installation_its_rules(pipeline, tmp_path, two_models):
+    text = "item,01,rated_margin,3,\nitem,01B1,rated_margin,4,\nmodel,X,still_days,14,\npoint,A-P,still_days,7,\n"
+    import_registry(pipeline, write(tmp_path / "a", rules=RULES + text), "li")
+    with pipeline.cursor() as cursor:
+        book = load_rules(cursor)
+    assert book.of("01", None, "A-T") == Rules(rated_margin=3.0)
+    assert book.of("01A", "X", "A-L") == Rules(rated_margin=3.0, still_days=14.0)
+    assert book.of("01B1", "X", "A-P") == Rules(rated_margin=4.0, still_days=7.0)
+    assert {v.key for v in registry_history(pipeline, point="A-P") if v.kind == "rule"} == {
+        ("point", "A-P", "still_days")
+    }
+
+
+def test_a_rule_for_a_point_that_is_not_there_takes_nothing_in(pipeline, tmp_path, two_models):
+    folder = write(tmp_path / "a", rules=RULES + "item,01,rated_margin,3,\npoint,B-T,rated_margin,3,\n")
+    with pytest.raises(InputFileError, match=r"rules.csv:3: point 'B-T' is not known; add it to points.csv"):
+        import_registry(pipeline, folder, "li")
+    assert pipeline.execute("select count(*) from nengliu.validation_rule").fetchone() == (0,)
