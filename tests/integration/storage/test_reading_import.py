@@ -19,8 +19,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deploy.gateways import GatewayNameError, check_names
 from deploy.reading_import import ImportOptions, import_file
 from metering.errors import InputFileError
+from storage.reading_import import ImportedFile, ImportTakenError
 from storage.reconcile import reconcile
 from storage.writer import Writer
 
@@ -249,6 +251,7 @@ CHILD = """
 import sys
 from pathlib import Path
 import psycopg
+from deploy.gateways import GatewayNameError, check_names
 from deploy.reading_import import ImportOptions, import_file
 from storage.writer import Writer
 
@@ -343,3 +346,25 @@ def test_the_command_says_what_became_of_the_rows(nengliu, tmp_path):
     assert "c.csv:1: column ts is missing" in refused.stderr
     assert nengliu("readings", "import", "a.csv", "--zone", "Nowhere/Here").returncode == 2
     assert nengliu("readings", "import", "none.csv").returncode == 2
+
+
+def test_two_processes_with_one_file_do_not_both_go_on(writer, database, tmp_path, pipeline):
+    path = tmp_path / "readings.csv"
+    path.write_text(HEADER + row(0) + row(1) + row(2))
+    other = Writer(lambda: psycopg.connect(database.pipeline_url))
+
+    def in_the_meantime(what, rows, *_):
+        if what == "import" and rows == 1:
+            import_file(other, path, "other", ImportOptions())
+
+    with pytest.raises(ImportTakenError):
+        import_file(writer, path, "me", ImportOptions(chunk_rows=1), in_the_meantime)
+    other.close()
+    assert [v for *_, v in stored(pipeline)] == [0.0, 1.0, 2.0]
+    progress = "select rows_done, stored, finished_at is not null from nengliu.reading_import"
+    assert pipeline.execute(progress).fetchone() == (3, 3, True)
+
+
+def test_no_gateway_can_bear_the_name_of_an_import():
+    with pytest.raises(GatewayNameError):
+        check_names([ImportedFile("0" * 64).gateway])
