@@ -103,14 +103,13 @@ def merge(batches: Sequence[ReadingBatch], registry: RegistryMaps, floor_us: int
 
 def _collect_names(batches: Sequence[ReadingBatch], registry: RegistryMaps) -> _Names:
     names = _Names([], [], [], [], [])
-    nothing: set[str] = set()
     for batch in batches:
         bases: dict[str, int] = {}
         for message in batch.messages:
             base = bases.get(message.gateway)
             if base is None:
                 base = bases[message.gateway] = len(names.meters)
-                granted = registry.granted.get(message.gateway, nothing)
+                granted = registry.reported_by(message.gateway)
                 names.meters.extend(batch.meters)
                 names.granted.extend([meter in granted for meter in batch.meters])
             names.meter_base.append(base)

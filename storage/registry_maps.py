@@ -5,7 +5,7 @@ A snapshot of one registry version in dicts (by name, once a name and batch) and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,9 @@ from storage.sql import query
 Numbers = npt.NDArray[np.int32]
 
 _QUARTER_S = 900
+#: What a person imports comes under such a name, which no gateway can have: it is no one level of a topic. An import
+#: may report every meter that the registry knows.
+IMPORT = "import/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,10 @@ class RegistryMaps:
         for meter, register, series_id in series:
             if meter in self.meter_numbers and register in self.register_numbers:
                 self._series_of[self._cell(meter, register)] = series_id
+
+    def reported_by(self, gateway: str) -> Collection[str]:
+        """The meters that a gateway, or an import, may report."""
+        return self.meter_numbers if gateway.startswith(IMPORT) else self.granted.get(gateway, ())
 
     def cells(self, meter_no: Ints, register_no: Ints) -> Ints:
         """The table cell of each (meter number, register number)."""

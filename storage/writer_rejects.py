@@ -27,7 +27,8 @@ _LONGEST_READ = 4096
 @dataclass(frozen=True, slots=True)
 class RejectRow:
     """A rejected value on its way into the table. owner: which message, or record, of the intake it belongs to.
-    is_reading: the registry refused a good reading, so an equal one is a repeat even in the same message.
+    reading: which reading of the intake's columns it is, where the registry refused a good one; then an equal one is a
+    repeat even in the same message.
     """
 
     owner: int
@@ -41,7 +42,7 @@ class RejectRow:
     payload: bytes
     user_properties: tuple[tuple[str, str], ...] = ()
     meter: str | None = None
-    is_reading: bool = False
+    reading: int | None = None
 
     @property
     def identity(self) -> tuple[object, ...] | None:
@@ -89,7 +90,7 @@ def _refused_row(columns: Columns, at: int) -> RejectRow:
             meter, register, int(columns.ts_us[at]), float(columns.value[at]), bool(columns.correction[at])
         ),
         meter=meter,
-        is_reading=True,
+        reading=at,
     )
 
 
@@ -179,7 +180,7 @@ def _nth_of_its_message(rows: Sequence[RejectRow]) -> list[int]:
     for row in rows:
         key = (row.owner, row.reason, row.payload)
         seen[key] += 1
-        nth.append(1 if row.is_reading else seen[key])
+        nth.append(1 if row.reading is not None else seen[key])
     return nth
 
 

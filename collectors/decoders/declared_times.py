@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from collectors.decoders import timestamps
-from metering.instants import to_us
 
 _EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000}
 _FIELDS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
@@ -42,12 +41,12 @@ class TimeFormat:
         y, mo, d, h, mi = (int(fields[f]) for f in "YmdHM")
         fraction = fields.get("f", "").ljust(6, "0")
         try:
-            naive = datetime(y, mo, d, h, mi, int(fields.get("S", 0)), int(fraction), self.zone)
-            if naive.utcoffset() != naive.replace(fold=1).utcoffset():
-                return None
-            return to_us(naive.astimezone(UTC))
-        except (ValueError, OverflowError):
+            naive = datetime(y, mo, d, h, mi, int(fields.get("S", 0)), int(fraction))  # noqa: DTZ001
+        except ValueError:
             return None
+        assert self.zone is not None
+        us = timestamps.from_local(naive, self.zone)
+        return None if isinstance(us, str) else us
 
 
 def _epoch(value: object, us: int) -> int | None:

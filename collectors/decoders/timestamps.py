@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from stream.codec import FIRST_US, LAST_US
 
@@ -63,6 +64,21 @@ def _parse_text(text: str) -> int | None:
     offset_s = (int(hours) * 3600 + int(minutes) * 60) * (-1 if sign == "-" else 1) if sign else 0
     whole = (local - _EPOCH) // _MICROSECOND - offset_s * 1_000_000
     return whole + (int(fraction[:6].ljust(6, "0")) if fraction else 0)
+
+
+def from_local(local: datetime, zone: ZoneInfo) -> int | str:
+    """Microseconds since 1970 of a naive local time; what is wrong, where the zone's clocks show it twice or never."""
+    placed = local.replace(tzinfo=zone, fold=0)
+    try:
+        before, after = placed.utcoffset(), placed.replace(fold=1).utcoffset()
+        assert before is not None
+        assert after is not None
+        if before != after:
+            which = "show it twice" if before > after else "skip it"
+            return f"is no one moment: the clocks of {zone.key} {which}"
+        return (local.replace(tzinfo=UTC) - _EPOCH - before) // _MICROSECOND
+    except OverflowError:
+        return "is no time that exists"
 
 
 def parse_number(number: int | float) -> int | None:

@@ -160,8 +160,8 @@ _AT = (
 
 #: What tests put in, or what is made of it.
 _FILLED = (
-    "change, dependency, factor_version, finding, installation, point, point_day_open, point_hour, point_period, point_span, "
-    "reading, reading_doubt, reading_review, root_span, series, site, site_day_open, site_hour, site_period"
+    "change, dependency, factor_version, finding, installation, point, point_day_open, point_hour, point_period, "
+    "point_span, reading, reading_doubt, reading_review, root_span, series, site, site_day_open, site_hour, site_period"
 )
 
 

@@ -167,10 +167,15 @@ def nengliu(database, tmp_path):
         "PYTHONPATH": str(Path(__file__).parents[3]),
     }
 
-    def run(*arguments, **more):
+    def run(*arguments, as_bytes=False, **more):
         command = [sys.executable, "-m", "deploy.cli.app", *map(str, arguments)]
         return subprocess.run(
-            command, env={**environment, **more}, cwd=tmp_path, capture_output=True, text=True, timeout=60
+            command,
+            env={**environment, **more},
+            cwd=tmp_path,
+            capture_output=True,
+            text=not as_bytes,
+            timeout=60,
         )
 
     return run
