@@ -17,13 +17,19 @@ class Rules:
     """Parameters of validation, set for an item, a meter model or a point, else these (docs/decisions/validation.md).
 
     rated_margin: energy of a step may exceed what the rated power allows by this factor (MOHURD guidelines 2008, from
-    memory). rate_margin: where no rated power is known, the mean rate of the steps before. still_days: for so long a
-    point must never have stood still for standing still to be doubtful.
+    memory). rate_margin: where no rated power is known, the usual rate around. still_days: for so long a point must
+    never have stood still for standing still to be doubtful, and no longer may it last. unsure_days: standing still
+    that no fitting jump ends is a finding only up to so long: longer, it is a season without load.
     """
 
     rated_margin: float = 2.0
     rate_margin: float = 10.0
     still_days: float = 28.0
+    unsure_days: float = 28.0
+
+
+#: As shipped for some items: heat and cooling stand still whenever they are not wanted.
+SHIPPED: Mapping[str, Mapping[str, float]] = {"04": {"unsure_days": 0.01}, "05": {"unsure_days": 0.01}}
 
 
 def rule_names() -> tuple[str, ...]:
@@ -93,7 +99,7 @@ class RuleBook:
         places += [
             (scope, key) for scope, key in (("model", model), ("point", point_code)) if key is not None
         ]
-        values: dict[str, float] = {}
+        values: dict[str, float] = dict(SHIPPED.get(item_code[:2], {}))
         for place in places:
             values |= self._set.get(place, {})
         return rules_from(values)

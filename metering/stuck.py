@@ -145,18 +145,20 @@ def _judge(
         return FINE
     if good.ts_us[end] - good.ts_us[begin] > register.rules.still_days * DAY_US:
         return FINE  # a season without load
+    is_long = good.ts_us[end] - good.ts_us[begin] > register.rules.unsure_days * DAY_US
+    unsure = FINE if is_long else UNSURE
     if closing < 0:
-        return UNSURE if end - begin >= FEWEST_OPEN else FINE
+        return unsure if end - begin >= FEWEST_OPEN else FINE
     if raw.pinned[good.at[begin + 1 : end + 1]].any():
         return FINE  # a person knows
     began_us, length = int(good.ts_us[begin]), int(good.ts_us[closing] - good.ts_us[begin])
     starts = began_us - np.arange(1, int(register.rules.still_days) + 1) * DAY_US
     starts = starts[(starts >= learns_us) & (starts + length <= began_us)]
     if len(starts) == 0:
-        return UNSURE
+        return unsure
     ts, value = good.ts_us[low : begin + 1], good.value[low : begin + 1]
     usual = np.interp(starts + length, ts, value) - np.interp(starts, ts, value)
     rise = float(good.value[closing] - good.value[begin])
     most = float(limits.most(np.array([ix]), np.array([length]), np.array([np.inf]))[0])
     fits = FIT_LEAST * usual.min() <= rise <= min(most, FIT_MOST * usual.max())
-    return FITS if fits else UNSURE
+    return FITS if fits else unsure

@@ -15,7 +15,9 @@ import psycopg
 from metering.items import unit_factor
 from metering.readings import InstalledRegister
 from metering.registers import Role, register_table
+from metering.rules import RuleBook
 from metering.spans import END, HOUR_US, START, Span, union
+from storage.rules import load_rules
 from storage.slices import NEAR_US, Slices, last_readings, readings_after
 from storage.sql import query
 
@@ -68,15 +70,18 @@ def load_registers(
     """The installed registers that energy is taken from, of the sites, and of the series wherever they
     are.
     """
+    rules = load_rules(cursor)
     cursor.execute(query("derive_registers"), {"sites": list(sites), "series": list(series)})
-    return [_placed(row) for row in cursor if register_table()[row[6]].role in (Role.TOTAL, Role.TARIFF)]
+    return [
+        _placed(row, rules) for row in cursor if register_table()[row[6]].role in (Role.TOTAL, Role.TARIFF)
+    ]
 
 
-def _placed(row: tuple[Any, ...]) -> PlacedRegister:
+def _placed(row: tuple[Any, ...], rules: RuleBook) -> PlacedRegister:
     (_, point_id, site_id, item, rated, series_id, register, unit, digits, decimals, ratio, interval_s) = row[
         :12
     ]
-    installed_us, removed_us, start_value, end_value, meter, gateway = row[12:]
+    installed_us, removed_us, start_value, end_value, meter, gateway, model, point_code = row[12:]
     return PlacedRegister(
         point_id,
         site_id,
@@ -92,6 +97,7 @@ def _placed(row: tuple[Any, ...]) -> PlacedRegister:
             start_value=start_value,
             end_value=end_value,
             rated_per_hour=rated,
+            rules=rules.of(item, model, point_code),
         ),
         meter,
         register,

@@ -14,7 +14,7 @@ with wanted as (
 select i.installation_id, i.point_id, p.site_id, p.item_code, p.rated_per_hour, e.series_id,
        i.register, i.unit, i.digits, i.decimals, i.ratio, i.interval_s,
        (extract(epoch from i.installed_at) * 1000000)::bigint, (extract(epoch from i.removed_at) * 1000000)::bigint,
-       i.start_value, i.end_value, i.meter, i.gateway
+       i.start_value, i.end_value, i.meter, i.gateway, i.model, p.point_code
 from wanted
 join nengliu.installation i using (installation_id)
 join nengliu.point p using (point_id)
