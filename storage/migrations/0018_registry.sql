@@ -49,38 +49,49 @@ from nengliu.site_period d
 cross join (values ('tce'), ('tce_calorific'), ('tco2')) q (quantity)
 where d.grain = 'day';
 
--- A month or year in which a factor begins or ends is the sum of its days, NULL where one of them has no factor.
+-- A month or year that no single factor covers is the sum of its days, NULL where one of them has none.
 create or replace view nengliu.site_energy_period as
 select h.grain, s.site_code, s.sector, s.district_code, s.floor_area_m2,
        h.item_code, nengliu.item_unit(h.item_code) as unit, h.period,
        h.consumption, h.estimated, nengliu.completeness(h.covered_s, h.installed_s) as completeness,
-       t.tce, t.tce_calorific, t.tco2
+       coalesce(h.consumption * (select f.value from nengliu.factor f
+                                 where f.item_code = left(h.item_code, 2) and f.quantity = 'tce'
+                                   and f.valid_from <= h.period and n.next <= f.valid_to),
+                case when h.grain <> 'day' and exists (
+                              select from nengliu.factor f
+                              where f.item_code = left(h.item_code, 2) and f.quantity = 'tce'
+                                and f.valid_from < n.next and f.valid_to > h.period)
+                     then (select case when count(*) = count(d.tonnes) then sum(d.tonnes order by d.day) end
+                           from nengliu.site_day_tonnes d
+                           where d.site_id = h.site_id and d.item_code = h.item_code and d.quantity = 'tce'
+                             and d.day >= h.period and d.day < n.next) end) as tce,
+       coalesce(h.consumption * (select f.value from nengliu.factor f
+                                 where f.item_code = left(h.item_code, 2) and f.quantity = 'tce_calorific'
+                                   and f.valid_from <= h.period and n.next <= f.valid_to),
+                case when h.grain <> 'day' and exists (
+                              select from nengliu.factor f
+                              where f.item_code = left(h.item_code, 2) and f.quantity = 'tce_calorific'
+                                and f.valid_from < n.next and f.valid_to > h.period)
+                     then (select case when count(*) = count(d.tonnes) then sum(d.tonnes order by d.day) end
+                           from nengliu.site_day_tonnes d
+                           where d.site_id = h.site_id and d.item_code = h.item_code and d.quantity = 'tce_calorific'
+                             and d.day >= h.period and d.day < n.next) end) as tce_calorific,
+       coalesce(h.consumption * (select f.value from nengliu.factor f
+                                 where f.item_code = left(h.item_code, 2) and f.quantity = 'tco2'
+                                   and f.valid_from <= h.period and n.next <= f.valid_to),
+                case when h.grain <> 'day' and exists (
+                              select from nengliu.factor f
+                              where f.item_code = left(h.item_code, 2) and f.quantity = 'tco2'
+                                and f.valid_from < n.next and f.valid_to > h.period)
+                     then (select case when count(*) = count(d.tonnes) then sum(d.tonnes order by d.day) end
+                           from nengliu.site_day_tonnes d
+                           where d.site_id = h.site_id and d.item_code = h.item_code and d.quantity = 'tco2'
+                             and d.day >= h.period and d.day < n.next) end) as tco2
 from nengliu.site_period h
 join nengliu.site s using (site_id)
 cross join lateral (select (h.period + case h.grain when 'day' then interval '1 day'
                                                     when 'month' then interval '1 month'
-                                                    else interval '1 year' end)::date as next) n
-left join lateral (  -- left: not looked at by a query that does not ask for tonnes
-    select max(x.tonnes) filter (where x.quantity = 'tce') as tce,
-           max(x.tonnes) filter (where x.quantity = 'tce_calorific') as tce_calorific,
-           max(x.tonnes) filter (where x.quantity = 'tco2') as tco2
-    from (
-        select q.quantity,
-               case when h.grain <> 'day' and exists (
-                        select from nengliu.factor f
-                        where f.item_code = left(h.item_code, 2) and f.quantity = q.quantity
-                          and (f.valid_from > h.period and f.valid_from < n.next
-                               or f.valid_to > h.period and f.valid_to < n.next))
-                    then (select case when count(*) = count(d.tonnes) then sum(d.tonnes order by d.day) end
-                          from nengliu.site_day_tonnes d
-                          where d.site_id = h.site_id and d.item_code = h.item_code and d.quantity = q.quantity
-                            and d.day >= h.period and d.day < n.next)
-                    else h.consumption * (select f.value from nengliu.factor f
-                                          where f.item_code = left(h.item_code, 2) and f.quantity = q.quantity
-                                            and f.valid_from <= h.period and n.next <= f.valid_to) end as tonnes
-        from (values ('tce'), ('tce_calorific'), ('tco2')) q (quantity)
-    ) x
-) t on true;
+                                                    else interval '1 year' end)::date as next) n;
 
 -- A version is recorded and superseded, never edited.
 revoke update, delete on nengliu.factor_version from nengliu_pipeline;
