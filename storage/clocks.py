@@ -105,6 +105,11 @@ class _Known:
             and fault.stamped_from_us <= self.stamped_to_us
         )
 
+    def is_within(self, judged: Sequence[Span]) -> bool:
+        """Whether all of it lies in what was judged."""
+        begin = _is_within(self.stamped_from_us, self.starts_us, judged)
+        return begin and _is_within(self.stamped_to_us, self.ends_us, judged)
+
 
 def watch_clocks(connection: Connection, options: ClockOptions | None = None) -> bool:
     """Judge the clocks of gateways whose readings are stamped beside the grid, in one transaction; False where another
@@ -162,25 +167,31 @@ def _idle(connection: Connection, new: Sequence[_Stretch], options: ClockOptions
     or on none, and come twice only where all does.
     """
     spans = _spans(new, options)
+    if not spans:
+        return set()
     asked = {
         "series": [series for series, _, _ in spans],
         "from": [bound(begin) for _, begin, _ in spans],
         "to": [bound(end) for _, _, end in spans],
         "most": options.around,
     }
-    if not spans:
-        return set()
     number, ts_us, twice = _copied(connection, "clock_around", asked, ("int8", "timestamptz", "bool"))
+    order = np.argsort(number, kind="stable")
+    ends = np.searchsorted(number[order], np.arange(1, len(spans)), side="right")
     interval_of = {s.series_id: s.interval_s for s in new}
     steady: dict[int, list[Span]] = defaultdict(list)
-    for n, (series, begin, end) in enumerate(spans, start=1):
-        mine = number == n
-        before = twice[mine & (ts_us < begin)].astype(bool)
-        as_ever = len(before) >= options.rule.many_stamps and before.all()
-        came_twice = twice[mine & (ts_us >= begin) & (ts_us <= end)].any()
-        if (as_ever or not came_twice) and keeps_rhythm(ts_us[mine], interval_of[series], options.rule):
+    for (series, begin, end), mine in zip(spans, np.split(order, ends), strict=True):
+        if _is_steady(ts_us[mine], twice[mine], (begin, end), interval_of[series], options.rule):
             steady[series].append((begin, end))
     return {s.stamp_id for s in new if any(a <= s.from_us and s.to_us <= b for a, b in steady[s.series_id])}
+
+
+def _is_steady(ts_us: Ints, twice: Ints, span: Span, interval_s: int, rule: ClockRule) -> bool:
+    """Whether readings in and around a span are as they always are; twice: those that came with another value, too."""
+    before = twice[ts_us < span[0]]
+    as_ever = len(before) >= rule.many_stamps and before.all()
+    came_twice = twice[(ts_us >= span[0]) & (ts_us <= span[1])].any()
+    return bool(as_ever or not came_twice) and keeps_rhythm(ts_us, interval_s, rule)
 
 
 def _spans(stretches: Iterable[_Stretch], options: ClockOptions) -> list[tuple[int, int, int]]:
@@ -301,31 +312,24 @@ def _keep(
     meters: Mapping[str, _Meter],
     judged: Sequence[Span],
 ) -> None:
-    """Bring the findings of a gateway up to what was judged; what lies outside of that stays as it is."""
+    """Bring the findings of a gateway up to what was judged; what lies outside of that stays as it is, and what a
+    person judged.
+    """
     rows = connection.execute(query("clock_findings"), {"gateway": gateway}).fetchall()
     known = [_Known(*row) for row in rows]
-    inside = [f for f in faults if _is_within(f.stamped_from_us, f.starts_us, judged)]
     kept: set[int] = set()
     derived = []
-    for fault in inside:
+    for fault in faults:
         before = [k for k in known if k.is_of(fault)]
-        kept |= {k.finding_id for k in before}
-        judged_by_person = any(k.state not in ("open", "withdrawn") for k in before)
-        if not judged_by_person:
-            standing = min(before, key=lambda k: (k.state != "open", k.finding_id), default=None)
-            derived.append(_row(fault, meters, None if standing is None else standing.rule_key))
-            kept -= {k.finding_id for k in before if k is not standing}
-    withdraw_derived(
-        connection,
-        [
-            k.finding_id
-            for k in known
-            if k.state == "open"
-            and k.finding_id not in kept
-            and _is_within(k.stamped_from_us, k.starts_us, judged)
-            and _is_within(k.stamped_to_us, k.ends_us, judged)
-        ],
-    )
+        person = [k for k in before if k.state not in ("open", "withdrawn")]
+        if person or not _is_within(fault.stamped_from_us, fault.starts_us, judged):
+            kept |= {k.finding_id for k in before}
+            continue
+        standing = min(before, key=lambda k: (k.state != "open", k.finding_id), default=None)
+        derived.append(_row(fault, meters, standing.rule_key if standing else None))
+        kept |= {standing.finding_id} if standing else set()
+    gone = [k for k in known if k.state == "open" and k.finding_id not in kept and k.is_within(judged)]
+    withdraw_derived(connection, [k.finding_id for k in gone])
     keep_derived(connection, RULE, derived)
 
 

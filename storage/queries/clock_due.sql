@@ -6,7 +6,7 @@ select b.stamp_id, b.series_id, i.gateways, i.interval_s, (extract(epoch from b.
        b.noted_at < clock_timestamp() - %(kept)s::interval as expired
 from nengliu.stamp_doubt b
 join nengliu.series s using (series_id)
-cross join lateral (select array_agg(distinct n.gateway) as gateways, min(n.interval_s) as interval_s,
+cross join lateral (select coalesce(array_agg(distinct n.gateway), '{}') as gateways, min(n.interval_s) as interval_s,
                            max(g.heard_at) as heard_at
                     from nengliu.installation n left join nengliu.gateway g using (gateway)
                     where n.meter = s.meter and n.register = s.register) i
