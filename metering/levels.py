@@ -75,7 +75,7 @@ def find_shifts(
         if shift is None:
             break
         forest.mend(shift)
-    settled = [_turned(s, forest, rule) for s in _settled(forest, rule)]
+    settled = _turned(_settled(forest, rule), forest, rule)
     return sorted(
         (s for s in settled if block[0] <= s.from_ix < block[1]), key=lambda s: (s.from_ix, s.point)
     )
@@ -102,13 +102,12 @@ class _Forest:
         """The hours of a point that are measured."""
         return np.flatnonzero(np.isfinite(self._measured[point]))
 
-    def learning_before(self, hour: int, without: Shift) -> _Forest:
-        """The same that learns from what came before an hour, without one of the shifts."""
+    def learning_before(self, hour: int, mended: Sequence[Shift]) -> _Forest:
+        """The same that learns from what came before an hour, with these shifts mended."""
         before = np.arange(self._measured.shape[1]) < hour
         forest = _Forest(self._measured, self._parent, before, self._rule, self._rule.least_before_h)
-        for shift in self.shifts:
-            if shift is not without:
-                forest.mend(shift)
+        for shift in mended:
+            forest.mend(shift)
         return forest
 
     def mend(self, shift: Shift) -> None:
@@ -129,21 +128,24 @@ class _Forest:
                 self._made.pop(f.parent, None)
 
 
-def _turned(shift: Shift, forest: _Forest, rule: LevelRule) -> Shift:
+def _turned(shifts: Sequence[Shift], forest: _Forest, rule: LevelRule) -> list[Shift]:
     """What came first is held to be right: a shift that the data begins with is another that begins at its end, told
-    once more from what came before that.
+    once more from what came before that, the clearest first; what is none then was a shadow of another.
     """
-    judged = forest.judged(shift.point)
-    if shift.lasting or shift.from_ix > judged[0] + SIGHT_H // 2:
-        return shift
-    left = int(np.count_nonzero(judged >= shift.to_ix))
-    turned = replace(
-        shift, from_ix=shift.to_ix, to_ix=int(judged[-1]) + 1, lasting=True, scale=1 / shift.scale, hours=left
-    )
-    if np.count_nonzero(judged < turned.from_ix) < rule.least_before_h:
-        return turned
-    balances = forest.learning_before(turned.from_ix, shift).balances()
-    return _again(turned, balances, turned.from_ix + min(left, _STEP_H) // 2, rule) or turned
+    first = [s for s in shifts if not s.lasting and s.from_ix <= forest.judged(s.point)[0] + SIGHT_H // 2]
+    kept = [s for s in shifts if s not in first]
+    for shift in sorted(first, key=lambda s: -s.explained):
+        judged = forest.judged(shift.point)
+        left = int(np.count_nonzero(judged >= shift.to_ix))
+        end = int(judged[-1]) + 1
+        turned: Shift | None = replace(
+            shift, from_ix=shift.to_ix, to_ix=end, lasting=True, scale=1 / shift.scale, hours=left
+        )
+        if np.count_nonzero(judged < shift.to_ix) >= rule.least_before_h:
+            balances = forest.learning_before(shift.to_ix, kept).balances()
+            turned = _again(shift, balances, shift.to_ix + min(left, _STEP_H) // 2, rule)
+        kept += [turned] if turned is not None else []
+    return kept
 
 
 def _strongest(balances: Sequence[Balance], rule: LevelRule) -> Shift | None:
