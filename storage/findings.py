@@ -6,6 +6,7 @@ transaction at a time does it, whichever worker; others find it locked. See docs
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,8 +33,8 @@ from storage.sql import query
 
 #: The subject of the finding that nothing is received at all.
 PLATFORM = "platform"
-#: Looks for silences of the past in a turn; what is left is due at the next.
-_LOOKS = 10
+#: Silences of the past are looked for as long as this in a turn, s; what is left is due at the next.
+_PAST_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +94,13 @@ def watch_findings(
 
     moment_of: the clock in use; None: event time has not begun, and nothing is called silent.
     """
+    until = time.monotonic() + _PAST_S
     with SECONDS.time():
         more = _turn(connection, moment_of, options, only_past=False)
-        for _ in range(_LOOKS):
-            if not more:
-                break
+        free = more is not None
+        while more and time.monotonic() < until:
             more = _turn(connection, moment_of, options, only_past=True)
-    return more is not None
+    return free
 
 
 def _turn(

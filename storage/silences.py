@@ -26,9 +26,11 @@ Connection = psycopg.Connection[Any]
 #: (gateway, meter); of the gateway itself the meter is ''.
 Who = tuple[str, str]
 
-#: Looks: at most so many sites, and of each at most so long a time; the rest stays due.
-_SITES = 200
-_LONGEST = timedelta(days=92)
+#: A look takes at most so many sites, and of them so much time in all, each window for at least an hour; the rest stays
+#: due. So a look lasts seconds whatever waits.
+_SITES = 400
+_MOST_US = 200 * 86_400_000_000
+_LEAST_US = 3_600_000_000
 #: Windows closer together than this are looked through as one.
 _JOIN_US = 86_400_000_000
 _NAMED = 50
@@ -88,31 +90,43 @@ def find_silences(connection: Connection, rule: SilenceRule, now: datetime | Non
 
 def _site_windows(
     connection: Connection, due: Iterable[tuple[int, datetime, datetime]]
-) -> dict[int, list[tuple[datetime, datetime]]]:
-    """Times to look through by site; what is too long for one look is due again."""
-    windows: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
-    again: list[Row] = []
+) -> dict[int, list[Span]]:
+    """Times to look through by site, both ends included, near ones joined; what is too much is due again."""
+    asked: dict[int, list[Span]] = defaultdict(list)
     for site, begin, end in due:
-        until = min(end, begin + _LONGEST)
-        windows[site].append((begin, until))
-        if until < end:
-            again.append({"site": site, "from": until, "to": end})
+        asked[site].append((to_us(begin), to_us(end)))
+    windows: dict[int, list[Span]] = defaultdict(list)
+    again: list[Row] = []
+    left = _MOST_US
+    for site, spans in asked.items():
+        for begin_us, end_us in _joined(spans):
+            until = min(end_us, begin_us + max(left, 0))
+            looked = left > 0
+            if looked:
+                windows[site].append((begin_us, until))
+                left -= max(until - begin_us, _LEAST_US)
+            if until < end_us or not looked:
+                again.append({"site": site, "from": from_us(until), "to": from_us(end_us)})
     if again:
         with connection.cursor() as cursor:
             cursor.executemany(query("silence_due_again"), again)
     return windows
 
 
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    return [(a, b - _JOIN_US) for a, b in union((a, b + _JOIN_US) for a, b in spans)]
+
+
 def _gateway_windows(
-    windows: dict[int, list[tuple[datetime, datetime]]], watched: dict[Who, _Watched]
+    windows: dict[int, list[Span]], watched: dict[Who, _Watched]
 ) -> list[tuple[str, datetime, datetime]]:
-    """The same by gateway, where it stands at the site in that time; near ones joined."""
+    """The same by gateway, where it stands at the site; near ones joined."""
     found: dict[str, list[Span]] = defaultdict(list)
     for (gateway, meter), w in watched.items():
         if meter:
             for site in {i.site_id for i in w.installed} & windows.keys():
-                found[gateway] += [(to_us(a), to_us(b) + _JOIN_US) for a, b in windows[site]]
-    return [(g, from_us(a), from_us(b - _JOIN_US)) for g, spans in found.items() for a, b in union(spans)]
+                found[gateway] += windows[site]
+    return [(g, from_us(a), from_us(b)) for g, spans in found.items() for a, b in _joined(spans)]
 
 
 def _watched(rows: Sequence[_Installed], rule: SilenceRule) -> dict[Who, _Watched]:

@@ -1,7 +1,11 @@
--- Take what is due of the sites that wait longest; without bound means from the first installation to the newest reading,
+-- Take what is due of some sites, those with a week or less first, then those that wait longest; without bound means from the first installation to the newest reading,
 -- and nothing before retention's floor.
 with waiting as (
-    select site_id from nengliu.silence_due group by site_id order by min(due_id) limit %(sites)s
+    select site_id
+    from nengliu.silence_due
+    group by site_id
+    order by bool_or(to_ts > from_ts + interval '7 days'), min(due_id)
+    limit %(sites)s
 ), taken as (
     delete from nengliu.silence_due where site_id in (select site_id from waiting) returning site_id, from_ts, to_ts
 ), known as (

@@ -10,6 +10,8 @@ from random import Random
 import psycopg
 import pytest
 
+from metering.findings import SilenceRule
+from storage import silences
 from storage.findings import FindingOptions, watch_findings
 from storage.sequences import Gap
 
@@ -332,6 +334,18 @@ def test_a_look_reads_what_changed_and_leaves_the_rest(town):
     read(town, "m4", 119.5)
     look(town, T0 + 119.5 * HOUR, EVENT)
     assert town.rows("select xmin::text, finding_id from nengliu.finding order by 2") == before
+
+
+def test_what_is_too_much_for_one_look_is_looked_through_in_the_next(town, monkeypatch):
+    monkeypatch.setattr(silences, "_MOST_US", 7 * 3_600_000_000)
+    town_that_lived(town)
+    arrive(town, [(m, h) for m, hours in lived_readings().items() for h in hours])
+    with town.connection.transaction():
+        assert silences.find_silences(town.connection, SilenceRule(), None, initial=True)
+    assert town.rows("select * from nengliu.silence_due") != []
+    look(town, T0 + 119 * HOUR, EVENT)
+    assert town.rows("select * from nengliu.silence_due") == []
+    assert standing(town) == LIVED
 
 
 def test_a_silence_that_a_person_judged_is_not_found_again(town):
