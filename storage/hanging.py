@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import psycopg
 
 from metering.dependencies import ON_LOADS, ON_READINGS, ON_VERDICTS
 from metering.spans import END, Span, intersect, subtract, union
@@ -36,22 +33,25 @@ def derive_hanging(source: Source, points: Mapping[int, Sequence[Span]]) -> Done
     from measured hours, so that what is estimated sets nothing off.
     """
     done = Done()
-    _derive(source, _joined(points, dependents(source.cursor, points, ON_READINGS)), done)
+    _derive(source, _joined(points, dependents(source, points, ON_READINGS)), done)
     for level in (ON_VERDICTS, ON_LOADS):
-        hanging = dependents(source.cursor, done.points, level)
+        hanging = dependents(source, done.points, level)
         _derive(source, _without(hanging, done.points), done)
     return done
 
 
-def dependents(cursor: psycopg.Cursor[Any], points: Mapping[int, Sequence[Span]], level: int) -> Points:
-    """Whole hours of points that hang, on that level, on what is in the given hours of them; normal lists."""
+def dependents(source: Source, points: Mapping[int, Sequence[Span]], level: int) -> Points:
+    """Whole hours of points that hang, on that level, on what is in the given hours of them; normal lists. None before
+    the floor of retention: their readings are gone.
+    """
     if not points:
         return {}
-    put_point_windows(cursor, points)
+    put_point_windows(source.cursor, points)
     found: dict[int, list[Span]] = defaultdict(list)
-    for point, begin, end in cursor.execute(query("derive_dependents"), {"level": level}).fetchall():
+    for point, begin, end in source.cursor.execute(query("derive_dependents"), {"level": level}).fetchall():
         found[point].append(whole_hours(begin, end))
-    return {point: union(spans) for point, spans in found.items()}
+    kept = [(source.floor_us, END)]
+    return {point: intersect(spans, kept) for point, spans in found.items()}
 
 
 def _joined(one: Mapping[int, Sequence[Span]], other: Mapping[int, Sequence[Span]]) -> Points:
@@ -68,8 +68,6 @@ def _without(points: Points, away: Points) -> Points:
 
 
 def _derive(source: Source, points: Points, done: Done) -> None:
-    kept = [(source.floor_us, END)]
-    points = {point: intersect(spans, kept) for point, spans in points.items()}
     for jobs in plan_jobs(points, source.registers, source.now_us, source.most_readings):
         for found in derive_points(source, jobs):
             done.hours += write_points(source.cursor, found, source.calendar)

@@ -156,7 +156,7 @@ def _derive_restless(source: Source, jobs: Sequence[Job]) -> PointHours:
 def _widened_jobs(ask: _Ask, judged: Judged, source: Source) -> list[Job]:
     registers = source.registers
     begin, end = widened(judged, ask.within())
-    begin = np.maximum(begin, source.floor_us)
+    begin = np.minimum(ask.within()[0], np.maximum(begin, source.floor_us))
     spans: dict[int, Span] = {n: job.window for n, job in enumerate(ask.jobs)}
     for n, a, b in zip(ask.owner.tolist(), begin.tolist(), end.tolist(), strict=True):
         spans[n] = min(a, spans[n][0]), max(b, spans[n][1])
