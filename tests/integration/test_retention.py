@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 T0 = datetime(2014, 1, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 NOW = T0 + 2 * 365 * DAY
-MARGIN = timedelta(days=64)
+MARGIN = timedelta(days=77)
 
 
 @pytest.fixture
