@@ -12,6 +12,19 @@ import psycopg
 from metering.items import unit_factor
 from storage.reviews import Row, Wanted, beside, doubtful_steps, find_series, listed
 
+#: What of a run its rows have alike, or is told of the first.
+_SAME = (
+    "site_code",
+    "point_code",
+    "meter",
+    "register",
+    "kind",
+    "state",
+    "reviewed_by",
+    "reviewed_at",
+    "note",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -39,7 +52,7 @@ class Run:
     energy: float | None
     counted: bool
     reviewed_by: str | None
-    reviewed_at: datetime | str | None
+    reviewed_at: datetime | None
     note: str | None
 
 
@@ -71,19 +84,8 @@ def _alike(row: Row) -> tuple[Any, ...]:
 def _run(group: list[Row], before: float | None, after: float | None) -> Run:
     first, last = group[0], group[-1]
     values = [r["value"] for r in group]
-    same = (
-        "site_code",
-        "point_code",
-        "meter",
-        "register",
-        "kind",
-        "state",
-        "reviewed_by",
-        "reviewed_at",
-        "note",
-    )
     return Run(
-        **{name: first[name] for name in same},
+        **{name: first[name] for name in _SAME},
         starts=first["ts"],
         last=last["ts"],
         readings=len(group),
@@ -115,10 +117,8 @@ def _step(connection: psycopg.Connection[Any], row: Row) -> Run:
         ).fetchall()
     )
     before, after = values.get(row["starts"]), values.get(row["ends"])
-    review = row["detail"].get("review", {})
-    same = ("site_code", "point_code", "meter", "register", "kind", "state")
     return Run(
-        **{name: row[name] for name in same},
+        **{name: row[name] for name in _SAME},
         starts=row["starts"],
         last=row["ends"],
         readings=0,
@@ -128,7 +128,4 @@ def _step(connection: psycopg.Connection[Any], row: Row) -> Run:
         after=after,
         energy=_energy(row, before, after),
         counted=row["state"] == "accepted",
-        reviewed_by=review.get("by"),
-        reviewed_at=review.get("at"),
-        note=review.get("note"),
     )

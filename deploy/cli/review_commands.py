@@ -36,6 +36,7 @@ _WORDS = {
     "open": ("存疑", "doubtful"),
     "accepted": ("已认可", "accepted"),
     "refused": ("已否定", "refused"),
+    "off_grid": ("时刻不准", "Off the grid"),
     "conflict": ("冲突", "conflicting"),
     "superseded": ("已被更正", "superseded"),
 }
@@ -261,15 +262,10 @@ def _one_of(option: str, given: str, known: tuple[str, ...]) -> None:
 
 
 def _kinds() -> tuple[str, ...]:
+    from metering.doubts import OFF_GRID, PERSON
     from metering.findings import finding_kinds
-    from storage.reviews import DOUBTFUL_STEPS
 
-    return (
-        *(k.kind for k in finding_kinds().values() if k.about == "values"),
-        *DOUBTFUL_STEPS,
-        "out_of_range",
-        "refused",
-    )
+    return (*(k.kind for k in finding_kinds().values() if k.about == "values"), OFF_GRID, PERSON)
 
 
 def _print_runs(runs: list[Any], settings: Settings) -> None:

@@ -9,7 +9,9 @@ import psycopg
 import pytest
 
 from metering.instants import from_us
+from storage.derivation import Deriver
 from storage.reconcile import reconcile
+from storage.review_runs import runs_listed
 from storage.reviews import (
     NothingToJudgeError,
     Person,
@@ -70,8 +72,10 @@ def series(pipeline, feed):
 
 
 def verdicts(connection, series):
-    rows = connection.execute(query("review_verdicts"), {"series": [series.series_id]}).fetchall()
-    return {(ts - at(0)) // timedelta(hours=1): verdict for _, ts, verdict in rows}
+    """Those that count, as the derivation takes them: of the value that the reading has."""
+    found = connection.execute(query("derive_verdicts"), {"series": [series.series_id]}).fetchall()
+    stored = dict(connection.execute("select ts, value from api.reading where meter = 'm1'").fetchall())
+    return {(ts - START_US) // HOUR_US: v for _, ts, value, v in found if stored[from_us(ts)] == value}
 
 
 def states(connection):
@@ -214,11 +218,29 @@ def test_views_show_doubts_and_reviews(pipeline, series):
     assert review == ("A-T", "refused", "li")
 
 
-def test_verdicts_are_found_by_indexes(pipeline, series):
-    pipeline.execute("set enable_seqscan = off")
-    plan = pipeline.execute("explain " + query("review_verdicts"), {"series": [series.series_id]}).fetchall()
-    pipeline.execute("reset enable_seqscan")
-    assert not [line for (line,) in plan if "Seq Scan" in line]
+def test_the_derivation_follows_verdicts_and_what_is_taken_back(database, pipeline, feed):
+    values = [100.0 + n if n != 60 else 5000.0 for n in range(120)]
+    feed.send("gw1", *(("m1", "1.8.0", START_US + n * HOUR_US, v, False) for n, v in enumerate(values)))
+    [series] = find_series(pipeline, "m1", "1.8.0")
+
+    def doubts():
+        deriver = Deriver(lambda: psycopg.connect(database.worker_url))
+        deriver.run_all()
+        deriver.close()
+        found = pipeline.execute("select ts, kind from api.reading_doubt").fetchall()
+        return {(ts - at(0)) // timedelta(hours=1): kind for ts, kind in found}
+
+    assert doubts() == {60: "spike"}
+    judge(pipeline, series, (at(30), None), "refused", LI)
+    assert doubts() == {30: "refused", 60: "spike"}
+    judge(pipeline, series, (at(60), None), "accepted", LI)
+    assert 60 not in doubts()
+    assert states(pipeline)["spike"] == "accepted"
+    [run] = runs_listed(pipeline, Wanted(kind="refused", state="refused"))
+    assert (run.readings, run.before, run.after, run.energy) == (1, 129.0, 131.0, 2.0)
+    judge(pipeline, series, (at(0), at(119)), "open", WANG)
+    assert doubts() == {60: "spike"}
+    assert states(pipeline)["spike"] == "open"
 
 
 def test_the_commands_list_judge_and_show(nengliu, pipeline, series):
