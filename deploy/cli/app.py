@@ -39,7 +39,7 @@ COMMANDS: dict[str, Source] = {
     "demo": Source("demo_commands", "demo", "Replay four real buildings and show their quota alerts."),
     "registry": Source("registry_commands", "registry", "Import, export and check the registry."),
     "factors": Source("factor_commands", "factors", "Import, check and show conversion factors."),
-    "readings": Source("readings_commands", "readings", "Import readings from files."),
+    "readings": Source("readings_commands", "readings", "Import readings from files; judge those in doubt."),
     "energy": Source("energy_commands", "energy", "Export energy to files."),
     "rejects": Source("reject_commands", "rejects", "List, show and put in again what could not be used."),
     "reconcile": Source("reconcile_commands", "reconcile", "Prove what came in, and name what is missing."),

@@ -1,4 +1,4 @@
-"""`nengliu readings`: readings of files."""
+"""`nengliu readings`: readings of files; `review` is in review_commands.py."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from deploy.cli.review_commands import review
 from deploy.clients import connect_database
 from deploy.logging import configure_logging
 from deploy.settings import Settings, load_settings
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
     from deploy.reading_import import Imported, Watch
 
 readings = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+readings.add_typer(review, name="review")
 
 
 @readings.callback()
 def _group() -> None:
-    """Import readings from files."""
+    """Import readings from files, and judge those in doubt."""
 
 
 @readings.command("import")

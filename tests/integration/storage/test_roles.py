@@ -28,6 +28,8 @@ VIEWS = [
     "quota",
     "quota_assessment",
     "reading",
+    "reading_doubt",
+    "reading_review",
     "reject",
     "retention",
     "site",
