@@ -259,7 +259,8 @@ def _told(chain: _Chain, grid: _Grid, rule: ClockRule) -> ClockFault | None:
 def _drift(chain: _Chain, grid: _Grid, rule: ClockRule) -> ClockFault | None:
     """A clock that left the grid, further and further."""
     rate = chain.seconds_per_day
-    if abs(chain.moved_us()) < rule.least_s * _S or rate == 0:
+    begin_us, end_us = abs(int(chain.off_us[0])), abs(int(chain.off_us[-1]))
+    if abs(chain.moved_us()) < rule.least_s * _S or rate == 0 or end_us < max(begin_us, rule.least_s * _S):
         return None
     true_us = chain.ts_us - chain.off_us
     begun_us = int(true_us[0] - min(abs(chain.off_us[0]) / abs(rate) * _DAY_S, rule.join_s * _S))

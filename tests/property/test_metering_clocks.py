@@ -169,6 +169,19 @@ def test_an_offset_of_a_meter_that_is_read_a_few_seconds_late_is_told_while_it_l
     assert fault.ends_us is None
 
 
+def test_one_odd_reading_among_late_ones_is_no_drift():
+    ts = times(4, 3600) + np.random.default_rng(3).integers(0, 20, 96) * S
+    late = ts // (3600 * S) * 3600 * S
+    for odd in range(2, 90):
+        shifted = ts.copy()
+        shifted[odd], shifted[odd + 2], shifted[odd + 4] = (
+            late[odd] + 93 * S,
+            late[odd + 2] + 19 * S,
+            late[odd + 4] + 19 * S,
+        )
+        assert judged(shifted, interval_s=3600) == []
+
+
 def test_readings_in_between_and_a_history_read_otherwise_are_no_fault():
     ts = times(20)
     between = ts[(ts > T0 + 4 * DAY) & (ts < T0 + 6 * DAY)] + 300 * S
