@@ -36,18 +36,20 @@ class ClockRule:
 
     tolerances_s: how far from its grid a meter may be read, at most tolerance_share of a step; the first within which
     enough of its stamps lie counts. habit_share: enough of all; wall_share: enough where the grid is that of the clock
-    on the wall. many_stamps: from so many on they show that there is no grid. least_stamps, least_s: fewer stamps off,
-    or less far off, are no finding. join_s: stamps off that are further apart are two faults. jump_s: from so far off
-    it is a jump. drift_s_per_day: no clock runs faster or slower. clean_s, after_s: before and after a fault the meter
-    keeps its grid so long, as to clean_share of the readings. lasting_s: so long a clock is off before it is told
-    while it lasts. longest_s: what lasts longer is how the meter is read now. shared: of the meters that a gateway
-    reads, so many make it the gateway's clock.
+    on the wall; tight_share: of those within the last tolerance, so many lie within the first. many_stamps: from so
+    many on they show that there is no grid. least_stamps, least_s: fewer stamps off, or less far off, are no finding.
+    join_s: stamps off that are further apart are two faults. jump_s: from so far off it is a jump. drift_s_per_day: no
+    clock runs faster or slower. clean_s, after_s: before and after a fault the meter keeps its grid so long, as to
+    clean_share of the readings. lasting_s: so long a clock is off before it is told while it lasts. longest_s: what
+    lasts longer is how the meter is read now. shared: of the meters that a gateway reads, so many make it the
+    gateway's clock.
     """
 
     tolerances_s: tuple[float, ...] = (2.0, 10.0, 30.0)
     tolerance_share: float = 1 / 30
     habit_share: float = 0.3
     wall_share: float = 0.1
+    tight_share: float = 0.8
     many_stamps: int = 24
     least_stamps: int = 3
     least_s: float = 30.0
@@ -108,6 +110,10 @@ class Rhythm:
         off: Ints = (ts_us - self.phase_us + self.step_us // 2) % self.step_us - self.step_us // 2
         return off
 
+    def share_of(self, ts_us: Ints) -> float:
+        """The share of the stamps that lie on the grid."""
+        return float(np.mean(np.abs(self.beside_us(ts_us)) <= self.tolerance_us))
+
     def slots(self, ts_us: Ints) -> Ints:
         """int64[n]: the number of the nearest place of the grid."""
         found: Ints = (ts_us - self.phase_us + self.step_us // 2) // self.step_us
@@ -166,17 +172,23 @@ def rhythm_of(ts_us: Ints, interval_s: float, rule: ClockRule) -> Rhythm | None:
     step_us = _step_us(float(np.median(np.diff(ts_us))), interval_s * _S)
     if step_us is None:
         return None
-    residue = ts_us % step_us
     for tolerance_s in rule.tolerances_s:
         wall = Rhythm(step_us, 0, int(tolerance_s * _S))
         if wall.tolerance_us > rule.tolerance_share * step_us:
             break
-        if np.mean(np.abs(wall.beside_us(ts_us)) <= wall.tolerance_us) >= rule.wall_share:
+        if wall.share_of(ts_us) >= rule.wall_share and _is_tight(wall, ts_us, rule):
             return wall
-        phase_us, share = _commonest(residue, step_us, wall.tolerance_us)
-        if share >= rule.habit_share:
-            return replace(wall, phase_us=phase_us)
+        phase_us, share = _commonest(ts_us % step_us, step_us, wall.tolerance_us)
+        own = replace(wall, phase_us=phase_us)
+        if share >= rule.habit_share and _is_tight(own, ts_us, rule):
+            return own
     return None
+
+
+def _is_tight(rhythm: Rhythm, ts_us: Ints, rule: ClockRule) -> bool:
+    """Whether few stamps lie just outside of the tolerance: else it cuts through the seconds that a reading takes."""
+    wide = replace(rhythm, tolerance_us=min(int(rule.tolerances_s[-1] * _S), rhythm.step_us // 2))
+    return rhythm.share_of(ts_us) >= rule.tight_share * wide.share_of(ts_us)
 
 
 def _step_us(usual_us: float, interval_us: float) -> int | None:
@@ -247,7 +259,8 @@ def _told(chain: _Chain, grid: _Grid, rule: ClockRule) -> ClockFault | None:
 def _drift(chain: _Chain, grid: _Grid, rule: ClockRule) -> ClockFault | None:
     """A clock that left the grid, further and further."""
     rate = chain.seconds_per_day
-    if abs(chain.moved_us()) < rule.least_s * _S or rate == 0:
+    begin_us, end_us = abs(int(chain.off_us[0])), abs(int(chain.off_us[-1]))
+    if abs(chain.moved_us()) < rule.least_s * _S or rate == 0 or end_us < max(begin_us, rule.least_s * _S):
         return None
     true_us = chain.ts_us - chain.off_us
     begun_us = int(true_us[0] - min(abs(chain.off_us[0]) / abs(rate) * _DAY_S, rule.join_s * _S))
@@ -290,7 +303,9 @@ def _lasting(
     """
     true_first = int(grid.taken[-1]) + 1
     off_us = beside + (stamped_first - true_first) * grid.rhythm.step_us
-    if grid.rhythm.phase_us or not rule.least_s * _S <= abs(off_us) < rule.jump_s * _S:
+    if abs(int(grid.rhythm.beside_us(np.zeros(1, np.int64))[0])) > rule.tolerances_s[-1] * _S:
+        return None
+    if not rule.least_s * _S <= abs(off_us) < rule.jump_s * _S:
         return None
     if chain.ts_us[-1] - chain.ts_us[0] < rule.lasting_s * _S or not grid.is_clean_before(true_first):
         return None

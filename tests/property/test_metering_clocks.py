@@ -59,7 +59,7 @@ def days_of(fault: ClockFault) -> tuple[float, float | None]:
 @pytest.mark.parametrize("by_s", [2400, -2400, 420, -420, 905, -3590, 60])
 @pytest.mark.parametrize("phase_s", [0, 200])
 def test_a_clock_that_is_off_for_a_time_is_told_with_how_far_and_when(by_s, phase_s):
-    ts = times(12, phase_s=phase_s)
+    ts = times(20, phase_s=phase_s)
     [fault] = judged(off(by_s, 4, 6.5)(ts))
     assert (fault.kind, fault.offset_s, fault.meter) == (CLOCK_OFFSET, by_s, "m0")
     assert days_of(fault) == pytest.approx((4, 6.5), abs=0.01)
@@ -152,6 +152,34 @@ def test_stamps_that_never_were_on_the_grid_are_no_fault():
         assert judged(ts + jitter // interval_s * 20, interval_s=interval_s) == [], "seconds later"
         own = T0 + (np.arange(len(ts)) * (interval_s + 0.7) * S).astype(np.int64)
         assert judged(own, interval_s=interval_s) == [], "by a clock of its own that nobody sets"
+
+
+def test_readings_a_few_seconds_late_are_no_fault_however_few_there_are():
+    for seed in range(200):
+        late = np.random.default_rng(seed).integers(0, 20, 50)
+        ts = times(50 / 24, 3600) + late * S
+        assert judged(np.delete(ts, slice(37, 44)), interval_s=3600) == []
+        assert judged(np.delete(ts, slice(20, 24)), interval_s=3600) == []
+
+
+def test_an_offset_of_a_meter_that_is_read_a_few_seconds_late_is_told_while_it_lasts():
+    ts = off(420, 4, 8)(times(8)) + np.random.default_rng(1).integers(0, 20, 768) * S
+    [fault] = judged(ts)
+    assert fault.offset_s == pytest.approx(420, abs=20)
+    assert fault.ends_us is None
+
+
+def test_one_odd_reading_among_late_ones_is_no_drift():
+    ts = times(4, 3600) + np.random.default_rng(3).integers(0, 20, 96) * S
+    late = ts // (3600 * S) * 3600 * S
+    for odd in range(2, 90):
+        shifted = ts.copy()
+        shifted[odd], shifted[odd + 2], shifted[odd + 4] = (
+            late[odd] + 93 * S,
+            late[odd + 2] + 19 * S,
+            late[odd + 4] + 19 * S,
+        )
+        assert judged(shifted, interval_s=3600) == []
 
 
 def test_readings_in_between_and_a_history_read_otherwise_are_no_fault():
