@@ -25,6 +25,9 @@ _ROUNDS, _STRETCHES = 6, 5
 _QUIET, _QUIET_SIGMAS = 0.35, 0.454
 #: How much the share of a single sub-meter in what is lost is held to 0, where the data tells little of it.
 _HELD = 1e-4
+#: What was learned of a load goes as far as this quantile of it; hours of so many times that are not judged: a plant
+#: that stood still while it was learned what is usual and runs now.
+_SEEN, _BEYOND = 0.99, 2.5
 #: An hour above this many times the 98th percentile of its point is none (a spike).
 _WILD = 5.0
 
@@ -48,7 +51,7 @@ class LevelRule:
     least_change: float = 0.1
     sigmas: float = 6.0
     least_h: int = 18
-    explained: float = 0.5
+    explained: float = 0.6
     alike: float = 0.8
 
 
@@ -117,12 +120,15 @@ def balance_of(energy: Floats, family: Family, before: Bools, rule: LevelRule, l
     usual = float(sums[learn].mean())
     if usual <= 0:
         return None
-    terms = np.stack([np.full_like(sums, usual), sums, sums * sums / usual])
+    seen = np.quantile(below[:, learn], _SEEN, axis=1)[:, None]
+    most = float(np.quantile(sums[learn], _SEEN))
+    terms = np.stack([np.full_like(sums, usual), sums, sums * np.minimum(sums, most) / usual])
     if known >= rule.learn_h:
-        terms = np.concatenate([terms, below])
+        terms = np.concatenate([terms, np.minimum(below, seen)])
     weights = _fit(terms[:, learn].T, (total - sums)[learn], usual)
     expected = np.where(whole, sums + weights @ np.where(whole, terms, 0.0), np.nan)
-    expected = np.where(expected > 0.2 * sums, expected, np.nan)
+    known_loads = (below <= _BEYOND * seen).all(axis=0)
+    expected = np.where((expected > 0.2 * sums) & known_loads, expected, np.nan)
     excess = total - expected
     basis = np.concatenate([expected[None, :], below * _counts(sums, expected, weights, learn is whole)])
     basis[:, ~np.isfinite(excess)] = np.nan

@@ -101,6 +101,16 @@ def test_a_real_change_of_load_is_none_whatever_it_is(seed, what, factor, onset)
 
 
 @few
+@given(seeds, st.integers(0, 3), onsets, st.floats(0.002, 0.05), st.sampled_from([0.1, 0.5, 2.0]))
+def test_a_plant_that_starts_with_its_season_is_none_on_coarse_displays(seed, plant, onset, rest, step):
+    load = np.ones((4, HOURS))
+    load[plant, :onset] = rest
+    energy = loads(seed, load)
+    shown_sums = np.floor(np.cumsum(energy, axis=1) / step) * step
+    assert found(np.diff(shown_sums, axis=1, prepend=0)) == []
+
+
+@few
 @given(seeds, st.integers(0, 5), st.sampled_from(SCALES), onsets, st.floats(1e-3, 1e4))
 def test_the_unit_does_not_matter(seed, point, scale, onset, unit):
     energy = shown(loads(seed), point, scale, onset)
