@@ -1,5 +1,5 @@
 -- Findings of the windows as the data has them now: those that it no longer gives are withdrawn, unless a person judged
--- them; new ones are opened, and ones that were withdrawn opened again.
+-- them; new ones are opened, and ones that were withdrawn opened again. What a person said of them stays in `detail`.
 with fresh as materialized (
     select *
     from jsonb_to_recordset(%(rows)s) as u
@@ -18,7 +18,9 @@ insert into nengliu.finding as f
 select 'steps', rule_key, kind, severity, meter, meter, register, gateway, point_id, site_id, starts, ends, 'open', detail
 from fresh
 on conflict (rule, rule_key) where rule is not null do update
-set ends = excluded.ends, point_id = excluded.point_id, site_id = excluded.site_id, detail = excluded.detail,
+set ends = excluded.ends, point_id = excluded.point_id, site_id = excluded.site_id,
+    detail = excluded.detail || case when f.detail ? 'review' then jsonb_build_object('review', f.detail -> 'review') else '{}' end,
     state = case f.state when 'withdrawn' then 'open' else f.state end, changed_at = clock_timestamp()
-where (f.ends, f.point_id, f.detail) is distinct from (excluded.ends, excluded.point_id, excluded.detail)
+where (f.ends, f.point_id, f.detail)
+      is distinct from (excluded.ends, excluded.point_id, excluded.detail || case when f.detail ? 'review' then jsonb_build_object('review', f.detail -> 'review') else '{}' end)
    or f.state = 'withdrawn'
