@@ -53,7 +53,7 @@ class DeriveOptions:
 
     sites: int = 500
     point_hours: int = 400_000
-    readings: int = 1_000_000
+    readings: int = 500_000
     whole_hours: int = 20_000
     live_hours: float = LIVE_HOURS
     backlog_every: int = 4
