@@ -177,10 +177,11 @@ class Deriver:
             True,
         ):
             cursor.execute(query("derive_adopt"))
-        claimed = self._claim(cursor)
+        claimed, live = self._claim(cursor)
         if not claimed:
             return DeriveResult()
-        cursor.execute(query("derive_take"), {"sites": claimed})
+        known = {"live": live, "live_hours": self._options.live_hours}
+        cursor.execute(query("derive_take"), {"sites": claimed, **known})
         changes = [Change(*row) for row in cursor]
         calendar, now_us = self._clock(cursor)
         places = _places(cursor, claimed, changes)
@@ -195,17 +196,20 @@ class Deriver:
         write_sites(cursor, {site: union(spans) for site, spans in touched.sites.items()}, calendar)
         return DeriveResult(len(claimed), len(changes), done.readings, done.hours)
 
-    def _claim(self, cursor: psycopg.Cursor[Any]) -> list[int]:
-        """Lock waiting sites for a batch: of which only the last hours changed, else others; every few batches the
-        other way round, so that the backlog is never left.
+    def _claim(self, cursor: psycopg.Cursor[Any]) -> tuple[list[int], bool]:
+        """Lock waiting sites for a batch, and whether it is one of live changes: of these first, else of the backlog;
+        every few batches the other way round, so that the backlog is never left.
         """
         self._turn = (self._turn + 1) % self._options.backlog_every
-        live = self._turn != 0
-        return self._claim_kind(cursor, live) or self._claim_kind(cursor, not live)
+        first = self._turn != 0
+        for live in (first, not first):
+            if claimed := self._claim_kind(cursor, live):
+                return claimed, live
+        return [], first
 
     def _claim_kind(self, cursor: psycopg.Cursor[Any], live: bool) -> list[int]:
-        """Lock live sites, or those of the backlog, the oldest first, until the batch is full: in growing helpings, so
-        as to lock few, and by what those had, so as to look through the changes a few times only.
+        """Lock sites with live changes, or with older ones, the oldest first, until the batch is full: in growing
+        helpings, so as to lock few, and by what those had, so as to look through the changes a few times only.
         """
         options = self._options
         known = {"whole_hours": options.whole_hours, "live_hours": options.live_hours, "live": live}

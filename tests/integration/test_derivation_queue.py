@@ -255,6 +255,20 @@ def test_readings_of_the_last_hours_go_before_a_backlog_of_old_ones(town: Town) 
     assert waiting_sites(town) == set()
 
 
+def test_live_readings_of_a_site_do_not_wait_for_its_own_backlog(town: Town, database: Database) -> None:
+    """They are derived alone, the years behind them later, and all is as if derived from the beginning."""
+    old, _ = old_and_live(town, 3, 0)
+    for meter in old:
+        read_live(town, meter)
+    deriver = Deriver(lambda: psycopg.connect(town.url))
+    done = deriver.run_once()
+    assert (done.sites, done.changes) == (3, 3)
+    assert town.rows("select count(*) from nengliu.change where from_ts > now() - interval '1 day'") == [(0,)]
+    assert waiting_sites(town) == set(old)
+    deriver.close()
+    same_as_from_scratch(town, database)
+
+
 def test_the_backlog_is_not_left_while_live_readings_never_end(town: Town) -> None:
     """It has every fourth batch, and with the batches of one site all of it is derived in so many of them."""
     old, live = old_and_live(town, 5, 4)
