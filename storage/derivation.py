@@ -8,7 +8,8 @@ so any number of workers run side by side; a worker that dies leaves the marks w
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
@@ -128,6 +129,19 @@ class Deriver:
             LAST_SUCCESS.set_to_current_time()
         return replace(result, seconds=seconds)
 
+    @contextmanager
+    def rehearsal(self) -> Iterator[tuple[psycopg.Connection[Any], Callable[[Sequence[int]], None]]]:
+        """A connection in a transaction that is rolled back at the end, and what derives sites in it."""
+        connection = self._ready()
+        with connection.transaction(force_rollback=True), connection.cursor() as cursor:
+            cursor.execute("set local work_mem = '64MB'")
+
+            def derive(sites: Sequence[int]) -> None:
+                for n in range(0, len(sites), self._options.sites):
+                    self._derive(cursor, sites[n : n + self._options.sites], live=False)
+
+            yield connection, derive
+
     def backlog(self) -> Backlog:
         """How much waits, by now; also sets the metrics of it."""
         backlog = read_backlog(self._ready(), self._options.live_hours)
@@ -178,10 +192,12 @@ class Deriver:
         ):
             cursor.execute(query("derive_adopt"))
         claimed, live = self._claim(cursor)
-        if not claimed:
-            return DeriveResult()
+        return self._derive(cursor, claimed, live) if claimed else DeriveResult()
+
+    def _derive(self, cursor: psycopg.Cursor[Any], claimed: Sequence[int], live: bool) -> DeriveResult:
+        """Derive what changed of sites that this transaction holds."""
         known = {"live": live, "live_hours": self._options.live_hours}
-        cursor.execute(query("derive_take"), {"sites": claimed, **known})
+        cursor.execute(query("derive_take"), {"sites": list(claimed), **known})
         changes = [Change(*row) for row in cursor]
         calendar, now_us = self._clock(cursor)
         places = _places(cursor, claimed, changes)

@@ -6,15 +6,20 @@ import json
 from dataclasses import asdict
 from datetime import date, datetime
 from threading import Event
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import psycopg
 import typer
+from rich.console import Console
+from rich.table import Column, Table
 
 from deploy.settings import Settings, load_settings
 from metering.instants import parse_instant, to_us
 from metering.spans import END, START
+
+if TYPE_CHECKING:
+    from storage.rehearsal import PointChange
 
 
 def derive(
@@ -25,6 +30,9 @@ def derive(
         str | None, typer.Option("--from", help="First day or instant. Default: the beginning.")
     ] = None,
     end: Annotated[str | None, typer.Option("--to", help="Last day or instant. Default: the end.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change, point by point, and change nothing.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
     """Derive energy again from the stored readings: normally never needed, as what changes derives itself.
@@ -36,6 +44,9 @@ def derive(
     to_us_ = END if end is None else moment(end, settings, last=True)
     if from_us > to_us_:
         raise typer.BadParameter("--from is after --to")
+    if dry_run:
+        _show_changes(would_change(settings, site or [], from_us, to_us_), as_json)
+        return
     done = derive_again(settings, site or [], from_us, to_us_)
     if as_json:
         typer.echo(json.dumps(done))
@@ -71,6 +82,42 @@ def derive_again(settings: Settings, sites: list[str], from_us: int, to_us: int)
         finally:
             deriver.close()
     return {"points": points, **asdict(done)}
+
+
+def would_change(settings: Settings, sites: list[str], from_us: int, to_us: int) -> list[PointChange]:
+    """What a derivation of the time would change of points; nothing is kept of it."""
+    from deploy.clients import connect_database
+    from storage.derivation import Deriver
+    from storage.rehearsal import rehearse
+    from storage.remark import UnknownSiteError
+
+    deriver = Deriver(lambda: connect_database(settings, "pipeline"))
+    with connect_database(settings, "pipeline", autocommit=True) as connection:
+        try:
+            return rehearse(deriver, connection, sites, from_us, to_us)
+        except UnknownSiteError as e:
+            raise typer.BadParameter(str(e), param_hint="--site") from e
+        finally:
+            deriver.close()
+
+
+def _show_changes(changes: list[PointChange], as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps([asdict(change) for change in changes], ensure_ascii=False))
+        return
+    if not changes:
+        typer.echo("nothing would change")
+        return
+    table = Table(
+        "site", "point", "", *(Column(h, justify="right") for h in ("hours", "before", "after", "change"))
+    )
+    for c in changes:
+        figures = f"{c.before:,.2f}", f"{c.after:,.2f}", f"{c.after - c.before:+,.2f}"
+        table.add_row(c.site_code, c.point_code, c.unit, f"{c.hours:,}", *figures)
+    Console().print(table)
+    typer.echo(
+        f"{sum(c.hours for c in changes):,} hours of {len(changes)} points would change; nothing was changed"
+    )
 
 
 def moment(text: str, settings: Settings, *, last: bool) -> int:

@@ -17,10 +17,11 @@ import pytest
 import typer
 from kafka import KafkaConsumer
 
-from deploy.cli.work_commands import derive_again, moment
+from deploy.cli.work_commands import derive_again, moment, would_change
 from deploy.clients import kafka_server
 from deploy.services.work import KafkaEvents, Worker, WorkerOptions
 from metering.instants import to_us
+from metering.spans import END, START
 from storage.derivation import Deriver
 from storage.derive_metrics import AWAY, BACKLOG
 from storage.event_outbox import enqueue, relay_events
@@ -210,3 +211,22 @@ def test_derive_by_hand_mends_what_was_tampered_with(town, settings):
         moment("2014-03-01T00:00:00", settings, last=False)
     assert moment("2014-03-01", settings, last=False) == to_us(T0)
     assert moment("2014-03-01", settings, last=True) == to_us(T0 + timedelta(days=1)) - 1
+
+
+def test_a_dry_run_says_what_a_derivation_would_change_and_changes_nothing(town, settings):
+    meter(town)
+    town.read("m", [(T0 + timedelta(hours=h), 2.0 * h) for h in range(49)])
+    deriver = Deriver(lambda: psycopg.connect(town.url))
+    deriver.run_all()
+    deriver.close()
+    assert would_change(settings, ["m"], START, END) == []
+    town.connection.execute("update nengliu.point_hour set consumption = 7 where hour = %s", (T0,))
+    town.connection.execute("delete from nengliu.point_hour where hour = %s", (T0 + timedelta(hours=1),))
+    tampered = derived(town.connection)
+    (change,) = would_change(settings, ["m"], to_us(T0), to_us(T0 + timedelta(hours=50)))
+    assert (change.hours, change.after - change.before) == (2, pytest.approx(-3.0))
+    assert would_change(settings, [], to_us(T0 + timedelta(hours=5)), to_us(T0 + timedelta(hours=9))) == []
+    assert derived(town.connection) == tampered
+    assert town.rows("select 1 from nengliu.change") == []
+    with pytest.raises(typer.BadParameter, match="nowhere"):
+        would_change(settings, ["nowhere"], 0, 1)
