@@ -98,7 +98,9 @@ def judge(
     """Judge the reading at span[0], or with span[1] the readings from there to then, both included: of accepted those
     in doubt, of refused all, of open (taking back) those that have a verdict.
 
-    Raises UnknownReadingError (no reading at that moment), NothingToJudgeError (nothing in the span to judge).
+    What is beyond the register's range is not accepted: no verdict makes it a value that the register can show.
+    Raises UnknownReadingError (no reading at that moment), NothingToJudgeError (nothing in the span to judge, or all of
+    it before retention's floor, where nothing is derived again).
     """
     low, high = span
     about = {
@@ -120,7 +122,7 @@ def adopt(connection: Connection, series: Series, ts: datetime, value: float, pe
     """Make a stored version of a reading its value; the value that it had is kept as superseded, and who and why
     stands with its reviews as `open`: the rules judge the value that it has now.
 
-    Raises UnknownReadingError where there is no such version.
+    Raises UnknownReadingError where there is no such version, NothingToJudgeError before retention's floor.
     """
     about = {**_about(series, person), "ts": ts, "value": value}
     with connection.transaction():
@@ -207,6 +209,10 @@ def reading_story(connection: Connection, series: Series, ts: datetime, most: in
     }
 
 
+_BEYOND = (
+    "beyond what the register can show, which accepting does not change: mend `digits` in the registry, or send the "
+    "right value as a correction"
+)
 _STATES = {"doubtful": "open", "accepted": "accepted", "refused": "refused", "all": None}
 
 
@@ -226,10 +232,21 @@ def _touch(
     connection: Connection, series: Series, moments: list[datetime], verdict: Verdict, person: Person
 ) -> Judged:
     """Mark readings for derivation and set the state of the findings of them."""
+    _require_derivable(connection, moments[-1])
     about = {**_about(series, person), "moments": moments, "verdict": verdict}
     connection.execute(query("review_mark"), about)
     findings = connection.execute(query("review_findings"), about).rowcount
     return Judged(len(moments), findings, moments[0], moments[-1])
+
+
+def _require_derivable(connection: Connection, last: datetime) -> None:
+    floor = connection.execute(
+        "select floor_ts from nengliu.retention where floor_ts > %s", (last,)
+    ).fetchone()
+    if floor is not None:
+        raise NothingToJudgeError(
+            f"energy before {floor[0]} is settled for good (`nengliu retention`): a verdict there would change nothing"
+        )
 
 
 def _nothing(
@@ -239,6 +256,10 @@ def _nothing(
     if high is None:
         asked = (series.series_id, low)
         if connection.execute("select from nengliu.reading where series_id = %s and ts = %s", asked).rowcount:
+            if verdict == "accepted":
+                raise NothingToJudgeError(
+                    f"the reading of {series.meter} {series.register} at {low} is {_BEYOND}"
+                )
             raise NothingToJudgeError(
                 f"nobody judged the reading of {series.meter} {series.register} at {low}"
             )

@@ -1,5 +1,6 @@
 -- A verdict on readings of a series in [low, high]: of accepted, if not `one`, those in doubt, refused by a person, or
--- ending a step in doubt; of refused all; of open those that have a verdict. Locks them; the moments judged.
+-- ending a step in doubt; of refused all; of open those that have a verdict. Nothing beyond a register's range is
+-- accepted. Locks them; the moments judged.
 with picked as materialized (
     select r.ts, r.value
     from nengliu.reading r
@@ -21,6 +22,9 @@ with picked as materialized (
                   where f.rule = 'steps' and f.meter = %(meter)s and f.register = %(register)s
                     and f.kind = any (%(doubtful_steps)s) and f.ends = r.ts and f.state in ('open', 'refused'))
           end
+      and (%(verdict)s <> 'accepted' or not exists (
+          select from nengliu.reading_doubt d
+          where d.series_id = r.series_id and d.ts = r.ts and d.kind = 'out_of_range'))
     order by r.ts
     for update of r
 )

@@ -167,6 +167,38 @@ def test_nothing_to_judge_is_said_and_nothing_is_written(pipeline, series, span,
     assert marks(pipeline) == []
 
 
+def test_what_a_register_cannot_show_is_not_accepted(pipeline, series):
+    for table in ("reading_doubt", "finding"):
+        pipeline.execute(f"update nengliu.{table} set kind = 'out_of_range' where kind = 'spike'")
+    with pytest.raises(NothingToJudgeError, match="beyond what the register can show"):
+        judge(pipeline, series, (at(5), None), "accepted", LI)
+    with pytest.raises(NothingToJudgeError, match="nothing is in doubt"):
+        judge(pipeline, series, (at(5), at(5)), "accepted", LI)
+    judge(pipeline, series, (at(0), at(7)), "accepted", LI)
+    assert verdicts(pipeline, series) == {2: 1, 3: 1, 7: 1}
+    assert states(pipeline)["out_of_range"] == "open"
+    judge(pipeline, series, (at(5), None), "refused", LI)
+    assert states(pipeline)["out_of_range"] == "refused"
+
+
+def test_nothing_is_judged_before_retentions_floor(pipeline, series, feed):
+    feed.send("gw1", ("m1", "1.8.0", START_US + 2 * HOUR_US, 102.0, False))
+    pipeline.execute("delete from nengliu.change")
+    pipeline.execute("update nengliu.retention set floor_ts = %s", (at(6),))
+    try:
+        for verdict in ("accepted", "refused"):
+            with pytest.raises(NothingToJudgeError, match="settled for good"):
+                judge(pipeline, series, (at(5), None), verdict, LI)
+        with pytest.raises(NothingToJudgeError, match="settled for good"):
+            adopt(pipeline, series, at(2), 102.0, LI)
+        assert value_of(pipeline, 2) == 0.0
+        assert pipeline.execute("select count(*) from nengliu.reading_review").fetchone() == (0,)
+        judge(pipeline, series, (at(5), at(7)), "refused", LI)
+        assert marks(pipeline) == [("A", 5, 7)]
+    finally:
+        pipeline.execute("update nengliu.retention set floor_ts = '-infinity'")
+
+
 def value_of(connection, hour):
     return connection.execute(
         "select value from api.reading where meter = 'm1' and ts = %s", (at(hour),)
