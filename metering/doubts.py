@@ -87,8 +87,11 @@ def run_findings(
     runs += [(int(still.begin[n]) + 1, int(still.end[n]) + 1, STUCK) for n in fits]
     found = [_finding(raw, begin, end, kind, end - begin) for begin, end, kind in runs if kind != OFF_GRID]
     found += [_finding(raw, int(still.begin[n]) + 1, int(still.end[n]) + 1, STUCK, 0) for n in asked]
-    at = np.array([n for begin, end, _ in runs for n in range(begin, end)], dtype=np.int64)
-    kinds = np.array([kind for begin, end, kind in runs for _ in range(begin, end)], dtype="<U20")
+    kind_of = {
+        n: kind for begin, end, kind in reversed(runs) for n in range(begin, end)
+    }  # taken back, even while it stood
+    at = np.array(sorted(kind_of), dtype=np.int64)
+    kinds = np.array([kind_of[n] for n in at.tolist()], dtype="<U20")
     return Doubts(raw.register_ix[at], raw.ts_us[at], kinds), found
 
 

@@ -31,8 +31,9 @@ def write_judgements(cursor: psycopg.Cursor[Any], found: PointHours) -> None:
     )
     if hangs:
         cursor.execute(query("derive_depend"), {"rows": Jsonb(hangs)})
-    findings = [row for f in judged.findings if (row := _finding(found, f)) is not None]
-    cursor.execute(query("derive_findings"), {"rows": Jsonb(findings)})
+    rows = [row for f in judged.findings if (row := _finding(found, f)) is not None]
+    findings = {row["rule_key"]: row for row in rows}  # several windows of a point may reach into one
+    cursor.execute(query("derive_findings"), {"rows": Jsonb(list(findings.values()))})
 
 
 def _doubts(found: PointHours) -> Iterator[Row]:

@@ -144,13 +144,13 @@ def _derive_restless(source: Source, jobs: Sequence[Job]) -> PointHours:
     judged = register_steps(ask.registers, readings, source.now_us)
     ask = _Ask.of(source, _widened_jobs(ask, judged, source))
     while True:
-        want = wanted(ask.registers, readings, judged, ask.within(), source.now_us)
-        more = ask.reaching(want.from_us, want.to_us)
-        if (more.from_us >= ask.from_us).all() and (more.to_us <= ask.to_us).all() and ask.is_read:
-            return ask.hours(source, readings, judged)
-        ask = replace(more, is_read=True)
         readings = ask.readings(source, beyond, beyond)
         judged = register_steps(ask.registers, readings, source.now_us)
+        want = wanted(ask.registers, readings, judged, ask.within(), source.now_us)
+        more = ask.reaching(want.from_us, want.to_us)
+        if (more.from_us >= ask.from_us).all() and (more.to_us <= ask.to_us).all():
+            return ask.hours(source, readings, judged)
+        ask = more
 
 
 def _widened_jobs(ask: _Ask, judged: Judged, source: Source) -> list[Job]:
@@ -186,7 +186,6 @@ class _Ask:
     placed: Sequence[PlacedRegister]
     from_us: Ints
     to_us: Ints
-    is_read: bool = False
 
     @classmethod
     def of(cls, source: Source, jobs: Sequence[Job]) -> _Ask:
@@ -221,7 +220,6 @@ class _Ask:
             self,
             from_us=np.minimum(self.from_us, from_us),
             to_us=np.maximum(self.to_us, to_us),
-            is_read=False,
         )
 
     def hours(self, source: Source, readings: RegisterReadings, judged: Judged) -> PointHours:

@@ -223,3 +223,64 @@ def send(town: Town, plan: Plan, chance: random.Random, seed: int) -> None:
     ]
     chance.shuffle(readings)
     town.read(meter, readings, register)
+
+
+#: Long enough for what is learnt from weeks before: typical hours of a gap, and that a load never stood still.
+LONG_HOURS = 75 * 24
+
+
+@settings(
+    deadline=None,
+    max_examples=6,
+    derandomize=True,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.integers(0, 2**32))
+def test_what_is_learnt_from_weeks_before_is_learnt_again_when_these_change(database, seed):
+    """Gaps, registers that stand still and unread ends: their hours hang on readings far away, whenever those come."""
+    chance = random.Random(seed)
+    with (
+        empty_database(database.superuser_url, registry=True),
+        psycopg.connect(database.pipeline_url, autocommit=True) as connection,
+        psycopg.connect(database.owner_url) as owner,
+    ):
+        town = Town(connection, database.worker_url, database.superuser_url)
+        plan = Plan.begin(chance)
+        for row in plan.installations:
+            row["digits"], row["start_value"] = "6", ""
+        if chance.random() < 0.5:
+            plan.installations[0]["removed_at"] = (T0 + timedelta(days=70)).isoformat()
+        plan.take_in(owner)
+        options = DeriveOptions(readings=chance.choice([500, 10_000]))
+        deriver = Deriver(lambda: psycopg.connect(database.worker_url), options)
+        pieces = [
+            (row["meter"], row["register"], begin, begin + chance.choice([1, 5, 5, 5]))
+            for row in plan.installations[:3]
+            for begin in range(0, 75, 5)
+        ]
+        chance.shuffle(pieces)
+        for meter, register, begin, end in pieces:
+            readings = [
+                (T0 + timedelta(hours=h), steady(chance, meter, h, seed))
+                for h in range(begin * 24, min(end * 24, LONG_HOURS))
+                if chance.random() > 0.01
+            ]
+            town.read(meter, readings, register)
+            if chance.random() < 0.5:
+                deriver.run_once()
+        deriver.run_all()
+        deriver.close()
+        grown = derived(connection)
+        want = derive_anew(connection, database)
+        assert any(row[6] for row in want["point_hour"]), "some hours are estimated"
+        for table, rows in want.items():
+            assert grown[table] == rows, f"{table} of seed {seed}"
+
+
+def steady(chance: random.Random, meter: str, hour: int, seed: int) -> float:
+    """A register that never stands still, but for half a day now and then, and rises more by day."""
+    stands = hour % 700 in range(600, 612) and (hour + seed) % 3 == 0
+    at = hour // 700 * 700 + 600 if hour % 700 in range(600, 612) and seed % 2 else hour
+    value = 1000.0 + sum(30.0 if 8 <= h % 24 < 20 else 7.0 for h in range(at)) + (0.0 if stands else 0.1)
+    return 0.0 if chance.random() < 0.002 else round(value + len(meter), 1)

@@ -342,3 +342,11 @@ def test_a_reading_amid_ones_off_the_grid_is_its_clocks_fault_and_no_finding_of_
     found = register_steps([WIDE], readings, FAR)
     assert found.doubts.kind.tolist() == ["off_grid"]
     assert found.findings == []
+
+
+def test_a_zero_while_the_register_stands_still_is_one_doubtful_reading():
+    values = daily(40 * 24, range(900, 910))
+    values[904] = 0.0
+    found = judge(WIDE, values).doubts
+    assert len(set(found.ts_us.tolist())) == len(found.ts_us) == 10
+    assert doubts_of(WIDE, values)[904] == "zero_reading"
