@@ -85,7 +85,9 @@ revoke execute on function nengliu.drop_readings() from public;
 grant execute on function nengliu.drop_readings() to nengliu_pipeline;
 
 create view api.retention with (security_barrier) as
-select floor_ts, dropped_before, chunks, readings, applied_at from nengliu.retention;
+select nullif(floor_ts, '-infinity') as floor_ts, nullif(dropped_before, '-infinity') as dropped_before, chunks, readings,
+       applied_at
+from nengliu.retention;
 
 grant select, update on nengliu.retention to nengliu_pipeline;
 grant select on nengliu.reading_dropped to nengliu_pipeline;

@@ -24,7 +24,8 @@ def old_readings(database, monkeypatch):
     with psycopg.connect(database.pipeline_url, autocommit=True) as connection:
         connection.execute(
             """insert into nengliu.reading (series_id, ts, value, received_at)
-               select 1, %s::timestamptz + n * interval '1 hour', n, now() from generate_series(1, 500) n""",
+               select 1, %s::timestamptz + n * interval '1 hour', n, now() from generate_series(1, 500) n
+               on conflict do nothing""",
             (OLD,),
         )
         yield connection

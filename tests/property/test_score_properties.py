@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metering.findings import finding_kinds
 from simulators.score.faults import MARGIN, Places, hours_of, windows_of
 from simulators.score.findings import Finding, Findings, Verdict
 from simulators.score.hours import PlatformHours, Tally, Tolerance, judge_hours, within
@@ -19,6 +22,15 @@ FIRST = int(T0.timestamp()) // 3600
 STEP = 0.01
 
 energies = st.lists(st.floats(0, 1000, allow_subnormal=False), min_size=1, max_size=48).map(np.array)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def nobody_finds_stuck_registers():
+    """So that some faults are of a kind that no rule finds."""
+    with pytest.MonkeyPatch.context() as patch:
+        kind = "stuck_register"
+        patch.setitem(finding_kinds(), kind, replace(finding_kinds()[kind], found_by=""))
+        yield
 
 
 def judged(truth, platform, estimated=None, near=None, tolerance=Tolerance()):

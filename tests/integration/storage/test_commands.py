@@ -23,6 +23,7 @@ def test_import_export_check_and_their_exit_codes(nengliu, registry_folder, tmp_
         "installations.csv": 5,
         "quotas.csv": 0,
         "contacts.csv": 0,
+        "rules.csv": 0,
     }
     assert json.loads(nengliu("registry", "import", tmp_path / "out", "--json").stdout)["version"] is None
 
