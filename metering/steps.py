@@ -24,7 +24,7 @@ from metering.doubts import (
 from metering.limits import Limits, rising_rates, usual_rates
 from metering.outliers import falls, taken_back
 from metering.readings import ACCEPTED, REFUSED, InstalledRegister, Raw, RegisterReadings
-from metering.stuck import StillRuns, still_runs
+from metering.stuck import DAY_US, UNSURE, StillRuns, still_runs
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -40,6 +40,8 @@ TOP_SHARE = 0.001
 RISE_SHARE = 1e-4
 #: Where more than this part of the steps around exceeds what the rated power allows, the rated power is wrong.
 CROWD_SHARE = 0.25
+#: No register catches up by more than it can rise by in so many days.
+CATCH_UP_DAYS = 28
 #: No step spans more doubtful readings than this many times Limits.around: nothing would tell which are good.
 MOST_SPANNED = 2
 #: A verdict hangs on readings within this many times Limits.around of its spot, and changes no step beyond them.
@@ -206,7 +208,7 @@ def _judge_steps(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, taken: 
     kind[fell] = np.where(np.isnan(rolled), _fall_kinds(raw, rates, limits, pairs, fell), "rollover")
     steep = _steep(raw, rates, limits, pairs, exceeds)
     change[steep] = np.nan
-    kind[steep] = "above_rated"
+    kind[steep] = _rise_kinds(raw, rates, limits, pairs, steep)
     change[far] = np.nan
     pinned = raw.pinned[pairs.end_at] & np.isnan(change)
     kind[pinned] = ""  # a person knows
@@ -246,6 +248,15 @@ def _steep(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, exceeds: Bool
     since = _moved_us(pairs, limits)[found]
     above = change[found] > limits.most(ix[found], pairs.end_us[found] - since, usual)
     return found[above & ~(rated[found] & _crowded(raw, limits, exceeds, pairs.end_at[found]))]
+
+
+def _rise_kinds(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, steep: Ints) -> npt.NDArray[np.str_]:
+    """Another meter where the register cannot have risen by so much in weeks; else more than can be."""
+    ix = pairs.register_ix[steep]
+    usual = usual_rates(raw, rates, limits, pairs.end_at[steep])
+    weeks = np.full(len(steep), CATCH_UP_DAYS * DAY_US, dtype=np.int64)
+    other = pairs.change[steep] > limits.most(ix, weeks, usual)
+    return np.where(other, "meter_replaced", "above_rated")
 
 
 def _moved_us(pairs: _Pairs, limits: Limits) -> Ints:
@@ -333,16 +344,18 @@ def _spots(
 
 
 def _of_runs(raw: Raw, still: StillRuns) -> Dependencies:
-    """What closed runs without a rise hang on."""
-    closed = np.flatnonzero(still.closing >= 0)
-    begin, end, closing = still.begin[closed], still.end[closed], still.closing[closed]
+    """What runs without a rise hang on, those that are closed or a finding."""
+    chosen = np.flatnonzero((still.closing >= 0) | (still.state == UNSURE))
+    begin, end, closing = still.begin[chosen], still.end[chosen], still.closing[chosen]
+    is_open = closing < 0
+    last = np.where(is_open, end, closing)
     return Dependencies(
         raw.register_ix[begin],
-        np.full(len(closed), ON_VERDICTS, dtype=np.int64),
-        raw.ts_us[end],
-        raw.ts_us[closing],
+        np.full(len(chosen), ON_VERDICTS, dtype=np.int64),
+        raw.ts_us[np.where(is_open, begin, end)],
+        raw.ts_us[last],
         raw.ts_us[begin],
-        raw.ts_us[closing],
-        still.on_from_us[closed],
-        still.on_to_us[closed],
+        raw.ts_us[last],
+        still.on_from_us[chosen],
+        still.on_to_us[chosen],
     )

@@ -24,8 +24,9 @@ Bools = npt.NDArray[np.bool_]
 DAY_US = 24 * HOUR_US
 #: So many steps in a row without a rise are looked at.
 FEWEST_STILL = 2
-#: A run that no jump closes is a finding from so many steps on.
-FEWEST_OPEN = 8
+#: A run that no fitting jump closes is a finding from so many steps on, where so many days before are known.
+FEWEST_UNSURE = 8
+FEWEST_DAYS = 7
 #: The closing jump fits where it is from half the least to twice the most that the register rose by in the same time
 #: of day on any of the days before.
 FIT_LEAST, FIT_MOST = 0.5, 2.0
@@ -141,14 +142,14 @@ def _judge(
     begin, end, closing = run
     ix = int(good.register_ix[begin])
     low = int(np.searchsorted(good.register_ix, ix, "left"))
-    if good.ts_us[low] > learns_us:
-        return FINE
-    if good.ts_us[end] - good.ts_us[begin] > register.rules.still_days * DAY_US:
+    lasts_us = int(good.ts_us[end] - good.ts_us[begin])
+    if lasts_us > register.rules.still_days * DAY_US:
         return FINE  # a season without load
-    is_long = good.ts_us[end] - good.ts_us[begin] > register.rules.unsure_days * DAY_US
-    unsure = FINE if is_long else UNSURE
-    if closing < 0:
-        return unsure if end - begin >= FEWEST_OPEN else FINE
+    known = min(FEWEST_DAYS, register.rules.still_days) * DAY_US <= good.ts_us[begin] - good.ts_us[low]
+    is_long = lasts_us > register.rules.unsure_days * DAY_US
+    unsure = UNSURE if known and end - begin >= FEWEST_UNSURE and not is_long else FINE
+    if closing < 0 or good.ts_us[low] > learns_us:
+        return unsure
     if raw.pinned[good.at[begin + 1 : end + 1]].any():
         return FINE  # a person knows
     began_us, length = int(good.ts_us[begin]), int(good.ts_us[closing] - good.ts_us[begin])

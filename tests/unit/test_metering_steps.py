@@ -104,10 +104,12 @@ def test_another_meter_that_shows_less_is_found_and_carries_no_energy():
     assert sum(s[2] for s in steps_of(REGISTER, values)) == pytest.approx(2 * 60.0 * 10)
 
 
-def test_another_meter_that_shows_more_is_above_what_can_be():
+@pytest.mark.parametrize(("more", "kind"), [(90_000.0, "above_rated"), (190_000.0, "meter_replaced")])
+def test_a_rise_that_cannot_be_carries_no_energy(more, kind):
+    """What a point cannot have used in four weeks is another meter's."""
     rated = replace(WIDE, rated_per_hour=100.0)
-    values = {**line(40), **{h: 90_000.0 + 60.0 * h for h in range(40, 80)}}
-    assert findings_of(rated, values) == [("above_rated", 39, 40)]
+    values = {**line(40), **{h: more + 60.0 * h for h in range(40, 80)}}
+    assert findings_of(rated, values) == [(kind, 39, 40)]
     assert sum(s[2] for s in steps_of(rated, values)) == pytest.approx(60.0 * 78)
 
 
@@ -207,6 +209,16 @@ def test_standing_still_is_doubtful_where_the_load_never_did_and_a_jump_fits():
     assert doubts_of(WIDE, values) == dict.fromkeys(range(900, 906), "stuck_register")
     assert findings_of(WIDE, values) == [("stuck_register", 900, 906)]
     assert [s for s in steps_of(WIDE, values) if s[3]] == [(899, 906, values[906] - values[899], True)]
+
+
+def test_standing_still_that_is_soon_over_is_no_finding():
+    values = daily(40 * 24, range(900, 904), catches_up=False)
+    assert findings_of(WIDE, values) == []
+
+
+def test_standing_still_for_long_is_a_finding_after_a_week_of_readings():
+    assert [k for k, *_ in findings_of(WIDE, daily(20 * 24, range(300, 312)))] == ["stuck_register"]
+    assert findings_of(WIDE, daily(20 * 24, range(100, 112))) == []
 
 
 def test_standing_still_without_a_jump_is_a_finding_only():
