@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import tempfile
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -172,12 +173,13 @@ def test_incremental_is_from_scratch(database, seed):
         empty_database(database.superuser_url, registry=True),
         psycopg.connect(database.pipeline_url, autocommit=True) as connection,
         psycopg.connect(database.owner_url) as owner,
+        ExitStack() as stack,
     ):
         town = Town(connection, database.worker_url, database.superuser_url)
         plan = Plan.begin(chance)
         plan.take_in(owner)
         options = DeriveOptions(sites=chance.choice([1, 5]), readings=chance.choice([20, 10_000]))
-        deriver = Deriver(lambda: psycopg.connect(database.worker_url), options)
+        deriver = stack.enter_context(closing(Deriver(lambda: psycopg.connect(database.worker_url), options)))
         for _ in range(chance.randrange(4, 25)):
             if chance.random() < 0.3:
                 saved = plan.save()
@@ -191,7 +193,6 @@ def test_incremental_is_from_scratch(database, seed):
             if chance.random() < 0.6:
                 deriver.run_once()
         deriver.run_all()
-        deriver.close()
         grown = derived(connection)
         want = derive_anew(connection, database)
         assert want["point_hour"] or not grown["point_hour"]
@@ -244,6 +245,7 @@ def test_what_is_learnt_from_weeks_before_is_learnt_again_when_these_change(data
         empty_database(database.superuser_url, registry=True),
         psycopg.connect(database.pipeline_url, autocommit=True) as connection,
         psycopg.connect(database.owner_url) as owner,
+        ExitStack() as stack,
     ):
         town = Town(connection, database.worker_url, database.superuser_url)
         plan = Plan.begin(chance)
@@ -253,7 +255,7 @@ def test_what_is_learnt_from_weeks_before_is_learnt_again_when_these_change(data
             plan.installations[0]["removed_at"] = (T0 + timedelta(days=70)).isoformat()
         plan.take_in(owner)
         options = DeriveOptions(readings=chance.choice([500, 10_000]))
-        deriver = Deriver(lambda: psycopg.connect(database.worker_url), options)
+        deriver = stack.enter_context(closing(Deriver(lambda: psycopg.connect(database.worker_url), options)))
         pieces = [
             (row["meter"], row["register"], begin, begin + chance.choice([1, 5, 5, 5]))
             for row in plan.installations[:3]
@@ -270,7 +272,6 @@ def test_what_is_learnt_from_weeks_before_is_learnt_again_when_these_change(data
             if chance.random() < 0.5:
                 deriver.run_once()
         deriver.run_all()
-        deriver.close()
         grown = derived(connection)
         want = derive_anew(connection, database)
         assert any(row[6] for row in want["point_hour"]), "some hours are estimated"
