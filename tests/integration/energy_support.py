@@ -170,6 +170,9 @@ def empty_database(superuser_url: str, zone: str = "Asia/Shanghai", registry: bo
     """The database of a module, emptied for a test, its days those of `zone`."""
     with psycopg.connect(superuser_url, autocommit=True) as connection:
         connection.execute("set search_path = nengliu")
+        connection.execute(
+            "set lock_timeout = '60s'"
+        )  # a worker that was left behind is an error, not a wait
         connection.execute(f"truncate {_FILLED} cascade")
         if registry:
             connection.execute("truncate registry_version cascade")
@@ -200,6 +203,7 @@ def derived(connection: psycopg.Connection[Any]) -> dict[str, list[Row]]:
 def derive_anew(connection: psycopg.Connection[Any], database: Any) -> dict[str, list[Row]]:
     """All derived rows as they are when everything is derived from the beginning."""
     with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
+        superuser.execute("set lock_timeout = '60s'")
         superuser.execute(f"truncate nengliu.dependency, {', '.join(f'nengliu.{name}' for name in DERIVED)}")
     connection.execute(
         "insert into nengliu.change (site_id, point_id, from_ts, to_ts) "
