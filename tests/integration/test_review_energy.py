@@ -110,13 +110,13 @@ def test_a_verdict_does_not_hold_for_a_value_that_came_later(town):
 def test_a_step_without_energy_counts_once_the_reading_that_it_ends_with_is_accepted(town):
     rise = 400_000.0
     read(town, *((T0 + n * HOUR, 100.0 + 2.0 * n + rise) for n in range(156, COUNT)))
-    assert findings(town) == [("above_rated", "open")]
+    assert findings(town) == [("meter_replaced", "open")]
     assert used(town) < FULL + 1
     [(starts, ends)] = town.rows("select starts, ends from api.finding")
     assert say(town, "accepted", starts, ends).readings == 1
-    assert (findings(town), used(town)) == ([("above_rated", "accepted")], FULL + rise)
+    assert (findings(town), used(town)) == ([("meter_replaced", "accepted")], FULL + rise)
     say(town, "open", ends)
-    assert findings(town) == [("above_rated", "open")]
+    assert findings(town) == [("meter_replaced", "open")]
     assert used(town) < FULL + 1
 
 
