@@ -107,9 +107,14 @@ def estimate(
 def shaped_steps(steps: Steps, within: tuple[Ints, Ints]) -> Bools:
     """The gaps that are laid over typical hours, of those that reach into from_us, to_us (registers,)."""
     length = steps.end_us - steps.start_us
-    seen = (steps.start_us < within[1][steps.register_ix]) & (steps.end_us > within[0][steps.register_ix])
-    shaped: Bools = steps.estimated & (length > SHORTEST_US) & (length <= LONGEST_US) & seen
-    return shaped
+    long = steps.estimated & (length > SHORTEST_US) & (length <= LONGEST_US)
+    return long & reach_into(steps.start_us, steps.end_us, steps.register_ix, within)
+
+
+def reach_into(from_us: Ints, to_us: Ints, register_ix: Ints, within: tuple[Ints, Ints]) -> Bools:
+    """Which spans of registers reach into these registers' windows: from_us, to_us (registers,)."""
+    found: Bools = (from_us < within[1][register_ix]) & (to_us > within[0][register_ix])
+    return found
 
 
 def unread_ends(registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int) -> list[int]:
@@ -148,8 +153,7 @@ def _cells(hour: Ints, calendar: LocalCalendar) -> tuple[Ints, Ints]:
 
 def _typical(steps: Steps, ix: int, start_us: int, end_us: int, calendar: LocalCalendar) -> _Load:
     """Typical hours for [start_us, end_us), from before it, and from after it too where that is too little."""
-    hours = np.unique(np.arange(start_us // HOUR_US, -(-end_us // HOUR_US)))
-    cells = _cells(hours, calendar)
+    cells = _cells(np.arange(start_us // HOUR_US, -(-end_us // HOUR_US)), calendar)
     for until, method in ((start_us, PROFILE), (end_us + AFTER_US, PROFILE_AFTER)):
         load = _medians(steps, ix, (start_us - BEFORE_US, until), calendar)
         wanted = load[cells]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metering.dependencies import ON_READINGS
-from metering.estimation import AFTER_US, BEFORE_US, shaped_steps, unread_ends
+from metering.estimation import AFTER_US, BEFORE_US, reach_into, shaped_steps, unread_ends
 from metering.limits import around_of
 from metering.readings import InstalledRegister, RegisterReadings
 from metering.steps import REACH, Judged
@@ -42,18 +42,13 @@ def restless(
     """Which registers are not calm in their windows; shape (registers,)."""
     flags = np.zeros(len(registers), dtype=np.bool_)
     spots = judged.dependencies
-    near = _reaches(spots.anchor_from_us, spots.anchor_to_us, spots.register_ix, within)
+    near = reach_into(spots.anchor_from_us, spots.anchor_to_us, spots.register_ix, within)
     flags[spots.register_ix[near & (spots.level == ON_READINGS)]] = True
     flags[judged.raw.register_ix[judged.still.begin]] = True
     flags[judged.steps.register_ix[shaped_steps(judged.steps, within)]] = True
     ends = [n for n in unread_ends(registers, readings, now_us) if within[1][n] > _last_us(judged, n)]
     flags[ends] = True
     return flags
-
-
-def _reaches(from_us: Ints, to_us: Ints, register_ix: Ints, within: Within) -> Bools:
-    found: Bools = (from_us < within[1][register_ix]) & (to_us > within[0][register_ix])
-    return found
 
 
 def _last_us(judged: Judged, ix: int) -> int:
@@ -66,7 +61,7 @@ def widened(judged: Judged, within: Within) -> Within:
     """The windows, out to where verdicts in them change hours; shape (registers,) each."""
     begin, end = within[0].copy(), within[1].copy()
     spots = judged.dependencies
-    near = _reaches(spots.anchor_from_us, spots.anchor_to_us, spots.register_ix, within)
+    near = reach_into(spots.anchor_from_us, spots.anchor_to_us, spots.register_ix, within)
     spots = spots.take(near & (spots.level == ON_READINGS))
     np.minimum.at(begin, spots.register_ix, spots.from_us)
     np.maximum.at(end, spots.register_ix, spots.to_us)
@@ -77,7 +72,7 @@ def widened(judged: Judged, within: Within) -> Within:
         raw.ts_us[still.begin[fits]],
         raw.ts_us[still.closing[fits]],
     )
-    run = _reaches(first, last, ix, within)
+    run = reach_into(first, last, ix, within)
     np.minimum.at(begin, ix[run], first[run])
     np.maximum.at(end, ix[run], last[run])
     return begin, end
@@ -112,7 +107,7 @@ def wanted(
     first, last = raw.ts_us[still.begin], raw.ts_us[np.where(still.closing >= 0, still.closing, still.end)]
     ix = raw.register_ix[still.begin]
     known = last - first <= (days[ix] * DAY_US).astype(np.int64)
-    run = np.flatnonzero(_reaches(first, last, ix, within) & ~still.witnessed & known)
+    run = np.flatnonzero(reach_into(first, last, ix, within) & ~still.witnessed & known)
     back = first[run] - ((days[ix[run]] + 1) * DAY_US).astype(np.int64)
     np.minimum.at(begin, ix[run], back)
     return Wanted(begin, end)

@@ -49,15 +49,17 @@ def plan_jobs(
     points: Mapping[int, Sequence[Span]], registers: Sequence[PlacedRegister], now_us: int, most_readings: int
 ) -> Iterator[list[Job]]:
     """Jobs in groups of about `most_readings` readings each, in order of point and time."""
-    by_point: dict[int, list[int]] = defaultdict(list)
+    return _grouped(_jobs(points, registers), registers, now_us, most_readings, 0.0)
+
+
+def _jobs(points: Mapping[int, Sequence[Span]], registers: Sequence[PlacedRegister]) -> Iterator[Job]:
+    """A job for each window, in order of point and time."""
+    of_point: dict[int, list[int]] = defaultdict(list)
     for ix, placed in enumerate(registers):
-        by_point[placed.point_id].append(ix)
-    jobs = (
-        Job(point, window, tuple(ix for ix in by_point[point] if _reaches(registers[ix], window)))
-        for point in sorted(points)
-        for window in points[point]
-    )
-    return _grouped(jobs, registers, now_us, most_readings, 0.0)
+        of_point[placed.point_id].append(ix)
+    for point in sorted(points):
+        for window in points[point]:
+            yield Job(point, window, tuple(ix for ix in of_point[point] if _reaches(registers[ix], window)))
 
 
 def _grouped(
@@ -154,26 +156,14 @@ def _derive_restless(source: Source, jobs: Sequence[Job]) -> PointHours:
 
 
 def _widened_jobs(ask: _Ask, judged: Judged, source: Source) -> list[Job]:
-    registers = source.registers
     begin, end = widened(judged, ask.within())
     begin = np.minimum(ask.within()[0], np.maximum(begin, source.floor_us))
-    spans: dict[int, Span] = {n: job.window for n, job in enumerate(ask.jobs)}
+    spans: dict[int, list[Span]] = defaultdict(list)
+    for job in ask.jobs:
+        spans[job.point_id].append(job.window)
     for n, a, b in zip(ask.owner.tolist(), begin.tolist(), end.tolist(), strict=True):
-        spans[n] = min(a, spans[n][0]), max(b, spans[n][1])
-    by_point: dict[int, list[Span]] = defaultdict(list)
-    members: dict[int, set[int]] = defaultdict(set)
-    for n, job in enumerate(ask.jobs):
-        by_point[job.point_id].append(spans[n])
-        members[job.point_id].update(job.registers)
-    of_point: dict[int, list[int]] = defaultdict(list)
-    for ix, placed in enumerate(registers):
-        if placed.point_id in by_point:
-            of_point[placed.point_id].append(ix)
-    return [
-        Job(point, window, tuple(ix for ix in of_point[point] if _reaches(registers[ix], window)))
-        for point, found in sorted(by_point.items())
-        for window in to_whole_hours(found)
-    ]
+        spans[ask.jobs[n].point_id].append((a, b))
+    return list(_jobs({point: to_whole_hours(found) for point, found in spans.items()}, source.registers))
 
 
 @dataclass(frozen=True, slots=True)
