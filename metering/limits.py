@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,8 +70,8 @@ def around_of(register: InstalledRegister) -> int:
     return int(min(MOST_AROUND, max(FEWEST_AROUND, 86_400 // register.interval_s)))
 
 
-def _column(values: object) -> Floats:
-    return np.array(list(values), dtype=np.float64)  # type: ignore[call-overload]
+def _column(values: Iterable[float]) -> Floats:
+    return np.fromiter(values, dtype=np.float64)
 
 
 def rising_rates(raw: Raw) -> Floats:
