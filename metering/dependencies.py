@@ -15,15 +15,16 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-#: On what a dependency hangs: readings that change; hours derived again for that; and hours derived again for those.
-ON_READINGS, ON_VERDICTS, ON_LOADS = 1, 2, 3
+#: On what a dependency hangs: readings that change; hours derived again for that; hours derived again for those; and
+#: any of these hours of the point or of its children.
+ON_READINGS, ON_VERDICTS, ON_LOADS, ON_CHILDREN = 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
     """Energy of register_ix in [from_us, to_us] hangs on what is in [on_from_us, on_to_us]; columns of equal length.
 
-    level: ON_READINGS, ON_VERDICTS or ON_LOADS; [anchor_from_us, anchor_to_us]: the step that it is about.
+    level: ON_READINGS to ON_CHILDREN; [anchor_from_us, anchor_to_us]: the step that it is about.
     """
 
     register_ix: Ints

@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from metering.calendar import LocalCalendar
+from metering.children import ChildHours
 from metering.dependencies import Dependencies
 from metering.estimation import Pieces, estimate, hours_of, ranks
 from metering.readings import InstalledRegister, RegisterReadings
 from metering.registers import Role
 from metering.spans import HOUR_US, Span, subtract, union
 from metering.steps import Judged, register_steps
+from metering.totals import Fills, Totals, by_children, silences
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -82,12 +84,14 @@ class Spans:
 class _Parts:
     """Parts of steps that count: [from_us, to_us) of a step that takes length_us and ends at closing_us.
 
-    energy is the whole step's, so that a part comes to the same, bit for bit, however it was cut.
+    At the ends of days after known_us and before closing_us it is open. energy is the whole step's, so that a part
+    comes to the same, bit for bit, however it was cut.
     """
 
     owner: Ints
     from_us: Ints
     to_us: Ints
+    known_us: Ints
     closing_us: Ints
     length_us: Ints
     energy: Floats
@@ -97,6 +101,12 @@ class _Parts:
     def __len__(self) -> int:
         return len(self.owner)
 
+    def joined(self, other: _Parts) -> _Parts:
+        """These and the other ones."""
+        if not len(other):
+            return self
+        return _Parts(*(np.concatenate([getattr(self, f), getattr(other, f)]) for f in self.__slots__))
+
 
 @dataclass(frozen=True, slots=True)
 class Derived:
@@ -105,7 +115,7 @@ class Derived:
     hours: HourEnergy
     opens: OpenEnergy
     judged: Judged
-    estimates: Dependencies
+    hangs: Dependencies
 
 
 def hourly_energy(
@@ -116,18 +126,25 @@ def hourly_energy(
     calendar: LocalCalendar,
     now_us: int,
     judged: Judged | None = None,
+    children: ChildHours | None = None,
 ) -> Derived:
     """Hours, and days' open ends, of the owners' installed registers.
 
     owner[i]: whose register i is. The readings must reach, for every register, from the last one at or before
     its owner's window to the first one at or after it, and further where a verdict or an estimate hangs on more
     (metering/reach.py). judged: `register_steps` of the readings, where it is known. A point's consumption is its
-    total registers', and its tariff registers' sum only while no total is installed.
+    total registers', and its tariff registers' sum only while no total is installed. children: what those of an owner
+    measured, where they are to tell of times that its total registers did not.
     """
     judged = register_steps(registers, readings, now_us) if judged is None else judged
     owners = np.asarray(owner, dtype=np.int64)
     within = windows.from_us[owners], windows.to_us[owners]
-    pieces, estimates = estimate(registers, readings, judged, within, calendar, now_us)
+    pieces, hangs = estimate(registers, readings, judged, within, calendar, now_us)
+    fills = Fills.joined([])
+    if children is not None:
+        silent = silences(registers, readings, judged, within, now_us)
+        told = by_children(pieces, silent, registers, judged, Totals(owners, children))
+        pieces, fills, hangs = told.pieces, told.fills, hangs.joined(told.hangs)
     counted = counted_spans(registers, owner)
     whole = _counted_parts(pieces, owners, counted, len(registers))
     parts = _clip(whole, windows)
@@ -135,8 +152,9 @@ def hourly_energy(
     hours = _sum_hours(parts, covered)
     spans = union_spans(Spans(owners[counted.ix], counted.from_us, counted.to_us))
     hours = replace(hours, installed_s=_overlap_s(hours.owner, hours.hour_us, spans))
+    whole = whole.joined(_taken_back(fills, owners))
     opens = _open_ends(whole, windows, calendar, _concurrent_owners(owners, counted))
-    return Derived(hours, opens, judged, estimates)
+    return Derived(hours, opens, judged, hangs)
 
 
 def counted_spans(registers: Sequence[InstalledRegister], owner: Sequence[int]) -> Spans:
@@ -198,11 +216,27 @@ def _counted_parts(steps: Pieces, owners: Ints, counted: Spans, registers: int) 
         owners[steps.register_ix[step]],
         begin,
         end,
+        begin,
         steps.closing_us[step],
         steps.end_us[step] - steps.start_us[step],
         steps.energy[step],
         steps.estimated[step],
         steps.method[step],
+    )
+
+
+def _taken_back(fills: Fills, owners: Ints) -> _Parts:
+    """What was taken for true until a silence ended: at the ends of days until then it counts against the silence."""
+    return _Parts(
+        owners[fills.register_ix],
+        fills.start_us,
+        fills.end_us,
+        fills.known_us - 1,
+        fills.closing_us,
+        fills.end_us - fills.start_us,
+        -fills.energy,
+        np.ones(len(fills.energy), dtype=np.bool_),
+        np.zeros(len(fills.energy), dtype=np.int64),
     )
 
 
@@ -215,6 +249,7 @@ def _clip(parts: _Parts, windows: Windows) -> _Parts:
         parts.owner[keep],
         begin[keep],
         end[keep],
+        parts.known_us[keep],
         parts.closing_us[keep],
         parts.length_us[keep],
         parts.energy[keep],
@@ -324,9 +359,9 @@ def _overlap_s(owner: Ints, hour_us: Ints, spans: Spans) -> Floats:
 
 
 def _open_ends(parts: _Parts, windows: Windows, calendar: LocalCalendar, concurrent: Bools) -> OpenEnergy:
-    """For each part, and each day end in its window between its start and its closing: what lies before."""
+    """For each part, and each day end in its window while it is open: what lies before."""
     ends = calendar.day_start_us
-    after = np.maximum(parts.from_us, windows.from_us[parts.owner])
+    after = np.maximum(parts.known_us, windows.from_us[parts.owner])
     before = np.minimum(parts.closing_us, windows.to_us[parts.owner])
     first = np.searchsorted(ends, after, "right")
     n = np.maximum(np.searchsorted(ends, before, "left") - first, 0)
@@ -347,5 +382,5 @@ def _open_ends(parts: _Parts, windows: Windows, calendar: LocalCalendar, concurr
         np.maximum.at(longest, inverse, seconds)
         covered = np.where(together, longest, covered)
     consumption = _sums(inverse, energy, len(keys))
-    some = (consumption > 0) | (covered > 0)
+    some = (consumption != 0) | (covered > 0)
     return OpenEnergy((keys // width)[some], (keys % width)[some], consumption[some], covered[some])

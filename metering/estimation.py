@@ -2,7 +2,7 @@
 
 A gap's energy is known: it is what the register rose by. Only how it lies in the gap's hours is estimated, by the
 register's own typical hours: the medians, by kind of day and hour of day, of its measured hours in the eight weeks
-before. See docs/decisions/estimation.md.
+before. What a total's sub-meters tell instead: metering/totals.py. See docs/decisions/estimation.md.
 """
 
 from __future__ import annotations
@@ -35,7 +35,17 @@ SHORTEST_US, LONGEST_US = HOUR_US, 92 * DAY_US
 #: A kind of day and hour of day is known from so many measured hours on.
 FEWEST_HOURS = 2
 
-MEASURED, INTERPOLATED, PROFILE, PROFILE_AFTER, FLAT, END_PROFILE, END_RATE = range(7)
+(
+    MEASURED,
+    INTERPOLATED,
+    PROFILE,
+    PROFILE_AFTER,
+    FLAT,
+    END_PROFILE,
+    END_RATE,
+    CHILDREN,
+    CHILDREN_USUAL,
+) = range(9)
 
 
 @cache
@@ -101,7 +111,7 @@ def estimate(
             found.append(unread)
             start, until = int(unread.start_us[0]), int(unread.closing_us[0])
             rows.append((ix, ON_LOADS, start, until, start, until, start - BEFORE_US, until))
-    return _merged(plain, ~shaped, found), Dependencies.of(rows)
+    return merged(plain, ~shaped, found), Dependencies.of(rows)
 
 
 def shaped_steps(steps: Steps, within: tuple[Ints, Ints]) -> Bools:
@@ -162,23 +172,29 @@ def _typical(steps: Steps, ix: int, start_us: int, end_us: int, calendar: LocalC
     return _Load(np.full((2, 24), np.nan), FLAT, calendar)
 
 
-def _medians(steps: Steps, ix: int, span: tuple[int, int], calendar: LocalCalendar) -> Floats:
-    """Median energy of measured hours of a register within a span, by kind of day and hour; NaN where few are."""
+def measured_hours(steps: Steps, ix: int, span: tuple[int, int]) -> tuple[Ints, Floats]:
+    """Hours since the epoch within a span that a register measured in full, ascending, and their energy."""
     own = slice(*(int(np.searchsorted(steps.register_ix, ix, side)) for side in ("left", "right")))
     near = (steps.start_us[own] < span[1]) & (steps.end_us[own] > span[0]) & ~steps.estimated[own]
     start, end, energy = steps.start_us[own][near], steps.end_us[own][near], steps.energy[own][near]
-    medians = np.full((2, 24), np.nan)
     if len(start) == 0:
-        return medians
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
     step, hour, length = hours_of(start, end)
     base = int(hour[0])
     covered = np.bincount(hour - base, length)
     sums = np.bincount(hour - base, energy[step] * (length / (end - start)[step]))
-    whole = np.flatnonzero(covered >= HOUR_US) + base
+    whole: Ints = np.flatnonzero(covered >= HOUR_US) + base
     whole = whole[(whole * HOUR_US >= span[0]) & ((whole + 1) * HOUR_US <= span[1])]
+    return whole, sums[whole - base].astype(np.float64)
+
+
+def _medians(steps: Steps, ix: int, span: tuple[int, int], calendar: LocalCalendar) -> Floats:
+    """Median energy of measured hours of a register within a span, by kind of day and hour; NaN where few are."""
+    whole, energy = measured_hours(steps, ix, span)
+    medians = np.full((2, 24), np.nan)
     kind, of_day = _cells(whole, calendar) if len(whole) else (whole, whole)
     for cell in np.unique(kind * 24 + of_day).tolist():
-        chosen = sums[whole[kind * 24 + of_day == cell] - base]
+        chosen = energy[kind * 24 + of_day == cell]
         if len(chosen) >= FEWEST_HOURS:
             medians[cell // 24, cell % 24] = np.median(chosen)
     return medians
@@ -200,7 +216,7 @@ def ranks(counts: Ints) -> Ints:
     return np.arange(total, dtype=np.int64) - np.repeat(np.cumsum(counts) - counts, counts)
 
 
-def _hour_pieces(start_us: int, end_us: int) -> tuple[Ints, Ints, Ints]:
+def hour_pieces(start_us: int, end_us: int) -> tuple[Ints, Ints, Ints]:
     """Hour, from and to of the parts of a span."""
     _, hour, length = hours_of(np.array([start_us]), np.array([end_us]))
     begin = np.maximum(hour * HOUR_US, start_us)
@@ -209,13 +225,13 @@ def _hour_pieces(start_us: int, end_us: int) -> tuple[Ints, Ints, Ints]:
 
 def _shape(ix: int, start_us: int, end_us: int, energy: float, load: _Load) -> Pieces:
     """A gap's energy over its hours, in proportion to what is typical of them."""
-    hour, begin, end = _hour_pieces(start_us, end_us)
+    hour, begin, end = hour_pieces(start_us, end_us)
     weight = (end - begin) / HOUR_US
     if load.method != FLAT:
         weight = weight * load.of(hour)
     if not weight.sum() > 0:
         weight = (end - begin) / HOUR_US
-    return _pieces(ix, begin, end, energy * (weight / weight.sum()), load.method)
+    return pieces_of(ix, begin, end, energy * (weight / weight.sum()), load.method)
 
 
 def _unread_end(until: int, ix: int, judged: Judged, calendar: LocalCalendar) -> Pieces | None:
@@ -225,34 +241,37 @@ def _unread_end(until: int, ix: int, judged: Judged, calendar: LocalCalendar) ->
     if last < 0 or judged.raw.register_ix[last] != ix or judged.raw.ts_us[last] >= until:
         return None
     start = int(judged.raw.ts_us[last])
-    hour, begin, end = _hour_pieces(start, until)
+    hour, begin, end = hour_pieces(start, until)
     load = _Load(_medians(steps, ix, (start - BEFORE_US, start), calendar), END_PROFILE, calendar)
     energy = load.of(hour) * (end - begin) / HOUR_US
     if not np.isnan(energy).any():
-        return _pieces(ix, begin, end, energy, END_PROFILE)
+        return pieces_of(ix, begin, end, energy, END_PROFILE)
     own = slice(*(int(np.searchsorted(steps.register_ix, ix, side)) for side in ("left", "right")))
     chosen = steps.start_us[own] >= start - BEFORE_US
     hours = float((steps.end_us[own] - steps.start_us[own])[chosen].sum()) / HOUR_US
     if not hours:
         return None
     rate = float(steps.energy[own][chosen].sum()) / hours
-    return _pieces(ix, begin, end, rate * (end - begin) / HOUR_US, END_RATE)
+    return pieces_of(ix, begin, end, rate * (end - begin) / HOUR_US, END_RATE)
 
 
-def _pieces(ix: int, begin: Ints, end: Ints, energy: Floats, method: int) -> Pieces:
+def pieces_of(
+    ix: int, begin: Ints, end: Ints, energy: Floats, method: int, closing_us: Ints | None = None
+) -> Pieces:
+    """Estimated pieces of register ix; closing_us: where it is not the end of the last one."""
     n = len(begin)
     return Pieces(
         np.full(n, ix, dtype=np.int64),
         begin,
         end,
-        np.full(n, end[-1], dtype=np.int64),
+        np.full(n, end[-1], dtype=np.int64) if closing_us is None else closing_us,
         energy,
         np.ones(n, dtype=np.bool_),
         np.full(n, method, dtype=np.int64),
     )
 
 
-def _merged(plain: Pieces, kept: Bools, found: list[Pieces]) -> Pieces:
+def merged(plain: Pieces, kept: Bools, found: list[Pieces]) -> Pieces:
     """Of `plain` the kept ones, with the found ones, in order."""
     if not found and kept.all():
         return plain

@@ -31,7 +31,8 @@ class FindingState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class FindingKind:
     """A kind of finding. severity as alerts have it: warning, major, critical; found_by: a rule, empty for none;
-    about: what is wrong: delivery (something did not come), clock, values (readings, and the energy made of them).
+    about: what is wrong: delivery (something did not come), clock, values (readings, and the energy made of them),
+    balance (of a total and its sub-meters, whichever of them is wrong).
     """
 
     kind: str

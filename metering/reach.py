@@ -16,8 +16,10 @@ from metering.dependencies import ON_READINGS
 from metering.estimation import AFTER_US, BEFORE_US, reach_into, shaped_steps, unread_ends
 from metering.limits import around_of
 from metering.readings import InstalledRegister, RegisterReadings
+from metering.spans import END, HOUR_US
 from metering.steps import REACH, Judged
 from metering.stuck import DAY_US, FITS
+from metering.totals import Silences, near_us
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -78,6 +80,22 @@ def widened(judged: Judged, within: Within) -> Within:
     return begin, end
 
 
+def widened_to_silences(registers: Sequence[InstalledRegister], silent: Silences, within: Within) -> Within:
+    """The windows, out to all of the silences in them that have ended, and to the begin of those that have not where
+    they reach near it: there no hour stands for itself.
+    """
+    begin, end = within[0].copy(), within[1].copy()
+    for ix, start, stop in zip(
+        silent.register_ix.tolist(), silent.start_us.tolist(), silent.end_us.tolist(), strict=True
+    ):
+        near = start + int(near_us(registers[ix])) + HOUR_US
+        if stop != END:
+            begin[ix], end[ix] = min(begin[ix], start), max(end[ix], stop)
+        elif within[0][ix] < near:
+            begin[ix], end[ix] = min(begin[ix], start), max(end[ix], near)
+    return begin, end
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """The times that readings must cover, of each register; shape (registers,)."""
@@ -92,9 +110,14 @@ def wanted(
     judged: Judged,
     within: Within,
     now_us: int,
+    silent: Silences | None = None,
 ) -> Wanted:
-    """What verdicts and estimates in the windows are learnt from, the windows included."""
+    """What verdicts and estimates in the windows are learnt from, the windows included; silent: also the usual loss of
+    those silences.
+    """
     begin, end = within[0].copy(), within[1].copy()
+    if silent is not None:
+        np.minimum.at(begin, silent.register_ix, silent.start_us - BEFORE_US)
     steps, still, raw = judged.steps, judged.still, judged.raw
     at = np.flatnonzero(shaped_steps(steps, within))
     np.minimum.at(begin, steps.register_ix[at], steps.start_us[at] - BEFORE_US)

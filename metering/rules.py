@@ -19,13 +19,17 @@ class Rules:
     rated_margin: energy of a step may exceed what the rated power allows by this factor (MOHURD guidelines 2008, from
     memory). rate_margin: where no rated power is known, the usual rate around. still_days: for so long a point must
     never have stood still for standing still to be doubtful, and no longer may it last. unsure_days: standing still
-    that no fitting jump ends is a finding only up to so long: longer, it is a season without load.
+    that no fitting jump ends is a finding only up to so long: longer, it is a season without load. balance_over:
+    sub-meters may show more than their total by this part of it; balance_loss: and less by this part (1: no matter how
+    much).
     """
 
     rated_margin: float = 2.0
     rate_margin: float = 10.0
     still_days: float = 28.0
     unsure_days: float = 28.0
+    balance_over: float = 0.05
+    balance_loss: float = 1.0
 
 
 #: As shipped for some items: heat and cooling stand still whenever they are not wanted.

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.types.json import Jsonb
 
-from metering.dependencies import Dependencies
+from metering.dependencies import ON_LOADS, Dependencies
 from metering.doubts import StepFinding
 from metering.findings import finding_kinds
 from storage.point_hours import PointHours
@@ -19,16 +19,16 @@ from storage.touched import PlacedRegister
 Row = dict[str, Any]
 
 
-def write_judgements(cursor: psycopg.Cursor[Any], found: PointHours) -> None:
-    """Put in place what is said of the windows, which `write_points` has just written."""
-    cursor.execute(query("derive_forget"))
+def write_judgements(cursor: psycopg.Cursor[Any], found: PointHours, up_to: int = ON_LOADS) -> None:
+    """Put in place what is said of the windows, which `write_points` has just written; up_to: the level of dependencies
+    that were looked at.
+    """
+    cursor.execute(query("derive_forget"), {"level": up_to})
     judged = found.derived.judged
     doubts = list(_doubts(found))
     if doubts:
         cursor.execute(query("derive_doubts"), {"rows": Jsonb(doubts)})
-    hangs = list(_dependencies(found, judged.dependencies)) + list(
-        _dependencies(found, found.derived.estimates)
-    )
+    hangs = list(_dependencies(found, judged.dependencies)) + list(_dependencies(found, found.derived.hangs))
     if hangs:
         cursor.execute(query("derive_depend"), {"rows": Jsonb(hangs)})
     rows = [row for f in judged.findings if (row := _finding(found, f)) is not None]

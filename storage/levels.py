@@ -25,6 +25,7 @@ from metering.phases import InstantRule
 from metering.scale_kinds import KindRule
 from storage import locks
 from storage.finding_metrics import LEVEL_SECONDS
+from storage.imbalances import judge_balance
 from storage.level_evidence import INSTANTS, SitePoint, balance_verdicts, entered_verdicts, instant_verdicts
 from storage.level_verdicts import HOUR_S, Hours, Verdict, moment
 from storage.sql import query
@@ -52,10 +53,11 @@ class LevelOptions:
 
 @dataclass(slots=True)
 class _Due:
-    """What is due of a site: hours since 1970 of each touched point."""
+    """What is due of a site: days, first and last, and hours since 1970 of each touched point."""
 
     site_id: int
     points: dict[int, list[Hours]] = field(default_factory=lambda: defaultdict(list))
+    days: list[tuple[date, date]] = field(default_factory=list)
 
 
 def watch_levels(connection: psycopg.Connection[Any], options: LevelOptions | None = None) -> int:
@@ -78,9 +80,11 @@ def _judge_some(cursor: Cursor, options: LevelOptions) -> int:
         return 0
     node = cursor.execute("select timezone from nengliu.node").fetchone()
     assert node is not None  # a database that was migrated has its row
-    sites = _take(cursor, local_calendar(node[0]), options.sites)
+    calendar = local_calendar(node[0])
+    sites = _take(cursor, calendar, options.sites)
     for due in sites:
         _judge_site(cursor, due, options)
+        judge_balance(cursor, due.site_id, list(due.points), due.days, calendar)
     return len(sites)
 
 
@@ -88,6 +92,7 @@ def _take(cursor: Cursor, calendar: LocalCalendar, sites: int) -> list[_Due]:
     found: dict[int, _Due] = {}
     for site_id, point_id, first, last in cursor.execute(query("level_take"), {"sites": sites}).fetchall():
         due = found.setdefault(site_id, _Due(site_id))
+        due.days.append((first, last))
         due.points[point_id].append((_hour_of(calendar, first), _hour_of(calendar, last + timedelta(days=1))))
     return list(found.values())
 

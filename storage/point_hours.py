@@ -12,11 +12,24 @@ import numpy.typing as npt
 import psycopg
 
 from metering.calendar import LocalCalendar
+from metering.children import ChildHours
 from metering.energy import Derived, Windows, hourly_energy
-from metering.reach import CALM_AFTER, CALM_BEFORE, Within, context, restless, wanted, widened
+from metering.estimation import BEFORE_US
+from metering.reach import (
+    CALM_AFTER,
+    CALM_BEFORE,
+    Within,
+    context,
+    restless,
+    wanted,
+    widened,
+    widened_to_silences,
+)
 from metering.readings import RegisterReadings
 from metering.spans import END, START, Span, to_whole_hours
 from metering.steps import Judged, register_steps
+from metering.totals import Silences, silences
+from storage.child_hours import child_hours
 from storage.slices import NEAR_US, Slices, last_readings, readings_after, readings_between
 from storage.sql import query
 from storage.touched import PlacedRegister
@@ -138,25 +151,40 @@ def derive_points(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
         yield _derive_restless(source, group)
 
 
-def _derive_restless(source: Source, jobs: Sequence[Job]) -> PointHours:
+def derive_totals(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
+    """The same of points whose children tell of what they did not measure; the children's hours are those stored."""
+    for group in _grouped(iter(jobs), source.registers, source.now_us, source.most_readings, _CONTEXT_S):
+        yield _derive_restless(source, group, children=True)
+
+
+def _derive_restless(source: Source, jobs: Sequence[Job], *, children: bool = False) -> PointHours:
     """The hours of windows that are not calm, with all that verdicts and estimates in them hang on."""
     ask = _Ask.of(source, jobs)
     beyond = context(ask.registers)
     readings = ask.readings(source, beyond, beyond)
     judged = register_steps(ask.registers, readings, source.now_us)
-    ask = _Ask.of(source, _widened_jobs(ask, judged, source))
+    ask = _Ask.of(source, _widened_jobs(ask, readings, judged, source, children))
     while True:
         readings = ask.readings(source, beyond, beyond)
         judged = register_steps(ask.registers, readings, source.now_us)
-        want = wanted(ask.registers, readings, judged, ask.within(), source.now_us)
+        silent = ask.silences(source, readings, judged) if children else None
+        want = wanted(ask.registers, readings, judged, ask.within(), source.now_us, silent)
         more = ask.reaching(want.from_us, want.to_us)
         if (more.from_us >= ask.from_us).all() and (more.to_us <= ask.to_us).all():
-            return ask.hours(source, readings, judged)
+            told = (
+                None if silent is None else child_hours(source.cursor, ask.spans_of(silent), source.calendar)
+            )
+            return ask.hours(source, readings, judged, told)
         ask = more
 
 
-def _widened_jobs(ask: _Ask, judged: Judged, source: Source) -> list[Job]:
+def _widened_jobs(
+    ask: _Ask, readings: RegisterReadings, judged: Judged, source: Source, children: bool
+) -> list[Job]:
     begin, end = widened(judged, ask.within())
+    if children:
+        silent = ask.silences(source, readings, judged)
+        begin, end = widened_to_silences(ask.registers, silent, (begin, end))
     begin = np.minimum(ask.within()[0], np.maximum(begin, source.floor_us))
     spans: dict[int, list[Span]] = defaultdict(list)
     for job in ask.jobs:
@@ -212,7 +240,22 @@ class _Ask:
             to_us=np.maximum(self.to_us, to_us),
         )
 
-    def hours(self, source: Source, readings: RegisterReadings, judged: Judged) -> PointHours:
+    def silences(self, source: Source, readings: RegisterReadings, judged: Judged) -> Silences:
+        return silences(self.registers, readings, judged, self.within(), source.now_us)
+
+    def spans_of(self, silent: Silences) -> list[tuple[int, int, Span]]:
+        """(job, point, span) of the children's hours that silences hang on."""
+        owner = self.owner[silent.register_ix].tolist()
+        spans = zip((silent.start_us - BEFORE_US).tolist(), silent.end_us.tolist(), strict=True)
+        return [(n, self.jobs[n].point_id, span) for n, span in zip(owner, spans, strict=True)]
+
+    def hours(
+        self,
+        source: Source,
+        readings: RegisterReadings,
+        judged: Judged,
+        children: ChildHours | None = None,
+    ) -> PointHours:
         derived = hourly_energy(
             self.registers,
             self.owner.tolist(),
@@ -221,6 +264,7 @@ class _Ask:
             source.calendar,
             source.now_us,
             judged,
+            children,
         )
         return PointHours(self.jobs, self.placed, self.owner, derived, len(readings.ts_us))
 

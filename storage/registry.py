@@ -23,7 +23,7 @@ from storage.copying import copy_in
 from storage.registry_check import in_order, misfits
 from storage.registry_codes import RegistryCodes
 from storage.registry_digits import beyond_digits
-from storage.registry_effects import affected, plans_of, touched_sites
+from storage.registry_effects import affected, balanced_otherwise, plans_of, touched_sites
 from storage.registry_files import QUOTAS, RegistryFiles, read_file, read_folder
 from storage.registry_state import Key, RegistryState, load_state
 from storage.retention import floor_us
@@ -217,6 +217,9 @@ def _write_effects(cursor: Cursor, plan: _Plan) -> None:
         for span in spans
     ]
     _copy_spans(cursor, "nengliu.change", ("site_id", "point_id"), changes)
+    if plan.changed["rule"] or plan.changed["point"]:
+        again = balanced_otherwise(plan.before, plan.after)
+        cursor.execute(query("registry_mark_levels"), {"codes": sorted(again)})
     _mark_assessments(cursor, [(site, begin, end) for site, _, begin, end in changes])
 
 

@@ -89,6 +89,18 @@ def _judged_otherwise(before: RegistryState, after: RegistryState) -> set[Point]
     }
 
 
+def balanced_otherwise(before: RegistryState, after: RegistryState) -> set[str]:
+    """Points that other rules judge or that are below another total, with these totals: their balance may differ."""
+    moved = {
+        p
+        for key, point in after.points.items()
+        if (was := before.points.get(key)) is not None and was.parent_point_code != point.parent_point_code
+        for p in (point.point_code, point.parent_point_code, was.parent_point_code)
+        if p is not None
+    }
+    return moved | {p.point_code for p in _judged_otherwise(before, after)}
+
+
 def affected(before: SitePlan, after: SitePlan) -> dict[str, list[Span]]:
     """When the energy of each point, or what it counts for, may differ: point code -> normal list, never
     empty.
@@ -96,6 +108,8 @@ def affected(before: SitePlan, after: SitePlan) -> dict[str, list[Span]]:
     spans: dict[str, list[Span]] = defaultdict(list)
     for code in {**before.points, **after.points}:
         spans[code] += _energy_change(before, after, code)
+        for total in _other_totals(before, after, code):
+            spans[total] += union([*before.installed.get(code, ()), *after.installed.get(code, ())])
     old, new = before.roots, after.roots
     for item, code in {**old, **new}:
         spans[code] += symmetric_difference(old.get((item, code), []), new.get((item, code), []))
@@ -116,6 +130,15 @@ def _energy_change(before: SitePlan, after: SitePlan, code: str) -> list[Span]:
     ):
         changed += [i.span for rows in (old, new) for i in rows.values()]
     return changed
+
+
+def _other_totals(before: SitePlan, after: SitePlan, code: str) -> set[str]:
+    """Points that a point is newly, or no longer, right below: what these did not measure is told by their children."""
+    was, now = before.points.get(code), after.points.get(code)
+    known = {p.parent_point_code for p in (was, now) if p is not None and p.parent_point_code is not None}
+    if was is not None and now is not None and was.parent_point_code == now.parent_point_code:
+        return set()
+    return {parent for parent in known if parent in before.points or parent in after.points}
 
 
 def _row_change(old: Installation | None, new: Installation | None) -> list[Span]:

@@ -16,6 +16,8 @@ from simulators.truth import TrueFault
 
 #: What a real change of energy may be mistaken for; silence and clocks at its site have nothing to do with it.
 _OF_VALUES = "values"
+#: Says that something is wrong among several meters, not which: no fault is found by it, nor is it a false alarm.
+_OF_FAMILIES = "balance"
 
 
 class Verdict(StrEnum):
@@ -120,14 +122,20 @@ class Findings:
         rejects: Iterable[Rejected],
     ) -> None:
         gateways = places.gateways.union(*(f.senders for f in faults))
-        standing = [f for f in findings if f.state != FindingState.WITHDRAWN and f.is_at(places, gateways)]
+        standing = [
+            f
+            for f in findings
+            if f.state != FindingState.WITHDRAWN
+            and f.kind not in _of(_OF_FAMILIES)
+            and f.is_at(places, gateways)
+        ]
         self.findings = [f for f in standing if _during(f, run)]
         self.outside = len(standing) - len(self.findings)
         self.rejects = [r for r in rejects if r.gateway in gateways]
         self._run = run
         self._faults = faults
         self._known = {k for k, v in finding_kinds().items() if v.found_by}
-        self._of_values = {k for k, v in finding_kinds().items() if v.about == _OF_VALUES}
+        self._of_values = _of(_OF_VALUES)
         near = _Nearby(faults)
         self._near = [near.to(f) for f in self.findings]
         self._explained = [
@@ -216,6 +224,11 @@ class _Nearby:
         places = finding.places
         there = self._wide if not places else set().union(*(self._at[p] for p in places))
         return sorted(n for n in there if _meets(self._windows[n], finding.starts, finding.ends))
+
+
+def _of(about: str) -> set[str]:
+    """The kinds of finding about such a thing."""
+    return {k for k, v in finding_kinds().items() if v.about == about}
 
 
 def _by_sender(faults: Sequence[TouchedBy]) -> defaultdict[str, list[int]]:

@@ -75,9 +75,10 @@ def look(town: Town) -> int:
 
 
 def findings(town: Town) -> list[tuple]:
-    """Kind, point, first and last hour after T0, severity, state."""
+    """Kind, point, first and last hour after T0, severity, state, of what names a meter."""
     rows = town.rows(
-        "select kind, point_code, starts, ends, severity, state from api.finding order by starts, kind, state"
+        """select kind, point_code, starts, ends, severity, state from api.finding where kind <> 'imbalance'
+           order by starts, kind, state"""
     )
     return [(k, p, _hours(a), _hours(b), severity, state) for k, p, a, b, severity, state in rows]
 

@@ -1,0 +1,140 @@
+"""A total estimated from its sub-meters: gaps of known energy shaped by them, silence filled from them. Pure.
+
+Only hours count that every sub-meter (child) of a point measured in full. See docs/decisions/estimation.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from metering.spans import HOUR_US
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+#: A gap is shaped by children that measured at least this part of its energy; else typical hours tell more.
+SHAPING_SHARE = 0.5
+#: Silence is filled from children that usually measure at least this part of the total.
+FILLING_SHARE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ChildHours:
+    """Hours in which all children of an owner were measured in full; columns of equal length, by (owner, hour).
+
+    hour: since the epoch; energy: the children's sum in the item's unit; count: how many children; known_us: from when
+    on readings tell all of it, not before the hour's end.
+    """
+
+    owner: Ints
+    hour: Ints
+    energy: Floats
+    count: Ints
+    known_us: Ints
+
+    @classmethod
+    def none(cls) -> ChildHours:
+        """No hours of anyone."""
+        empty = np.zeros(0, dtype=np.int64)
+        return cls(empty, empty, np.zeros(0), empty, empty)
+
+    def of(self, owner: int) -> ChildHours:
+        """The hours of one owner."""
+        own = slice(*(int(np.searchsorted(self.owner, owner, side)) for side in ("left", "right")))
+        return ChildHours(
+            self.owner[own], self.hour[own], self.energy[own], self.count[own], self.known_us[own]
+        )
+
+    def between(self, first: int, last: int) -> ChildHours:
+        """Of one owner, the hours from `first` to `last`, both included."""
+        own = slice(
+            int(np.searchsorted(self.hour, first)),
+            int(np.searchsorted(self.hour, last, "right")),
+        )
+        return ChildHours(
+            self.owner[own], self.hour[own], self.energy[own], self.count[own], self.known_us[own]
+        )
+
+    def __len__(self) -> int:
+        return len(self.hour)
+
+
+def shape(children: ChildHours, start_us: int, end_us: int, energy: float, *, typical: bool) -> Floats | None:
+    """How the energy of a gap lies in its hours, by what the children measured in them; its sum is `energy`.
+
+    children: of the owner; typical: whether typical hours of the total could tell it instead. None where an hour of the
+    children is missing, or they measured too little of it.
+    """
+    first, last = start_us // HOUR_US, (end_us - 1) // HOUR_US
+    found = children.between(first, last)
+    if len(found) != last - first + 1:
+        return None
+    part = np.ones(len(found))
+    part[0] -= (start_us - first * HOUR_US) / HOUR_US
+    part[-1] -= ((last + 1) * HOUR_US - end_us) / HOUR_US
+    weight = found.energy * part
+    total = float(weight.sum())
+    if total <= 0 or (typical and total < SHAPING_SHARE * energy):
+        return None
+    shaped: Floats = energy * (weight / total)
+    return shaped
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Parts of silent hours as columns of equal length: [begin_us, end_us), energy, and from when on that is known."""
+
+    begin_us: Ints
+    end_us: Ints
+    energy: Floats
+    known_us: Ints
+
+
+def fill(
+    children: ChildHours, own: tuple[Ints, Floats], read_to_us: int, until_us: int, gap_us: float
+) -> Filled | None:
+    """A total's silence from its last reading on, from its children and the usual loss; None where they tell nothing.
+
+    own: hours (ascending) and energy of the total's measured hours before; gap_us: how long a step may be without being
+    a gap. Each hour stands for itself, but the first ones, up to a gap's length, count only if all of them are known:
+    no estimate where just the last reading is still on its way.
+    """
+    first = read_to_us // HOUR_US
+    near_last = int((read_to_us + gap_us) // HOUR_US)
+    if until_us <= read_to_us:
+        return None
+    silent = children.between(first, (until_us - 1) // HOUR_US)
+    near = silent.hour <= near_last
+    together = int(near.sum()) == min(near_last, (until_us - 1) // HOUR_US) - first + 1
+    chosen = np.flatnonzero(~near | together)
+    if len(chosen) == 0:
+        return None
+    begin = np.maximum(silent.hour[chosen] * HOUR_US, read_to_us)
+    end = np.minimum((silent.hour[chosen] + 1) * HOUR_US, until_us)
+    known = silent.known_us[chosen].copy()
+    known[near[chosen]] = known[near[chosen]].max(initial=0)
+    counts, inverse = np.unique(silent.count[chosen], return_inverse=True)
+    usual = np.array([_usual(children, own, count) for count in counts.tolist()])[inverse]
+    some = np.isfinite(usual)
+    energy = silent.energy[chosen] * usual * ((end - begin) / HOUR_US)
+    return Filled(begin[some], end[some], energy[some], known[some]) if some.any() else None
+
+
+def _usual(children: ChildHours, own: tuple[Ints, Floats], count: int) -> float:
+    """The total over the sum of its children in the hours that both have, of as many children where there are any; 1
+    where nothing is known; NaN where they are too small a part.
+    """
+    hour, energy = own
+    at = np.searchsorted(hour, children.hour)
+    at[at == len(hour)] = 0
+    common = hour[at] == children.hour if len(hour) else np.zeros(len(children), dtype=np.bool_)
+    if (common & (children.count == count)).any():
+        common &= children.count == count
+    parts = float(children.energy[common].sum())
+    if not common.any() or parts <= 0:
+        return 1.0
+    whole = float(energy[at[common]].sum())
+    return whole / parts if parts >= FILLING_SHARE * whole else float("nan")

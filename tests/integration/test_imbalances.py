@@ -1,0 +1,104 @@
+"""Totals that do not balance with their sub-meters are findings by month, as the days and the registry have them now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+import psycopg
+import pytest
+
+from storage.derivation import Deriver
+from storage.levels import watch_levels
+from tests.integration.energy_support import Town, empty_database
+
+pytestmark = pytest.mark.integration
+
+CST = timezone(timedelta(hours=8))
+T0 = datetime(2014, 3, 1, tzinfo=CST)
+DAYS = 40
+
+
+@pytest.fixture
+def town(database) -> Iterator[Town]:
+    with (
+        empty_database(database.superuser_url, registry=True),
+        psycopg.connect(database.pipeline_url, autocommit=True) as connection,
+    ):
+        made = Town(connection, database.worker_url, database.superuser_url)
+        with made.superuser() as superuser:
+            superuser.execute("truncate nengliu.level_due, nengliu.finding, nengliu.validation_rule")
+        total = made.point("total", made.site("S"))
+        for name, item in (("light", "01A"), ("power", "01C")):
+            made.install(f"m-{name}", made.point(name, made.site("S"), item, parent=total), T0)
+        made.install("m-total", total, T0)
+        made.place()
+        yield made
+
+
+def read(town: Town, name: str, per_hour: list[float]) -> None:
+    """Readings by the hour of a register that rises by so much in every hour of each day."""
+    value, rows = 1000.0, [(T0, 1000.0)]
+    for n in range(24 * len(per_hour)):
+        value += per_hour[n // 24]
+        rows.append((T0 + timedelta(hours=n + 1), round(value, 2)))
+    town.read(f"m-{name}", rows)
+
+
+def look(town: Town) -> None:
+    deriver = Deriver(lambda: psycopg.connect(town.url))
+    deriver.run_all()
+    deriver.close()
+    with psycopg.connect(town.url) as worker:
+        watch_levels(worker)
+
+
+def found(town: Town) -> list[tuple[str, str, int, int, str]]:
+    rows = town.rows(
+        "select point_code, severity, starts, ends, state from api.finding where kind = 'imbalance' order by starts"
+    )
+    return [(code, how, (a - T0).days, (b - T0).days, state) for code, how, a, b, state in rows]
+
+
+def test_sub_meters_that_show_more_than_their_total_are_a_finding_a_month(town):
+    read(town, "total", [10.0] * DAYS)
+    read(town, "light", [6.0] * DAYS)
+    read(town, "power", [3.5] * 10 + [5.5] * 3 + [3.5] * 2 + [5.5] * 1 + [3.5] * 17 + [6.0] * 2 + [3.5] * 5)
+    look(town)
+    assert found(town) == [("total", "warning", 10, 16, "open"), ("total", "warning", 33, 35, "open")]
+    detail = town.rows("select detail from api.finding where kind = 'imbalance' order by starts")[0][0]
+    assert (detail["days"], detail["total"], detail["children"]) == (4, 960.0, 1104.0)
+    assert "4 days" in detail["text_en"]
+    assert "15.0%" in detail["text_zh"]
+    look(town)
+    assert len(found(town)) == 2
+
+
+def test_a_correction_that_mends_it_takes_it_back(town):
+    for name, kwh in (("total", 10.0), ("light", 6.0), ("power", 6.0)):
+        read(town, name, [kwh] * 5)
+    look(town)
+    assert found(town) == [("total", "warning", 0, 5, "open")]
+    read(town, "power", [3.0] * 5)
+    look(town)
+    assert found(town) == [("total", "warning", 0, 5, "withdrawn")]
+
+
+def test_days_that_one_of_them_did_not_measure_say_nothing(town):
+    read(town, "total", [10.0] * 5)
+    read(town, "light", [12.0] * 5)
+    look(town)
+    assert found(town) == []
+
+
+def test_losses_are_one_where_a_person_says_what_is_usual(town):
+    for name, kwh in (("total", 10.0), ("light", 4.0), ("power", 3.0)):
+        read(town, name, [kwh] * 5)
+    look(town)
+    assert found(town) == []
+    town.connection.execute(
+        "insert into nengliu.validation_rule (scope, key, rule, value) values ('point', 'total', 'balance_loss', 0.2)"
+    )
+    read(town, "light", [4.1] * 5)
+    look(town)
+    assert found(town) == [("total", "warning", 0, 5, "open")]
