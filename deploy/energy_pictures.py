@@ -8,12 +8,13 @@ A test draws them again and compares, so that the pictures of docs/energy.md sho
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from metering.calendar import local_calendar
+from metering.children import ChildHours
 from metering.energy import Derived, Windows, hourly_energy
 from metering.readings import InstalledRegister, RegisterReadings
 from metering.registers import Role
@@ -25,19 +26,25 @@ DAYS = 42
 HOURS = DAYS * 24
 _WIDTH, _PANEL, _LEFT, _TOP = 774, 96, 92, 34
 _GOOD, _DOUBT, _MEASURED, _ESTIMATED = "#1b5e8c", "#c62828", "#4a90c2", "#f2a33a"
+_CHILDREN = "#2e7d32"
 
 METER = InstalledRegister(Role.TOTAL, 1.0, 6, 1, 3600, T0)
 
 
 @dataclass(frozen=True)
 class Case:
-    """Installed registers with their readings (hour -> display), the hours that are drawn, and what it is called."""
+    """Installed registers with their readings (hour -> display), the hours that are drawn, and what it is called.
+
+    truth: what is taken in an hour, kWh; children: what the sub-meters of the registers' point measured in it.
+    """
 
     name: str
     title: str
     meters: list[tuple[InstalledRegister, Mapping[int, float]]]
     first: int
     last: int
+    truth: Callable[[int], float] = field(default_factory=lambda: load)
+    children: Mapping[int, float] = field(default_factory=dict)
 
 
 def load(hour: int) -> float:
@@ -47,12 +54,17 @@ def load(hour: int) -> float:
     return (22.0 if by_day and not is_off else 6.0) + (hour * 7919 % 13) / 4
 
 
-def shown(start: float = 1200.0) -> dict[int, float]:
+def odd_load(hour: int) -> float:
+    """The same, but on one workday the building is open by night and not by day."""
+    return load(hour + 12) if 36 * 24 <= hour < 37 * 24 else load(hour)
+
+
+def shown(truth: Callable[[int], float] = load) -> dict[int, float]:
     """What its register shows at every hour."""
-    values, value = {}, start
+    values, value = {}, 1200.0
     for hour in range(HOURS):
         values[hour] = round(value, 1)
-        value += load(hour)
+        value += truth(hour)
     return values
 
 
@@ -67,6 +79,8 @@ def cases() -> list[Case]:
     old = replace(METER, removed_us=at, end_value=plain[day + 30])
     new = replace(METER, installed_us=at, start_value=4.0)
     after = {h: round(v - plain[day + 30] + 4.0, 1) for h, v in plain.items() if h > day + 30}
+    odd = shown(odd_load)
+    below = {h: 0.92 * odd_load(h) for h in range(HOURS)}
     unread = replace(METER, removed_us=T0 + (day + 44) * HOUR_US)
     span = day + 20, day + 50
 
@@ -100,6 +114,22 @@ def cases() -> list[Case]:
             one({h: v for h, v in plain.items() if h <= day + 30}, unread),
             *span,
         ),
+        Case(
+            "total-gap",
+            "总表缺数，分表有数 a gap of a total with sub-meters",
+            one({h: v for h, v in odd.items() if not day + 24 < h < day + 42}),
+            *span,
+            odd_load,
+            below,
+        ),
+        Case(
+            "total-silent",
+            "总表静默，分表有数 a total falls silent, its sub-meters do not",
+            one({h: v for h, v in odd.items() if h <= day + 27}),
+            *span,
+            odd_load,
+            below,
+        ),
     ]
 
 
@@ -117,7 +147,17 @@ def derive(case: Case) -> Derived:
     )
     windows = Windows(np.array([START]), np.array([END]))
     calendar = local_calendar("Asia/Shanghai")
-    return hourly_energy(registers, [0] * len(registers), readings, windows, calendar, T0 + HOURS * HOUR_US)
+    hour = np.array(sorted(case.children), dtype=np.int64)
+    since = T0 // HOUR_US + hour
+    children = ChildHours(
+        np.zeros(len(hour), dtype=np.int64),
+        since,
+        np.array([case.children[h] for h in hour.tolist()]),
+        np.ones(len(hour), dtype=np.int64),
+        (since + 1) * HOUR_US,
+    )
+    now = T0 + HOURS * HOUR_US
+    return hourly_energy(registers, [0] * len(registers), readings, windows, calendar, now, children=children)
 
 
 def draw(case: Case) -> str:
@@ -137,7 +177,7 @@ def draw(case: Case) -> str:
         *_registers(case, found, x),
         *_bars(case, found, x, width),
         *_axis(case, x),
-        *_legend(height - 12),
+        *_legend(height - 12, children=bool(case.children)),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -179,7 +219,7 @@ def _bars(case: Case, found: Derived, x: Callable[[float], float], width: float)
         for h, c, e in zip(hours.hour_us, hours.consumption, hours.estimated, strict=True)
     }
     most = max(
-        max(load(h) for h in range(case.first, case.last)),
+        max(case.truth(h) for h in range(case.first, case.last)),
         max(c for h, (c, _) in shown_hours.items() if case.first <= h < case.last),
     )
     scale = (_PANEL - 10) / most
@@ -194,10 +234,15 @@ def _bars(case: Case, found: Derived, x: Callable[[float], float], width: float)
                     f'<rect x="{x(h) + 1:.1f}" y="{base - tall:.1f}" width="{width - 2:.1f}" height="{tall:.1f}" '
                     f'fill="{colour}"/>'
                 )
-        level = base - load(h) * scale
-        parts.append(
-            f'<path d="M{x(h):.1f} {level:.1f}H{x(h + 1):.1f}" stroke="#222" stroke-width="1.4" fill="none"/>'
-        )
+        lines = [(case.truth(h), "#222", "1.4")]
+        if h in case.children:
+            lines.append((case.children[h], _CHILDREN, "1.2"))
+        for energy, colour, thick in lines:
+            level = base - energy * scale
+            parts.append(
+                f'<path d="M{x(h):.1f} {level:.1f}H{x(h + 1):.1f}" stroke="{colour}" stroke-width="{thick}" '
+                'fill="none"/>'
+            )
     return parts
 
 
@@ -226,18 +271,18 @@ def _axis(case: Case, x: Callable[[float], float]) -> list[str]:
     ]
 
 
-def _legend(y: int) -> list[str]:
+def _legend(y: int, *, children: bool) -> list[str]:
     parts, at = [], _LEFT
     for colour, text in (
         (_GOOD, "可用读数 good reading"),
-        (_DOUBT, "存疑读数 in doubt"),
+        (_CHILDREN, "分表之和 sub-meters") if children else (_DOUBT, "存疑读数 in doubt"),
         (_MEASURED, "实测 measured"),
         (_ESTIMATED, "估算 estimated"),
         ("#222", "真值 truth"),
     ):
         parts.append(f'<rect x="{at}" y="{y - 9}" width="11" height="11" fill="{colour}"/>')
         parts.append(f'<text x="{at + 15}" y="{y}" font-size="11.5">{text}</text>')
-        at += 148 if "reading" in text else 120
+        at += 148 if "reading" in text or "meters" in text else 120
     return parts
 
 

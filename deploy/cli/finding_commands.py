@@ -30,15 +30,23 @@ _TOLD = {
 }
 
 
+Numbers = Annotated[list[int], typer.Argument(help="Numbers of findings, as `findings list` shows them.")]
+Note = Annotated[str, typer.Option(help="Why.")]
+By = Annotated[str | None, typer.Option(help="Who judges; default: the user of this machine.")]
+
+
 @findings.callback()
 def group() -> None:
-    """Show what is silent, what stays missing, and what meters seem to measure wrong."""
+    """Show what is silent, what stays missing, and what meters seem to measure wrong; say whether it is so."""
 
 
 @findings.command(name="list")
 def list_findings(
     everything: Annotated[
         bool, typer.Option("--all", help="Those that ended, were judged or withdrawn too.")
+    ] = False,
+    is_open: Annotated[
+        bool, typer.Option("--open", help="All that nobody judged, those that ended too.")
     ] = False,
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
     site: Annotated[str | None, typer.Option(help="Only this site code.")] = None,
@@ -51,11 +59,56 @@ def list_findings(
     if kind is not None and kind not in finding_kinds():
         raise typer.BadParameter(f"--kind {kind!r}: want one of {', '.join(finding_kinds())}")
     settings = load_settings()
-    found = _found(settings, {"lasting": not everything, "kind": kind, "site": site, "limit": limit})
+    found = _found(
+        settings,
+        {
+            "lasting": not everything and not is_open,
+            "open": is_open,
+            "kind": kind,
+            "site": site,
+            "limit": limit,
+        },
+    )
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, default=_plain))
     else:
         _print(found, settings)
+
+
+@findings.command()
+def accept(numbers: Numbers, note: Note, by: By = None) -> None:
+    """Say that findings are so. They stay, whatever the data says later."""
+    _judge("accepted", numbers, note, by)
+
+
+@findings.command()
+def refuse(numbers: Numbers, note: Note, by: By = None) -> None:
+    """Say that findings are not so. They are not found again."""
+    _judge("refused", numbers, note, by)
+
+
+@findings.command()
+def reopen(numbers: Numbers, note: Note, by: By = None) -> None:
+    """Take verdicts on findings back: the data decides again."""
+    _judge("open", numbers, note, by)
+
+
+def _judge(verdict: Any, numbers: list[int], note: str, by: str | None) -> None:
+    from deploy.cli.review_commands import person
+    from deploy.clients import connect_database
+    from storage.finding_reviews import judge_findings
+
+    settings = load_settings()
+    who = person(by, note)
+    with connect_database(settings, "pipeline", autocommit=True) as connection:
+        count = judge_findings(connection, numbers, verdict, who)
+    states = {"accepted": "已认可", "refused": "已否定", "open": "已重新打开"}
+    told = {"accepted": "accepted", "refused": "refused", "open": "open again"}
+    typer.echo(
+        f"{count} 条发现{states[verdict]}"
+        if settings.language == "zh"
+        else f"{count} findings {told[verdict]}"
+    )
 
 
 def _found(settings: Settings, asked: dict[str, Any]) -> list[dict[str, Any]]:
@@ -99,7 +152,8 @@ def _told(detail: dict[str, Any], settings: Settings) -> str:
             if key.startswith("last_"):
                 value = _local(datetime.fromisoformat(value), settings)
             said.append(f"{names[settings.language == 'en']} {value}")
-    return "; ".join(said)
+    text = detail.get("text_zh" if settings.language == "zh" else "text_en")
+    return "; ".join([*said, *([] if text is None else [text])])
 
 
 def _local(at: datetime | None, settings: Settings) -> str:

@@ -164,8 +164,8 @@ def adopt(
         raise typer.BadParameter(f"{value} is no reading", param_hint="VALUE")
     settings = load_settings()
     at = _moment(ts, settings, last=False)
-    person = _person(by, note)
-    _act(settings, meter, register, lambda c, series: reviews.adopt(c, series, at, value, person), as_json)
+    who = person(by, note)
+    _act(settings, meter, register, lambda c, series: reviews.adopt(c, series, at, value, who), as_json)
 
 
 def _judge(
@@ -183,12 +183,12 @@ def _judge(
     high = None if span[1] is None else _moment(span[1], settings, last=True)
     if high is not None and high < low:
         raise typer.BadParameter("--to is before the first moment")
-    person = _person(*who)
+    judge = person(*who)
     _act(
         settings,
         meter,
         register,
-        lambda c, series: reviews.judge(c, series, (low, high), verdict, person),
+        lambda c, series: reviews.judge(c, series, (low, high), verdict, judge),
         as_json,
     )
 
@@ -219,7 +219,8 @@ def _database(settings: Settings) -> Any:
     return connect_database(settings, "pipeline", autocommit=True)
 
 
-def _person(by: str | None, note: str) -> Any:
+def person(by: str | None, note: str) -> Any:
+    """Who judges and why; by None: the user of this machine. Raises typer.BadParameter where one is empty."""
     from storage.reviews import Person
     from storage.texts import storable
 

@@ -1,4 +1,4 @@
-"""Totals that do not balance with their sub-meters are findings by month, as the days and the registry have them now."""
+"""Totals that do not balance with their sub-meters are findings by month, as days and registry have them now."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deploy.energy_pictures import FOLDER, T0, cases, derive, draw, load
+from deploy.energy_pictures import FOLDER, T0, cases, derive, draw
 from metering.spans import HOUR_US
 
 NAMES = [case.name for case in cases()]
@@ -30,7 +30,7 @@ def test_no_energy_is_lost_or_made_in_a_case_that_the_register_bounds(case):
     hours = derive(case).hours
     drawn = (hours.hour_us >= T0 + case.first * HOUR_US) & (hours.hour_us < T0 + case.last * HOUR_US)
     assert hours.consumption[drawn].sum() == pytest.approx(
-        sum(map(load, range(case.first, case.last))), abs=0.11
+        sum(map(case.truth, range(case.first, case.last))), abs=0.11
     )
 
 
