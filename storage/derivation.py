@@ -102,7 +102,6 @@ class Deriver:
         self._options = options or DeriveOptions()
         self._connection: psycopg.Connection[Any] | None = None
         self._calendar: LocalCalendar | None = None
-        self._looked_at: datetime | None = None
         self._turn = 0
 
     def run_once(self) -> DeriveResult:
@@ -155,8 +154,7 @@ class Deriver:
         """Mark installations whose removal, recorded ahead, has come by now."""
         connection = self._ready()
         with connection.transaction():
-            row = connection.execute(query("derive_due_removals"), {"since": self._looked_at}).fetchone()
-        self._looked_at = row[0] if row else None
+            connection.execute(query("derive_due_removals"))
 
     def run_all(self) -> DeriveResult:
         """Derive until nothing waits that no other worker has."""

@@ -92,13 +92,12 @@ def would_change(settings: Settings, sites: list[str], from_us: int, to_us: int)
     from storage.remark import UnknownSiteError
 
     deriver = Deriver(lambda: connect_database(settings, "pipeline"))
-    with connect_database(settings, "pipeline", autocommit=True) as connection:
-        try:
-            return rehearse(deriver, connection, sites, from_us, to_us)
-        except UnknownSiteError as e:
-            raise typer.BadParameter(str(e), param_hint="--site") from e
-        finally:
-            deriver.close()
+    try:
+        return rehearse(deriver, sites, from_us, to_us)
+    except UnknownSiteError as e:
+        raise typer.BadParameter(str(e), param_hint="--site") from e
+    finally:
+        deriver.close()
 
 
 def _show_changes(changes: list[PointChange], as_json: bool) -> None:

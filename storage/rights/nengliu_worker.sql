@@ -9,7 +9,7 @@ grant select, delete on nengliu.level_due to nengliu_worker;
 grant insert, update on nengliu.alert, nengliu.finding, nengliu.event_outbox to nengliu_worker;
 grant insert on nengliu.quota_assessment, nengliu.quota_limit, nengliu.alert_transition to nengliu_worker;
 grant update (superseded_at) on nengliu.quota_limit to nengliu_worker;
-grant update on nengliu.assessment_cursor to nengliu_worker;
+grant update on nengliu.assessment_cursor, nengliu.removal_look to nengliu_worker;
 -- Only so that it can lock the row of a site: foreign keys hold the value fast.
 grant update (site_id) on nengliu.site to nengliu_worker;
 grant usage, select on sequence nengliu.energy_revision to nengliu_worker;

@@ -141,11 +141,12 @@ def test_without_an_end_value_the_last_stretch_is_estimated_and_marked(town):
 
 @pytest.mark.parametrize("more", [{}, {"end_value": 120.0}])
 def test_a_removal_recorded_ahead_is_carried_to_when_it_has_come(town, more):
-    """Nothing is written before it comes; then the worker takes it up by itself."""
-    now = datetime.now(CST)
+    """Nothing is written before it comes; then the worker takes it up by itself, though none ran for months."""
+    now = datetime.now(CST) - timedelta(days=50)
     one_point(town, installed_at=now - 9 * HOUR, removed_at=now - timedelta(seconds=1), **more)
     town.read("m", every(5, begin=now - 9 * HOUR))
     town.connection.execute("delete from nengliu.change")
+    town.connection.execute("update nengliu.removal_look set looked_at = %s", (now - HOUR,))
     deriver = Deriver(lambda: psycopg.connect(town.url))
     deriver.mark_due_removals()
     assert deriver.run_all().changes == 1
