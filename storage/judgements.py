@@ -42,7 +42,7 @@ def _doubts(found: PointHours) -> Iterator[Row]:
         doubts.register_ix.tolist(), doubts.ts_us.tolist(), doubts.kind.tolist(), strict=True
     ):
         placed, (begin, end) = found.placed[ix], found.jobs[found.owner[ix]].window
-        if begin < ts < end and placed.series_id is not None:
+        if begin <= ts < end and placed.series_id is not None:
             yield {"series_id": placed.series_id, "ts": _text(ts), "point_id": placed.point_id, "kind": kind}
 
 

@@ -99,6 +99,18 @@ def test_a_good_reading_that_is_refused_leaves_a_gap_until_that_is_taken_back(to
     assert (doubts(town), estimated(town), used(town)) == ([], 0, FULL)
 
 
+def test_a_reading_at_the_very_moment_of_its_installation_is_listed_in_doubt_as_long_as_it_is(town):
+    """Hours begin with the installation there: no hour before holds that reading."""
+    read(town, (T0, 2e6))
+    assert doubts(town) == [(T0, 2e6, "out_of_range")]
+    read(town)
+    assert doubts(town) == []
+    say(town, "refused", T0)
+    assert doubts(town) == [(T0, 100.0, "refused")]
+    say(town, "open", T0)
+    assert doubts(town) == []
+
+
 def test_a_verdict_does_not_hold_for_a_value_that_came_later(town):
     read(town, (AT, SPIKE))
     say(town, "accepted")
