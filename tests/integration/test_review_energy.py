@@ -132,6 +132,23 @@ def test_a_step_without_energy_counts_once_the_reading_that_it_ends_with_is_acce
     assert used(town) < FULL + 1
 
 
+def test_a_step_is_asked_about_again_once_the_value_that_was_accepted_is_corrected(town):
+    rise = 400_000.0
+    read(town, *((T0 + n * HOUR, 100.0 + 2.0 * n + rise) for n in range(156, COUNT)))
+    say(town, "accepted")
+    assert (findings(town), used(town)) == ([("meter_replaced", "accepted")], FULL + rise)
+    town.read("m", [(AT, 411.0 + rise)])
+    derive(town)
+    assert (findings(town), used(town)) == ([("meter_replaced", "open")], FULL - 1.0)
+
+
+def test_a_step_is_asked_about_again_where_the_reading_that_was_refused_no_longer_ends_it(town):
+    rise = 400_000.0
+    read(town, *((T0 + n * HOUR, 100.0 + 2.0 * n + rise) for n in range(156, COUNT)))
+    say(town, "refused")
+    assert town.rows("select kind, state, ends from api.finding") == [("meter_replaced", "open", AT + HOUR)]
+
+
 @pytest.mark.parametrize("kind", ["superseded", "conflict"])
 def test_energy_is_that_of_the_version_that_was_adopted(town, kind):
     read(town, (AT, SPIKE))
