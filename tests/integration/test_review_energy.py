@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from storage.derivation import Deriver
-from storage.reviews import Judged, Person, Verdict, adopt, find_series, judge
+from storage.review_runs import runs_listed
+from storage.reviews import Judged, Person, Verdict, Wanted, adopt, find_series, judge
 from tests.integration.energy_support import Town, empty_database
 
 pytestmark = pytest.mark.integration
@@ -147,6 +148,17 @@ def test_a_step_is_asked_about_again_where_the_reading_that_was_refused_no_longe
     read(town, *((T0 + n * HOUR, 100.0 + 2.0 * n + rise) for n in range(156, COUNT)))
     say(town, "refused")
     assert town.rows("select kind, state, ends from api.finding") == [("meter_replaced", "open", AT + HOUR)]
+
+
+def test_a_reset_that_was_accepted_is_not_said_to_count(town):
+    """It was a reset: the reading after it is good, and nobody knows what the register lost."""
+    read(town, *((T0 + n * HOUR, 2.0 * (n - 156)) for n in range(156, COUNT)))
+    say(town, "accepted")
+    listed = runs_listed(town.connection, Wanted(state="all"))
+    assert [(r.kind, r.state, r.energy, r.counted) for r in listed if not r.readings] == [
+        ("register_reset", "accepted", None, False)
+    ]
+    assert used(town) == FULL - 2.0
 
 
 @pytest.mark.parametrize("kind", ["superseded", "conflict"])
