@@ -36,8 +36,9 @@ GAP_INTERVALS = 1.5
 WRAP_SHARE = 0.1
 #: The part of the register's range that a step may wrap over whatever is known.
 TOP_SHARE = 0.001
-#: Where no rated power is known, a rise is looked at only where it is more than this part of the register's range.
-RISE_SHARE = 1e-4
+#: Where no rated power is known, a rise is looked at only where it is more than this part of the register's range: an
+#: hour of full load, as a register holds 1,500 of them at least (IEC 62053 and ISO 4064, from memory).
+RISE_SHARE = 1 / 1500
 #: Where more than this part of the steps around exceeds what the rated power allows, the rated power is wrong.
 CROWD_SHARE = 0.25
 #: No register catches up by more than it can rise by in so many days.

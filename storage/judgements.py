@@ -12,6 +12,7 @@ from metering.dependencies import ON_LOADS, Dependencies
 from metering.doubts import StepFinding
 from metering.findings import finding_kinds
 from storage.point_hours import PointHours
+from storage.reviews import STEP_KINDS
 from storage.slices import bound
 from storage.sql import query
 from storage.touched import PlacedRegister
@@ -33,7 +34,9 @@ def write_judgements(cursor: psycopg.Cursor[Any], found: PointHours, up_to: int 
         cursor.execute(query("derive_depend"), {"rows": Jsonb(hangs)})
     rows = [row for f in judged.findings if (row := _finding(found, f)) is not None]
     findings = {row["rule_key"]: row for row in rows}  # several windows of a point may reach into one
-    cursor.execute(query("derive_findings"), {"rows": Jsonb(list(findings.values()))})
+    cursor.execute(
+        query("derive_findings"), {"rows": Jsonb(list(findings.values())), "step_kinds": list(STEP_KINDS)}
+    )
 
 
 def _doubts(found: PointHours) -> Iterator[Row]:
@@ -42,7 +45,7 @@ def _doubts(found: PointHours) -> Iterator[Row]:
         doubts.register_ix.tolist(), doubts.ts_us.tolist(), doubts.kind.tolist(), strict=True
     ):
         placed, (begin, end) = found.placed[ix], found.jobs[found.owner[ix]].window
-        if begin < ts < end and placed.series_id is not None:
+        if begin <= ts < end and placed.series_id is not None:
             yield {"series_id": placed.series_id, "ts": _text(ts), "point_id": placed.point_id, "kind": kind}
 
 

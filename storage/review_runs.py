@@ -33,7 +33,7 @@ class Run:
     starts, last: the first and the last of them; of a step the readings that it begins and ends with. lowest, highest:
     of their values; before, after: the good readings beside, None: there is none. energy: what the register counted
     between these two, in the item's unit, None where that is not known or negative; counted: whether it is in the
-    energy of the point (as of the last derivation), as that of a step in doubt is not.
+    energy of the point (as of the last derivation), as that of a step in doubt is not, nor ever that of a fall.
     """
 
     site_code: str | None
@@ -127,5 +127,5 @@ def _step(connection: psycopg.Connection[Any], row: Row) -> Run:
         before=before,
         after=after,
         energy=_energy(row, before, after),
-        counted=row["state"] == "accepted",
+        counted=row["state"] == "accepted" and before is not None and after is not None and before <= after,
     )

@@ -8,7 +8,7 @@ concerned to what the steps say (metering/silences.py). See docs/decisions/findi
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -50,13 +50,16 @@ class _Installed(NamedTuple):
 
 @dataclass(slots=True)
 class _Watched:
-    """A meter behind a gateway, or the gateway: its installations, when it is to be heard, and how long it may not."""
+    """A meter behind a gateway, or the gateway: its installations, when it is to be heard, and how long it may not:
+    patience now, and patiences as installations came and went.
+    """
 
     who: Who
     interval_s: int
     patience: timedelta
     installed: list[_Installed]
     spans: list[Span] = field(default_factory=list)
+    patiences: list[tuple[Span, timedelta]] = field(default_factory=list)
 
     def ended(self, span: Span) -> bool:
         """Whether nothing more comes of that span."""
@@ -131,7 +134,7 @@ def _gateway_windows(
 
 def _watched(rows: Sequence[_Installed], rule: SilenceRule) -> dict[Who, _Watched]:
     """Meters and gateways; the interval of a meter is that of its newest installation, a gateway's the smallest of the
-    meters that were installed last.
+    meters that were installed last. What was silent before is held against what was installed then.
     """
     of_meter: dict[Who, list[_Installed]] = defaultdict(list)
     of_gateway: dict[str, list[_Installed]] = defaultdict(list)
@@ -141,11 +144,17 @@ def _watched(rows: Sequence[_Installed], rule: SilenceRule) -> dict[Who, _Watche
     watched: dict[Who, _Watched] = {}
     for who, installed in of_meter.items():
         interval_s = _interval(installed)
-        watched[who] = _Watched(who, interval_s, rule.meter(interval_s), installed, _spans(installed))
+        patiences = _patiences(installed, rule.meter)
+        watched[who] = _Watched(
+            who, interval_s, rule.meter(interval_s), installed, _spans(installed), patiences
+        )
     for gateway, installed in of_gateway.items():
         interval_s = _interval(installed)
         who = (gateway, "")
-        watched[who] = _Watched(who, interval_s, rule.gateway(interval_s), installed, _spans(installed))
+        patiences = _patiences(installed, rule.gateway)
+        watched[who] = _Watched(
+            who, interval_s, rule.gateway(interval_s), installed, _spans(installed), patiences
+        )
     return watched
 
 
@@ -153,6 +162,16 @@ def _interval(installed: Sequence[_Installed]) -> int:
     """The smallest of those that are open, or else ended last, in s."""
     last = max(_span(i)[1] for i in installed)
     return min(i.interval_s for i in installed if _span(i)[1] == last)
+
+
+def _patiences(
+    installed: Sequence[_Installed], patience: Callable[[float], timedelta]
+) -> list[tuple[Span, timedelta]]:
+    """When how long it may be silent by the intervals of its installations; where these overlap the shortest counts."""
+    by_interval: dict[int, list[_Installed]] = defaultdict(list)
+    for row in installed:
+        by_interval[row.interval_s].append(row)
+    return [(span, patience(s)) for s, rows in by_interval.items() for span in _spans(rows)]
 
 
 def _span(installed: _Installed) -> Span:
@@ -175,7 +194,12 @@ def _fill(
         numbered = list(enumerate((w, span) for w in watched.values() for span in w.spans))
         with cursor.copy("copy pg_temp.silence_subject from stdin") as copy:
             for n, (w, span) in numbered:
-                copy.write_row((n, *w.who, *_bounds(span), w.ended(span), w.patience))
+                shortest = min(patience for _, patience in w.patiences)
+                copy.write_row((n, *w.who, *_bounds(span), w.ended(span), shortest))
+        with cursor.copy("copy pg_temp.silence_patience from stdin") as copy:
+            for n, (w, _) in numbered:
+                for part, patience in w.patiences:
+                    copy.write_row((n, *_bounds(part), patience))
         members: dict[str, list[_Watched]] = defaultdict(list)
         for (gateway, meter), w in watched.items():
             if meter:

@@ -53,22 +53,15 @@ def list_findings(
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List findings that last, the most severe first."""
+    """List findings that last or whose energy waits for a verdict (readings review), the most severe first."""
     from metering.findings import finding_kinds
+    from storage.reviews import DOUBTFUL_STEPS
 
     if kind is not None and kind not in finding_kinds():
         raise typer.BadParameter(f"--kind {kind!r}: want one of {', '.join(finding_kinds())}")
     settings = load_settings()
-    found = _found(
-        settings,
-        {
-            "lasting": not everything and not is_open,
-            "open": is_open,
-            "kind": kind,
-            "site": site,
-            "limit": limit,
-        },
-    )
+    asked = {"lasting": not everything and not is_open, "open": is_open, "asking": list(DOUBTFUL_STEPS)}
+    found = _found(settings, {**asked, "kind": kind, "site": site, "limit": limit})
     if as_json:
         typer.echo(json.dumps(found, ensure_ascii=False, default=_plain))
     else:

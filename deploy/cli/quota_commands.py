@@ -17,6 +17,9 @@ quota = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exception
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+#: A column of a table with longer cells folds on a terminal.
+_LONG_TEXT = 40
+
 
 @quota.command("import")
 def import_(
@@ -250,17 +253,26 @@ def _print_assessments(rows: Sequence[dict[str, Any]], zh: bool) -> None:
 
 
 def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+    """Print a table, no cell cut: into a file or pipe as wide as it comes, a row a line; on a terminal long texts go on
+    below.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
+    widths = [max(map(cell_len, column)) for column in zip(heads, *rows, strict=True)]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for n, head in enumerate(heads):
-        table.add_column(head, justify="right" if n in right else "left", no_wrap=True)
+    for n, (head, width) in enumerate(zip(heads, widths, strict=True)):
+        table.add_column(
+            head, justify="right" if n in right else "left", no_wrap=width <= _LONG_TEXT, overflow="fold"
+        )
     for row in rows:
         table.add_row(*row)
     console = Console(highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, markup=False, width=240)
+    if console.is_terminal:
+        widths = [min(width, _LONG_TEXT) for width in widths]
+    least = sum(widths) + 2 * len(widths)
+    console = Console(highlight=False, markup=False, width=max(least, console.width))
     console.print(table)
 
 

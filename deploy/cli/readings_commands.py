@@ -61,6 +61,8 @@ def import_(
     from storage.writer import Writer
 
     settings = load_settings()
+    if settings.log_level.upper() == "INFO":  # a service tells its story, a command its result
+        settings = settings.model_copy(update={"log_level": "warning"})
     configure_logging(settings)
     options = ImportOptions(_zone(zone), again, dry_run)
     writer = Writer(lambda: connect_database(settings, "pipeline"))

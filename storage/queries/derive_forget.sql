@@ -2,7 +2,7 @@
 with doubts as (
     delete from nengliu.reading_doubt d
     using derive_window w
-    where d.point_id = w.point_id and d.ts > w.from_ts and d.ts < w.to_ts
+    where d.point_id = w.point_id and d.ts >= w.from_ts and d.ts < w.to_ts
 )
 delete from nengliu.dependency d
 using derive_window w

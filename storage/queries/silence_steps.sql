@@ -21,6 +21,8 @@ with moments as (
     from steps t
     join silence_subject s using (n)
     where t.following - t.ts > s.patience
+      and t.following - t.ts > (select min(p.patience) from silence_patience p
+                                where p.n = t.n and p.from_ts <= t.ts and p.to_ts > t.ts)
     order by s.gateway, s.meter, t.ts, t.following
 ), gone as (
     delete from nengliu.silent_step t

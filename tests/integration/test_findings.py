@@ -325,6 +325,26 @@ def test_late_readings_shorten_and_withdraw_a_silence_of_the_past(town):
     assert "m1" not in {f[0] for f in standing(town)}
 
 
+def test_a_silence_of_the_past_is_held_against_the_intervals_of_that_time(town):
+    """What was read once an hour, or once a day, was not silent because it is read every quarter of an hour by now."""
+    meters(town, "m1")
+    meters(town, "m2", installed=T0 + 100 * HOUR, interval_s=900)
+    meters(town, "d1", gateway="gw2", removed_at=T0 + 100 * HOUR, interval_s=86_400)
+    point = town.rows("select point_id from nengliu.point where point_code = 'p-d1'")[0][0]
+    town.install("d1", point, T0 + 100 * HOUR, gateway="gw2", interval_s=900)
+    read(town, "m1", *range(111))
+    read(town, "m2", *(100 + n / 4 for n in range(40) if not 8 < n < 16))
+    read(town, "d1", 0, 24, 48, 72, 96, *(100 + n / 4 for n in range(40) if not 8 < n < 16))
+    for gateway in ("gw1", "gw2"):
+        hear(town, gateway, T0 + 110 * HOUR)
+    look(town, T0 + 110 * HOUR, EVENT)
+    assert standing(town) == [
+        ("gw1", "silent_gateway", 102, 103),
+        ("gw1", "silent_gateway", 103, 104),
+        ("gw2", "silent_gateway", 102, 104),
+    ]
+
+
 def test_a_look_reads_what_changed_and_leaves_the_rest(town):
     town_that_lived(town)
     arrive(town, [(m, h) for m, hours in lived_readings().items() for h in hours])

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from storage.derivation import Deriver
-from storage.reviews import Judged, Person, Verdict, adopt, find_series, judge
+from storage.review_runs import runs_listed
+from storage.reviews import Judged, Person, Verdict, Wanted, adopt, find_series, judge
 from tests.integration.energy_support import Town, empty_database
 
 pytestmark = pytest.mark.integration
@@ -99,6 +100,18 @@ def test_a_good_reading_that_is_refused_leaves_a_gap_until_that_is_taken_back(to
     assert (doubts(town), estimated(town), used(town)) == ([], 0, FULL)
 
 
+def test_a_reading_at_the_very_moment_of_its_installation_is_listed_in_doubt_as_long_as_it_is(town):
+    """Hours begin with the installation there: no hour before holds that reading."""
+    read(town, (T0, 2e6))
+    assert doubts(town) == [(T0, 2e6, "out_of_range")]
+    read(town)
+    assert doubts(town) == []
+    say(town, "refused", T0)
+    assert doubts(town) == [(T0, 100.0, "refused")]
+    say(town, "open", T0)
+    assert doubts(town) == []
+
+
 def test_a_verdict_does_not_hold_for_a_value_that_came_later(town):
     read(town, (AT, SPIKE))
     say(town, "accepted")
@@ -118,6 +131,34 @@ def test_a_step_without_energy_counts_once_the_reading_that_it_ends_with_is_acce
     say(town, "open", ends)
     assert findings(town) == [("meter_replaced", "open")]
     assert used(town) < FULL + 1
+
+
+def test_a_step_is_asked_about_again_once_the_value_that_was_accepted_is_corrected(town):
+    rise = 400_000.0
+    read(town, *((T0 + n * HOUR, 100.0 + 2.0 * n + rise) for n in range(156, COUNT)))
+    say(town, "accepted")
+    assert (findings(town), used(town)) == ([("meter_replaced", "accepted")], FULL + rise)
+    town.read("m", [(AT, 411.0 + rise)])
+    derive(town)
+    assert (findings(town), used(town)) == ([("meter_replaced", "open")], FULL - 1.0)
+
+
+def test_a_step_is_asked_about_again_where_the_reading_that_was_refused_no_longer_ends_it(town):
+    rise = 400_000.0
+    read(town, *((T0 + n * HOUR, 100.0 + 2.0 * n + rise) for n in range(156, COUNT)))
+    say(town, "refused")
+    assert town.rows("select kind, state, ends from api.finding") == [("meter_replaced", "open", AT + HOUR)]
+
+
+def test_a_reset_that_was_accepted_is_not_said_to_count(town):
+    """It was a reset: the reading after it is good, and nobody knows what the register lost."""
+    read(town, *((T0 + n * HOUR, 2.0 * (n - 156)) for n in range(156, COUNT)))
+    say(town, "accepted")
+    listed = runs_listed(town.connection, Wanted(state="all"))
+    assert [(r.kind, r.state, r.energy, r.counted) for r in listed if not r.readings] == [
+        ("register_reset", "accepted", None, False)
+    ]
+    assert used(town) == FULL - 2.0
 
 
 @pytest.mark.parametrize("kind", ["superseded", "conflict"])

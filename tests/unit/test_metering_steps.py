@@ -119,6 +119,27 @@ def test_a_rated_power_that_most_steps_exceed_is_not_believed():
     assert findings_of(rated, line(60)) == []
 
 
+@pytest.mark.parametrize(
+    ("digits", "standby", "load"),
+    [(5, 0.3, 22.0), (5, 0.2, 60.0), (4, 0.1, 6.0)],
+    ids=["ev", "oven", "water"],
+)
+def test_a_load_of_an_hour_a_day_counts_where_no_rated_power_is_known(digits, standby, load):
+    """A register holds 1,500 hours of full load: what it rises by in one of them can be."""
+    register = replace(REGISTER, digits=digits, factor=1.0)
+    values = {0: 100.0}
+    for hour in range(240):
+        values[hour + 1] = round(values[hour] + (load if hour % 24 == 5 else standby), 1)
+    assert findings_of(register, values) == []
+    assert sum(s[2] for s in steps_of(register, values)) == pytest.approx(values[240] - 100.0)
+
+
+def test_a_rise_by_more_than_a_register_is_made_for_carries_no_energy():
+    register = replace(REGISTER, digits=5, factor=1.0)
+    values = {**line(40, 0.3, 100.0), **{h: 170.0 + 0.3 * h for h in range(40, 80)}}
+    assert [kind for kind, *_ in findings_of(register, values)] == ["above_rated"]
+
+
 # ---------------------------------------------------------------- readings that others take back
 
 

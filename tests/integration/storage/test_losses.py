@@ -111,3 +111,22 @@ def test_the_list_shows_what_lasts_in_both_languages(pipeline, feed, nengliu):
     [gone] = json.loads(nengliu("findings", "list", "--all", "--kind", "sequence_gap", "--json").stdout)
     assert (gone["state"], gone["gateway"]) == ("withdrawn", "gw1")
     assert nengliu("findings", "list", "--kind", "none").returncode == 2
+
+
+def test_the_list_shows_steps_whose_energy_waits_for_a_verdict_though_they_have_an_end(pipeline, nengliu):
+    for n, (kind, state) in enumerate(
+        [
+            ("register_reset", "open"),
+            ("above_rated", "accepted"),
+            ("meter_replaced", "withdrawn"),
+            ("rollover", "open"),
+        ]
+    ):
+        pipeline.execute(
+            """insert into nengliu.finding (rule, rule_key, kind, severity, subject, starts, ends, state, detail)
+               values ('steps', %s, %s, 'major', 'm', '2014-03-01Z', '2014-03-02Z', %s, '{}')""",
+            (str(n), kind, state),
+        )
+    listed = json.loads(nengliu("findings", "list", "--json").stdout)
+    assert [f["kind"] for f in listed] == ["register_reset"]
+    assert len(json.loads(nengliu("findings", "list", "--all", "--json").stdout)) == 4

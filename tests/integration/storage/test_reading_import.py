@@ -334,6 +334,7 @@ def test_the_command_says_what_became_of_the_rows(nengliu, tmp_path):
     (tmp_path / "a.csv").write_text(HEADER + row(0) + row(1))
     done = nengliu("readings", "import", "a.csv", "--json")
     assert done.returncode == 0, done.stderr
+    assert "[info" not in done.stderr, "its result is all that it says"
     [result] = json.loads(done.stdout)
     assert (result["rows"], result["stored"], result["rejected"]) == (2, 2, 0)
     (tmp_path / "b.csv").write_text(HEADER + row(2) + row(3, -1))
