@@ -202,7 +202,14 @@ class Deriver:
         touched = touched_hours(cursor, changes, places)
         _hand_over(cursor, touched.elsewhere)
         source = Source(
-            cursor, places.registers, touched.last, calendar, now_us, self._options.readings, floor_us(cursor)
+            cursor,
+            {r.point_id for r in places.registers if r.site_id in places.claimed},
+            places.registers,
+            touched.last,
+            calendar,
+            now_us,
+            self._options.readings,
+            floor_us(cursor),
         )
         done = derive_hanging(source, touched.points)
         for point, spans in done.points.items():

@@ -82,7 +82,8 @@ def _derive(source: Source, points: Points, done: Done) -> None:
 
 def _derive_totals(source: Source, done: Done) -> None:
     """Again what totals did not measure and their children may tell, whichever of both was derived."""
-    points = _found(source, done.points, "derive_totals", {"level": ON_CHILDREN})
+    told = _found(source, done.points, "derive_totals", {"level": ON_CHILDREN})
+    points = {point: spans for point, spans in told.items() if point in source.points}
     for jobs in plan_jobs(points, source.registers, source.now_us, source.most_readings):
         for found in derive_totals(source, jobs):
             _write(source, found, done, ON_CHILDREN)

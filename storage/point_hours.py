@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -110,11 +110,13 @@ def _expected_readings(placed: PlacedRegister, window: Span, now_us: int, contex
 class Source:
     """What hours are derived from: stored readings, installed registers, the calendar, now.
 
-    known_last: register -> no reading is later. most_readings: in memory at a time, about. floor_us: no hour before it
+    points: those that may be derived: an import that commits meanwhile may name others, and marks them. known_last:
+    register -> no reading is later. most_readings: in memory at a time, about. floor_us: no hour before it
     is derived, as readings were dropped (storage/retention.py).
     """
 
     cursor: psycopg.Cursor[Any]
+    points: Set[int]
     registers: Sequence[PlacedRegister]
     known_last: Mapping[int, int]
     calendar: LocalCalendar
