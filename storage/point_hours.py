@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -141,10 +142,8 @@ def derive_points(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
     if not anxious.any():
         yield ask.hours(source, readings, judged)
         return
-    calm = [job for job, is_anxious in zip(jobs, anxious.tolist(), strict=True) if not is_anxious]
-    if calm:
-        ask = _Ask.of(source, calm)
-        readings = ask.readings(source, CALM_BEFORE, CALM_AFTER)
+    if not anxious.all():
+        ask, readings = ask.only(~anxious, readings)
         yield ask.hours(source, readings, register_steps(ask.registers, readings, source.now_us))
     rest = (job for job, is_anxious in zip(jobs, anxious.tolist(), strict=True) if is_anxious)
     for group in _grouped(rest, source.registers, source.now_us, source.most_readings, _CONTEXT_S):
@@ -163,10 +162,13 @@ def _derive_restless(source: Source, jobs: Sequence[Job], *, children: bool = Fa
     beyond = context(ask.registers)
     readings = ask.readings(source, beyond, beyond)
     judged = register_steps(ask.registers, readings, source.now_us)
-    ask = _Ask.of(source, _widened_jobs(ask, readings, judged, source, children))
+    wide = _widened_jobs(ask, readings, judged, source, children)
+    again = wide != ask.jobs
+    ask = _Ask.of(source, wide)
     while True:
-        readings = ask.readings(source, beyond, beyond)
-        judged = register_steps(ask.registers, readings, source.now_us)
+        if again:
+            readings = ask.readings(source, beyond, beyond)
+            judged = register_steps(ask.registers, readings, source.now_us)
         silent = ask.silences(source, readings, judged) if children else None
         want = wanted(ask.registers, readings, judged, ask.within(), source.now_us, silent)
         more = ask.reaching(want.from_us, want.to_us)
@@ -175,7 +177,7 @@ def _derive_restless(source: Source, jobs: Sequence[Job], *, children: bool = Fa
                 None if silent is None else child_hours(source.cursor, ask.spans_of(silent), source.calendar)
             )
             return ask.hours(source, readings, judged, told)
-        ask = more
+        ask, again = more, True
 
 
 def _widened_jobs(
@@ -222,6 +224,28 @@ class _Ask:
     @property
     def registers(self) -> list[Any]:
         return [p.register for p in self.placed]
+
+    def only(self, chosen: Bools, readings: RegisterReadings) -> tuple[_Ask, RegisterReadings]:
+        """The chosen jobs alone, and what of the readings is theirs; chosen: shape (jobs,)."""
+        kept = chosen[self.owner]
+        own = kept[readings.register_ix]
+        ask = _Ask(
+            list(compress(self.jobs, chosen)),
+            (np.cumsum(chosen) - 1)[self.owner[kept]],
+            list(compress(self.chosen, kept)),
+            list(compress(self.placed, kept)),
+            self.from_us[kept],
+            self.to_us[kept],
+        )
+        verdict = None if readings.verdict is None else readings.verdict[own]
+        return ask, RegisterReadings(
+            (np.cumsum(kept) - 1)[readings.register_ix[own]],
+            readings.ts_us[own],
+            readings.value[own],
+            readings.from_first[kept],
+            readings.to_last[kept],
+            verdict,
+        )
 
     def windows(self) -> Windows:
         return Windows(
