@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
@@ -21,6 +21,7 @@ from metering.reach import (
     CALM_BEFORE,
     Within,
     context,
+    nights,
     restless,
     wanted,
     widened,
@@ -124,30 +125,43 @@ class Source:
     floor_us: int = START
 
 
-#: Around a window that is not calm this much time is expected to be looked at.
-_CONTEXT_S = 12 * 7 * 86_400.0
+#: Around a window in which a point stands still, and around one that is not calm, this much time is expected to be
+#: looked at.
+_NIGHTS_S, _CONTEXT_S = 5 * 86_400.0, 12 * 7 * 86_400.0
 
 
 def derive_points(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
     """The hours and open day ends of the jobs' windows, the calm ones first.
 
-    A window that is not calm is widened to where its verdicts change hours.
+    Whether a window is calm the readings beside it tell, or else those of some days. One that is not is widened to
+    where its verdicts change hours.
     """
+    rest = yield from _derive_calm(source, jobs, CALM_BEFORE, CALM_AFTER)
+    for some in _grouped(iter(rest), source.registers, source.now_us, source.most_readings, _NIGHTS_S):
+        registers = [source.registers[ix].register for job in some for ix in job.registers]
+        restless_jobs = yield from _derive_calm(source, some, *nights(registers))
+        for group in _grouped(
+            iter(restless_jobs), source.registers, source.now_us, source.most_readings, _CONTEXT_S
+        ):
+            yield _derive_restless(source, group)
+
+
+def _derive_calm(
+    source: Source, jobs: Sequence[Job], before: int, after: int
+) -> Generator[PointHours, None, list[Job]]:
+    """The hours of the windows that are calm by so many readings before and after; the jobs that are not."""
     ask = _Ask.of(source, jobs)
-    readings = ask.readings(source, CALM_BEFORE, CALM_AFTER)
+    readings = ask.readings(source, before, after)
     judged = register_steps(ask.registers, readings, source.now_us)
     flags = restless(ask.registers, readings, judged, ask.within(), source.now_us)
     anxious = np.zeros(len(jobs), dtype=np.bool_)
     anxious[ask.owner[flags]] = True
     if not anxious.any():
         yield ask.hours(source, readings, judged)
-        return
-    if not anxious.all():
+    elif not anxious.all():
         ask, readings = ask.only(~anxious, readings)
         yield ask.hours(source, readings, register_steps(ask.registers, readings, source.now_us))
-    rest = (job for job, is_anxious in zip(jobs, anxious.tolist(), strict=True) if is_anxious)
-    for group in _grouped(rest, source.registers, source.now_us, source.most_readings, _CONTEXT_S):
-        yield _derive_restless(source, group)
+    return list(compress(jobs, anxious))
 
 
 def derive_totals(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
