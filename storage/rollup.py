@@ -49,7 +49,7 @@ def write_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: Loc
 
 def _write_hours(cursor: psycopg.Cursor[Any], derived: PointHours) -> int:
     """The hours of the windows: what is new by COPY, what differs, and what is no more; how many these are."""
-    bounds = _plain_bounds([job.window for job in derived.jobs])
+    bounds = plain_bounds([job.window for job in derived.jobs])
     hours = _hour_columns(derived)
     row = cursor.execute(query("derive_stored"), bounds, binary=True).fetchone()
     stored = unpack(row[0] if row else None, tuple(kind for kind, _ in hours.values()))
@@ -116,7 +116,7 @@ def write_sites(
     if not any(sites.values()):
         return
     spans = _put_windows(cursor, sites)
-    cursor.execute(query("derive_site_hour"), _plain_bounds(spans))
+    cursor.execute(query("derive_site_hour"), plain_bounds(spans))
     _roll_sites(cursor, spans, calendar)
 
 
@@ -220,7 +220,7 @@ def _windows_in(cursor: psycopg.Cursor[Any], table: str, key: str, windows: list
     )
 
 
-def _plain_bounds(windows: Sequence[Span]) -> dict[str, Any]:
+def plain_bounds(windows: Sequence[Span]) -> dict[str, Any]:
     """What all windows lie in, as parameters."""
     return {
         "from_ts": bound(min((w[0] for w in windows), default=START)),
