@@ -27,11 +27,19 @@ Within = tuple[Ints, Ints]
 
 #: Readings before and after a window that show whether it is calm: two steps without a rise, and one that ends them.
 CALM_BEFORE, CALM_AFTER = 3, 1
+#: So many days of readings before and after show it of points that stand still night by night.
+NIGHTS_BEFORE, NIGHTS_AFTER = 3, 2
 
 
 def context(registers: Sequence[InstalledRegister]) -> int:
     """How many readings either side of a window that is not calm, and of what is learnt from, are looked at."""
     return (3 * REACH + 1) * max((around_of(r) for r in registers), default=0)
+
+
+def nights(registers: Sequence[InstalledRegister]) -> tuple[int, int]:
+    """How many readings before and after a window show that standing still in it is nothing new."""
+    around = max((around_of(r) for r in registers), default=0)
+    return NIGHTS_BEFORE * around, NIGHTS_AFTER * around
 
 
 def restless(
@@ -46,11 +54,36 @@ def restless(
     spots = judged.dependencies
     near = reach_into(spots.anchor_from_us, spots.anchor_to_us, spots.register_ix, within)
     flags[spots.register_ix[near & (spots.level == ON_READINGS)]] = True
-    flags[judged.raw.register_ix[judged.still.begin]] = True
+    flags[_unsettled(registers, readings, judged, within)] = True
     flags[judged.steps.register_ix[shaped_steps(judged.steps, within)]] = True
     ends = [n for n in unread_ends(registers, readings, now_us) if within[1][n] > _last_us(judged, n)]
     flags[ends] = True
     return flags
+
+
+def _unsettled(
+    registers: Sequence[InstalledRegister], readings: RegisterReadings, judged: Judged, within: Within
+) -> Ints:
+    """Registers that stand still in their windows, where more readings may say something else of it.
+
+    They cannot where a run has a witness and has ended, or goes on to the last reading there is, and nothing near is
+    doubtful: no fall and no steep rise among the readings, and these reach as far as one takes others back
+    (Limits.around).
+    """
+    still, raw = judged.still, judged.raw
+    ix = raw.register_ix[still.begin]
+    is_open = still.closing < 0
+    last = np.where(is_open, still.end, still.closing)
+    ends = np.where(is_open, END, raw.ts_us[last])
+    first_at, end_at = (np.searchsorted(raw.register_ix, ix, side) for side in ("left", "right"))
+    around = np.array([around_of(r) for r in registers], dtype=np.int64)[ix]
+    spots = judged.dependencies
+    doubted = np.isin(ix, spots.register_ix[spots.level == ON_READINGS])
+    settled = still.witnessed & ~doubted & (~is_open | (last == end_at - 1))
+    settled &= (still.witness_at - first_at >= around) | readings.from_first[ix]
+    settled &= (end_at - 1 - last >= around) | readings.to_last[ix]
+    unsettled: Ints = ix[reach_into(raw.ts_us[still.begin], ends, ix, within) & ~settled]
+    return unsettled
 
 
 def _last_us(judged: Judged, ix: int) -> int:

@@ -41,7 +41,8 @@ class StillRuns:
 
     begin, end: raw readings, both included, that show the same; closing: the good one after, where it shows more, else
     -1; state: FITS, UNSURE or FINE; on_from_us, on_to_us: what the verdict hangs on: where `witnessed` another step
-    without a rise, which says that the load may stand still, else all readings from the first one that is learnt from.
+    without a rise, which says that the load may stand still, else all readings from the first one that is learnt from;
+    witness_at: the raw reading that this other step begins with.
     """
 
     begin: Ints
@@ -51,6 +52,7 @@ class StillRuns:
     witnessed: Bools
     on_from_us: Ints
     on_to_us: Ints
+    witness_at: Ints
 
     def doubtful(self, n: int) -> Bools:
         """The readings, of n, that are left out: all of a run that fits, but its first."""
@@ -93,8 +95,10 @@ def still_runs(
         register = registers[int(good.register_ix[begin[n]])]
         run = int(begin[n]), int(end[n]), int(closing[n])
         state[n] = _judge(raw, good, register, limits, int(learns[n]), run)
-    closed = at[closing] if len(at) else closing
-    return StillRuns(at[begin], at[end], np.where(closing >= 0, closed, -1), state, seen, on_from, on_to)
+    closed, witness_at = (at[closing], at[before]) if len(at) else (closing, before)
+    return StillRuns(
+        at[begin], at[end], np.where(closing >= 0, closed, -1), state, seen, on_from, on_to, witness_at
+    )
 
 
 def _runs(good: _Good) -> tuple[Ints, Ints]:

@@ -33,7 +33,7 @@ from storage import locks
 from storage.copying import copy_in
 from storage.point_hours import Job, PointHours
 from storage.registry import write_rows
-from storage.rollup import SiteHours, insert_points, insert_sites, make_work_tables
+from storage.rollup import SiteHours, insert_sites, make_work_tables, write_points
 from storage.sql import query
 
 Ints = npt.NDArray[np.int64]
@@ -328,7 +328,7 @@ class CityLoader:
             copied = time.perf_counter()
             derived = self._energy(sites, ts_us, values)
             energy = time.perf_counter()
-            insert_points(cursor, derived, self._calendar)
+            write_points(cursor, derived, self._calendar)
             window = derived.jobs[0].window
             site_ids = self._series.site_id[sites, 0].tolist()
             site_hours = list(self._site_hours(sites, derived.derived.hours))

@@ -1,8 +1,9 @@
 """Columns in and out of PostgreSQL in its binary formats, as numpy structured arrays: no loop over rows.
 
-Binary COPY (PostgreSQL documentation, COPY, "Binary Format"), and rows that a query packs into one bytea by
-int4send, float8send …, which are faster to fetch than COPY's, as those come one by one. Only columns of fixed
-width without NULL.
+Binary COPY (PostgreSQL documentation, COPY, "Binary Format"); arrays as parameters, of which the planner knows how
+long they are, as it does not of a temporary table; and rows that a query packs into one bytea by int4send,
+float8send …, which are faster to fetch than COPY's, as those come one by one. Only columns of fixed width without
+NULL.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psycopg
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
 
 from metering.spans import END, START
 
@@ -32,6 +35,9 @@ WIRE_TYPES = {
     "timestamptz": ">i8",
     "bool": ">i1",
 }
+
+#: Object identifiers of the types, which arrays carry on the wire (pg_type.dat).
+_TYPE_OIDS = {"int2": 21, "int4": 23, "int8": 20, "float8": 701, "timestamptz": 1184}
 
 Columns = Mapping[str, tuple[str, npt.NDArray[Any]]]
 
@@ -55,6 +61,35 @@ def encode(columns: Columns) -> bytes:
 def _pg_time(us: npt.NDArray[Any]) -> npt.NDArray[Any]:
     limits = np.iinfo(np.int64)
     return np.where(us >= END, limits.max, np.where(us <= START, limits.min, us - PG_EPOCH_US))
+
+
+class PgArray:
+    """A one-dimensional array as a parameter of a query, which must say its type: %(name)s::int4[]."""
+
+    __slots__ = ("wire",)
+
+    def __init__(self, kind: str, values: npt.NDArray[Any]) -> None:
+        """kind: the SQL type of an element; timestamptz in µs since 1970, as `encode` has it."""
+        head = np.array([1 if len(values) else 0, 0, _TYPE_OIDS[kind], len(values), 1], dtype=">i4").tobytes()
+        rows = np.empty(len(values), dtype=[("size", ">i4"), ("value", WIRE_TYPES[kind])])
+        rows["size"] = rows.dtype["value"].itemsize
+        rows["value"] = _pg_time(values) if kind == "timestamptz" else values
+        self.wire = head + rows.tobytes() if len(values) else head[:12]
+
+
+class _ArrayDumper(Dumper):
+    format = Format.BINARY
+
+    def dump(self, obj: PgArray) -> bytes:
+        return obj.wire
+
+
+psycopg.adapters.register_dumper(PgArray, _ArrayDumper)
+
+
+def arrays(columns: Columns) -> dict[str, PgArray]:
+    """The columns as parameters of a query."""
+    return {name: PgArray(kind, values) for name, (kind, values) in columns.items()}
 
 
 def copy_in(cursor: psycopg.Cursor[Any], table: str, columns: Columns) -> None:

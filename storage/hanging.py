@@ -10,7 +10,7 @@ from metering.dependencies import ON_CHILDREN, ON_LOADS, ON_READINGS, ON_VERDICT
 from metering.spans import END, Span, intersect, subtract, union
 from storage.judgements import write_judgements
 from storage.point_hours import PointHours, Source, derive_points, derive_totals, plan_jobs
-from storage.rollup import put_point_windows, write_points
+from storage.rollup import plain_bounds, put_point_windows, write_points
 from storage.sql import query
 from storage.touched import whole_hours
 
@@ -54,8 +54,9 @@ def _found(
     if not points:
         return {}
     put_point_windows(source.cursor, points)
+    bounds = plain_bounds([span for spans in points.values() for span in spans])
     found: dict[int, list[Span]] = defaultdict(list)
-    for point, begin, end in source.cursor.execute(query(name), asked).fetchall():
+    for point, begin, end in source.cursor.execute(query(name), {**asked, **bounds}).fetchall():
         found[point].append(whole_hours(begin, end))
     kept = [(source.floor_us, END)]
     return {point: intersect(union(spans), kept) for point, spans in found.items()}

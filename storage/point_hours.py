@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from metering.reach import (
     CALM_BEFORE,
     Within,
     context,
+    nights,
     restless,
     wanted,
     widened,
@@ -125,32 +127,43 @@ class Source:
     floor_us: int = START
 
 
-#: Around a window that is not calm this much time is expected to be looked at.
-_CONTEXT_S = 12 * 7 * 86_400.0
+#: Around a window in which a point stands still, and around one that is not calm, this much time is expected to be
+#: looked at.
+_NIGHTS_S, _CONTEXT_S = 5 * 86_400.0, 12 * 7 * 86_400.0
 
 
 def derive_points(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
     """The hours and open day ends of the jobs' windows, the calm ones first.
 
-    A window that is not calm is widened to where its verdicts change hours.
+    Whether a window is calm the readings beside it tell, or else those of some days. One that is not is widened to
+    where its verdicts change hours.
     """
+    rest = yield from _derive_calm(source, jobs, CALM_BEFORE, CALM_AFTER)
+    for some in _grouped(iter(rest), source.registers, source.now_us, source.most_readings, _NIGHTS_S):
+        registers = [source.registers[ix].register for job in some for ix in job.registers]
+        restless_jobs = yield from _derive_calm(source, some, *nights(registers))
+        for group in _grouped(
+            iter(restless_jobs), source.registers, source.now_us, source.most_readings, _CONTEXT_S
+        ):
+            yield _derive_restless(source, group)
+
+
+def _derive_calm(
+    source: Source, jobs: Sequence[Job], before: int, after: int
+) -> Generator[PointHours, None, list[Job]]:
+    """The hours of the windows that are calm by so many readings before and after; the jobs that are not."""
     ask = _Ask.of(source, jobs)
-    readings = ask.readings(source, CALM_BEFORE, CALM_AFTER)
+    readings = ask.readings(source, before, after)
     judged = register_steps(ask.registers, readings, source.now_us)
     flags = restless(ask.registers, readings, judged, ask.within(), source.now_us)
     anxious = np.zeros(len(jobs), dtype=np.bool_)
     anxious[ask.owner[flags]] = True
     if not anxious.any():
         yield ask.hours(source, readings, judged)
-        return
-    calm = [job for job, is_anxious in zip(jobs, anxious.tolist(), strict=True) if not is_anxious]
-    if calm:
-        ask = _Ask.of(source, calm)
-        readings = ask.readings(source, CALM_BEFORE, CALM_AFTER)
+    elif not anxious.all():
+        ask, readings = ask.only(~anxious, readings)
         yield ask.hours(source, readings, register_steps(ask.registers, readings, source.now_us))
-    rest = (job for job, is_anxious in zip(jobs, anxious.tolist(), strict=True) if is_anxious)
-    for group in _grouped(rest, source.registers, source.now_us, source.most_readings, _CONTEXT_S):
-        yield _derive_restless(source, group)
+    return list(compress(jobs, anxious))
 
 
 def derive_totals(source: Source, jobs: Sequence[Job]) -> Iterator[PointHours]:
@@ -165,10 +178,13 @@ def _derive_restless(source: Source, jobs: Sequence[Job], *, children: bool = Fa
     beyond = context(ask.registers)
     readings = ask.readings(source, beyond, beyond)
     judged = register_steps(ask.registers, readings, source.now_us)
-    ask = _Ask.of(source, _widened_jobs(ask, readings, judged, source, children))
+    wide = _widened_jobs(ask, readings, judged, source, children)
+    again = wide != ask.jobs
+    ask = _Ask.of(source, wide)
     while True:
-        readings = ask.readings(source, beyond, beyond)
-        judged = register_steps(ask.registers, readings, source.now_us)
+        if again:
+            readings = ask.readings(source, beyond, beyond)
+            judged = register_steps(ask.registers, readings, source.now_us)
         silent = ask.silences(source, readings, judged) if children else None
         want = wanted(ask.registers, readings, judged, ask.within(), source.now_us, silent)
         more = ask.reaching(want.from_us, want.to_us)
@@ -177,7 +193,7 @@ def _derive_restless(source: Source, jobs: Sequence[Job], *, children: bool = Fa
                 None if silent is None else child_hours(source.cursor, ask.spans_of(silent), source.calendar)
             )
             return ask.hours(source, readings, judged, told)
-        ask = more
+        ask, again = more, True
 
 
 def _widened_jobs(
@@ -224,6 +240,28 @@ class _Ask:
     @property
     def registers(self) -> list[Any]:
         return [p.register for p in self.placed]
+
+    def only(self, chosen: Bools, readings: RegisterReadings) -> tuple[_Ask, RegisterReadings]:
+        """The chosen jobs alone, and what of the readings is theirs; chosen: shape (jobs,)."""
+        kept = chosen[self.owner]
+        own = kept[readings.register_ix]
+        ask = _Ask(
+            list(compress(self.jobs, chosen)),
+            (np.cumsum(chosen) - 1)[self.owner[kept]],
+            list(compress(self.chosen, kept)),
+            list(compress(self.placed, kept)),
+            self.from_us[kept],
+            self.to_us[kept],
+        )
+        verdict = None if readings.verdict is None else readings.verdict[own]
+        return ask, RegisterReadings(
+            (np.cumsum(kept) - 1)[readings.register_ix[own]],
+            readings.ts_us[own],
+            readings.value[own],
+            readings.from_first[kept],
+            readings.to_last[kept],
+            verdict,
+        )
 
     def windows(self) -> Windows:
         return Windows(

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import psycopg
 
 from metering.calendar import LocalCalendar
-from metering.spans import END, START, Span
-from storage.copying import copy_in
+from metering.spans import END, HOUR_US, START, Span
+from storage.copying import Columns, arrays, copy_in, unpack
 from storage.point_hours import PointHours
 from storage.slices import bound
 from storage.sql import query
@@ -27,7 +27,7 @@ _PG_DAY = date(2000, 1, 1)
 #: Local days begin and end within this of UTC days: plain bounds are widened by it.
 _DAY_US = 36 * 3_600_000_000
 
-_WORK_TABLES = ("derive_window", "derive_hour", "derive_open", "derive_touch")
+_WORK_TABLES = ("derive_window", "derive_open", "derive_touch")
 
 
 def make_work_tables(connection: psycopg.Connection[Any]) -> None:
@@ -40,20 +40,62 @@ def make_work_tables(connection: psycopg.Connection[Any]) -> None:
 def write_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> int:
     """Put the derived windows of points in place, with their days, months and years; the number of hours changed."""
     _empty(cursor, _WORK_TABLES)
-    _fill(cursor, derived, "derive_hour")
-    _fill_open(cursor, derived, calendar)
-    cursor.execute(query("derive_point_hour"), _plain_bounds([job.window for job in derived.jobs]))
-    row = cursor.fetchone()
-    _roll_points(cursor, derived, calendar)
-    return int(row[0]) if row else 0
-
-
-def insert_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
-    """The same where none of the points has an hour yet: a COPY, many times as fast."""
-    _empty(cursor, _WORK_TABLES)
-    _fill(cursor, derived, "nengliu.point_hour")
+    _windows_in(cursor, "derive_window", "point_id", [(job.point_id, job.window) for job in derived.jobs])
+    changed = _write_hours(cursor, derived)
     _fill_open(cursor, derived, calendar)
     _roll_points(cursor, derived, calendar)
+    return changed
+
+
+def _write_hours(cursor: psycopg.Cursor[Any], derived: PointHours) -> int:
+    """The hours of the windows: what is new by COPY, what differs, and what is no more; how many these are."""
+    bounds = plain_bounds([job.window for job in derived.jobs])
+    hours = _hour_columns(derived)
+    row = cursor.execute(query("derive_stored"), bounds, binary=True).fetchone()
+    stored = unpack(row[0] if row else None, tuple(kind for kind, _ in hours.values()))
+    known, key = _keys(stored[0], stored[1]), _keys(hours["point_id"][1], hours["hour"][1])
+    order = np.argsort(known)
+    at = np.searchsorted(known, key, sorter=order)
+    at = order[np.minimum(at, len(order) - 1)] if len(order) else at
+    old = known[at] == key if len(order) else np.zeros(len(key), dtype=np.bool_)
+    differs = old.copy()
+    differs[old] = np.any(
+        [v[old] != was[at[old]] for (_, v), was in zip(hours.values(), stored, strict=True)], 0
+    )
+    gone = np.ones(len(known), dtype=np.bool_)
+    gone[at[old]] = False
+    if not old.all():
+        copy_in(cursor, "nengliu.point_hour", _take(hours, ~old))
+    if differs.any():
+        cursor.execute(query("derive_point_hour"), arrays(_take(hours, differs)))
+    if gone.any():
+        away = arrays({"point_id": ("int4", stored[0][gone]), "hour": ("timestamptz", stored[1][gone])})
+        cursor.execute(query("derive_point_gone"), {**away, **bounds})
+    return int(np.count_nonzero(~old) + np.count_nonzero(differs) + np.count_nonzero(gone))
+
+
+def _hour_columns(derived: PointHours) -> Columns:
+    point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
+    hours = derived.derived.hours
+    return {
+        "point_id": ("int4", point[hours.owner]),
+        "hour": ("timestamptz", hours.hour_us),
+        "consumption": ("float8", hours.consumption),
+        "estimated": ("float8", hours.estimated),
+        "covered_s": ("float8", hours.covered_s),
+        "installed_s": ("float8", hours.installed_s),
+        "method": ("int2", hours.method),
+    }
+
+
+def _take(columns: Columns, chosen: npt.NDArray[np.bool_]) -> Columns:
+    return {name: (kind, values[chosen]) for name, (kind, values) in columns.items()}
+
+
+def _keys(point: npt.NDArray[Any], hour_us: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Point and hour as one number; hours since 1970 fit into 32 bits for long."""
+    keys: npt.NDArray[np.int64] = (point.astype(np.int64) << 32) | (hour_us // HOUR_US)
+    return keys
 
 
 def _roll_points(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
@@ -74,7 +116,7 @@ def write_sites(
     if not any(sites.values()):
         return
     spans = _put_windows(cursor, sites)
-    cursor.execute(query("derive_site_hour"), _plain_bounds(spans))
+    cursor.execute(query("derive_site_hour"), plain_bounds(spans))
     _roll_sites(cursor, spans, calendar)
 
 
@@ -119,7 +161,7 @@ def insert_sites(
 def _put_windows(cursor: psycopg.Cursor[Any], sites: Mapping[int, Sequence[Span]]) -> list[Span]:
     """Fill the work tables of sites: their windows, and when which of their points count."""
     windows = [(site, span) for site, spans in sites.items() for span in spans]
-    _empty(cursor, ("derive_touch", "derive_site_window", "derive_root", "derive_root_level"))
+    _empty(cursor, ("derive_touch", "derive_site_window", "derive_root", "derive_root_level", "derive_item"))
     _windows_in(cursor, "derive_site_window", "site_id", windows)
     cursor.execute(query("derive_roots"), {"sites": list(sites)})
     return [span for _, span in windows]
@@ -137,26 +179,6 @@ def _roll_sites(cursor: psycopg.Cursor[Any], spans: Sequence[Span], calendar: Lo
 
 def _empty(cursor: psycopg.Cursor[Any], tables: Sequence[str]) -> None:
     cursor.execute(f"truncate {', '.join(tables)}")
-
-
-def _fill(cursor: psycopg.Cursor[Any], derived: PointHours, table: str) -> None:
-    """COPY the windows, and the hours into `table`."""
-    point = np.array([job.point_id for job in derived.jobs], dtype=np.int64)
-    _windows_in(cursor, "derive_window", "point_id", [(job.point_id, job.window) for job in derived.jobs])
-    hours = derived.derived.hours
-    copy_in(
-        cursor,
-        table,
-        {
-            "point_id": ("int4", point[hours.owner]),
-            "hour": ("timestamptz", hours.hour_us),
-            "consumption": ("float8", hours.consumption),
-            "estimated": ("float8", hours.estimated),
-            "covered_s": ("float8", hours.covered_s),
-            "installed_s": ("float8", hours.installed_s),
-            "method": ("int2", hours.method),
-        },
-    )
 
 
 def _fill_open(cursor: psycopg.Cursor[Any], derived: PointHours, calendar: LocalCalendar) -> None:
@@ -186,18 +208,19 @@ def put_point_windows(cursor: psycopg.Cursor[Any], points: Mapping[int, Sequence
 
 
 def _windows_in(cursor: psycopg.Cursor[Any], table: str, key: str, windows: list[tuple[int, Span]]) -> None:
-    cursor.execute(
-        f"insert into {table} ({key}, from_ts, to_ts)"
-        " select * from unnest(%s::int[], %s::timestamptz[], %s::timestamptz[])",
-        (
-            [owner for owner, _ in windows],
-            [str(bound(span[0])) for _, span in windows],
-            [str(bound(span[1])) for _, span in windows],
-        ),
+    columns = np.array([(owner, *span) for owner, span in windows], dtype=np.int64).reshape(-1, 3).T
+    copy_in(
+        cursor,
+        table,
+        {
+            key: ("int4", columns[0]),
+            "from_ts": ("timestamptz", columns[1]),
+            "to_ts": ("timestamptz", columns[2]),
+        },
     )
 
 
-def _plain_bounds(windows: Sequence[Span]) -> dict[str, Any]:
+def plain_bounds(windows: Sequence[Span]) -> dict[str, Any]:
     """What all windows lie in, as parameters."""
     return {
         "from_ts": bound(min((w[0] for w in windows), default=START)),

@@ -1,4 +1,4 @@
-"""Readings of many series at once, each in its own slice of time, by binary COPY.
+"""Readings of many series at once, each in its own slice of time.
 
 A slice is a series and a span of time, both ends included, in microseconds since 1970. Whatever a query is
 asked for, it gets plain bounds of time too, so that chunks of the hypertable that hold nothing for any slice
@@ -17,7 +17,7 @@ import psycopg
 
 from metering.instants import from_us
 from metering.spans import END, HOUR_US
-from storage.copying import copy_in, decode
+from storage.copying import arrays, unpack
 from storage.sql import query
 
 Ints = npt.NDArray[np.int64]
@@ -100,19 +100,13 @@ def _find(cursor: psycopg.Cursor[Any], name: str, slices: Slices, options: dict[
     some = np.flatnonzero(begin <= slices.to_us)
     if len(some) == 0:
         return Found(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float64))
-    cursor.execute("truncate derive_slice")
-    copy_in(
-        cursor,
-        "derive_slice",
-        {
-            "slice": ("int4", some),
-            "series_id": ("int4", slices.series_id[some]),
-            "from_ts": ("timestamptz", begin[some]),
-            "to_ts": ("timestamptz", slices.to_us[some]),
-        },
-    )
+    chosen = {
+        "slice": ("int4", some),
+        "series_id": ("int4", slices.series_id[some]),
+        "slice_from": ("timestamptz", begin[some]),
+        "slice_to": ("timestamptz", slices.to_us[some]),
+    }
     bounds = {"from_ts": bound(int(begin[some].min())), "to_ts": bound(int(slices.to_us[some].max()))}
-    statement = f"copy ({query(name)}) to stdout (format binary)"
-    with cursor.copy(statement, {**bounds, **options}) as copy:
-        ix, ts, value = decode(b"".join(copy), ("int4", "timestamptz", "float8"))
+    row = cursor.execute(query(name), {**arrays(chosen), **bounds, **options}, binary=True).fetchone()
+    ix, ts, value = unpack(row[0] if row else None, ("int4", "timestamptz", "float8"))
     return Found(ix.astype(np.int64), ts, value)

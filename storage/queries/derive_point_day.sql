@@ -9,25 +9,44 @@ with fresh as materialized (
                sum(h.consumption order by h.hour) as consumption, sum(h.estimated order by h.hour) as estimated,
                sum(h.covered_s order by h.hour) as covered_s
         from derive_touch t
-        join nengliu.point_hour h on h.point_id = t.id and h.hour >= t.from_ts and h.hour < t.to_ts
-        where t.grain = 'day' and h.hour >= %(from_ts)s::timestamptz and h.hour < %(to_ts)s::timestamptz
+        cross join lateral (
+            select point_id, hour, consumption, estimated, covered_s
+            from nengliu.point_hour
+            where point_id = t.id and hour >= t.from_ts and hour < t.to_ts
+              and hour >= %(from_ts)s::timestamptz and hour < %(to_ts)s::timestamptz
+            offset 0
+        ) h
+        where t.grain = 'day'
         group by h.point_id, period
     ) f
     cross join lateral (
         select f.period::timestamp at time zone %(zone)s as begins, (f.period + 1)::timestamp at time zone %(zone)s as ends
     ) b
+), stored as materialized (
+    select p.*
+    from derive_touch t
+    cross join lateral (
+        select point_id, period, consumption, estimated, covered_s, installed_s
+        from nengliu.point_period
+        where grain = t.grain and point_id = t.id and period >= t.from_day and period < t.to_day
+        offset 0
+    ) p
+    where t.grain = 'day'
+), moved as materialized (
+    select point_id, period, f.consumption, f.estimated, f.covered_s, f.installed_s, f.covered_s is null as is_gone
+    from fresh f
+    full join stored s using (point_id, period)
+    where (f.consumption, f.estimated, f.covered_s, f.installed_s)
+          is distinct from (s.consumption, s.estimated, s.covered_s, s.installed_s)
 ), gone as (
     delete from nengliu.point_period p
-    using derive_touch t
-    where t.grain = 'day' and p.grain = 'day' and p.point_id = t.id
-      and p.period >= t.from_day and p.period < t.to_day
-      and (p.point_id, p.period) not in (select point_id, period from fresh)  -- hashed, whatever the statistics
+    using moved m
+    where m.is_gone and p.grain = 'day' and p.point_id = m.point_id and p.period = m.period
 )
-insert into nengliu.point_period as p (grain, point_id, period, consumption, estimated, covered_s, installed_s)
+insert into nengliu.point_period (grain, point_id, period, consumption, estimated, covered_s, installed_s)
 select 'day', point_id, period, consumption, estimated, covered_s, installed_s
-from fresh
+from moved
+where not is_gone
 on conflict (grain, point_id, period) do update
 set consumption = excluded.consumption, estimated = excluded.estimated,
     covered_s = excluded.covered_s, installed_s = excluded.installed_s
-where (p.consumption, p.estimated, p.covered_s, p.installed_s)
-    is distinct from (excluded.consumption, excluded.estimated, excluded.covered_s, excluded.installed_s)

@@ -1,4 +1,5 @@
--- When which points count for the items of the sites: in whole hours for their energy, exactly for installed time.
+-- When which points count for the items of the sites: in whole hours for their energy, exactly for installed time;
+-- and the items of the sites.
 with hours as (
     insert into derive_root
     select site_id, item_code, point_id, lower(span), upper(span)
@@ -10,6 +11,11 @@ with hours as (
         where site_id = any (%(sites)s)
         group by site_id, item_code, point_id
     ) r
+), items as (
+    insert into derive_item
+    select site_id, item_code from nengliu.root_span where site_id = any (%(sites)s)
+    union
+    select site_id, item_code from nengliu.site_period where grain = 'year' and site_id = any (%(sites)s)
 )
 insert into derive_root_level
 select site_id, item_code, at, next, points

@@ -11,32 +11,53 @@ with fresh as materialized (
                sum(h.consumption order by h.hour) as consumption, sum(h.estimated order by h.hour) as estimated,
                sum(h.covered_s order by h.hour) as covered_s
         from derive_touch t
-        join nengliu.site_hour h on h.site_id = t.id and h.hour >= t.from_ts and h.hour < t.to_ts
-        where t.grain = 'day' and h.hour >= %(from_ts)s::timestamptz and h.hour < %(to_ts)s::timestamptz
+        join derive_item i on i.site_id = t.id
+        cross join lateral (
+            select site_id, item_code, hour, consumption, estimated, covered_s
+            from nengliu.site_hour
+            where site_id = i.site_id and item_code = i.item_code and hour >= t.from_ts and hour < t.to_ts
+              and hour >= %(from_ts)s::timestamptz and hour < %(to_ts)s::timestamptz
+            offset 0
+        ) h
+        where t.grain = 'day'
         group by h.site_id, h.item_code, period
     ) f
     cross join lateral (
         select f.period::timestamp at time zone %(zone)s as begins, (f.period + 1)::timestamp at time zone %(zone)s as ends
     ) b
+), stored as materialized (
+    select p.*
+    from derive_touch t
+    join derive_item i on i.site_id = t.id
+    cross join lateral (
+        select site_id, item_code, period, consumption, estimated, covered_s, installed_s
+        from nengliu.site_period
+        where grain = t.grain and site_id = i.site_id and item_code = i.item_code
+          and period >= t.from_day and period < t.to_day
+        offset 0
+    ) p
+    where t.grain = 'day'
+), moved as materialized (
+    select site_id, item_code, period, f.consumption, f.estimated, f.covered_s, f.installed_s,
+           f.covered_s is null as is_gone
+    from fresh f
+    full join stored s using (site_id, item_code, period)
+    where (f.consumption, f.estimated, f.covered_s, f.installed_s)
+          is distinct from (s.consumption, s.estimated, s.covered_s, s.installed_s)
 ), gone as (
     delete from nengliu.site_period p
-    using derive_touch t
-    where t.grain = 'day' and p.grain = 'day' and p.site_id = t.id
-      and p.period >= t.from_day and p.period < t.to_day
-      and (p.site_id, p.item_code, p.period) not in (select site_id, item_code, period from fresh)
-    returning p.site_id, p.item_code, p.period
+    using moved m
+    where m.is_gone and p.grain = 'day' and p.site_id = m.site_id and p.item_code = m.item_code and p.period = m.period
 ), put as (
-    insert into nengliu.site_period as p
+    insert into nengliu.site_period
         (grain, site_id, item_code, period, consumption, estimated, covered_s, installed_s)
     select 'day', site_id, item_code, period, consumption, estimated, covered_s, installed_s
-    from fresh
+    from moved
+    where not is_gone
     on conflict (grain, site_id, item_code, period) do update
     set consumption = excluded.consumption, estimated = excluded.estimated,
         covered_s = excluded.covered_s, installed_s = excluded.installed_s
-    where (p.consumption, p.estimated, p.covered_s, p.installed_s)
-        is distinct from (excluded.consumption, excluded.estimated, excluded.covered_s, excluded.installed_s)
-    returning p.site_id, p.item_code, p.period
 )
 insert into nengliu.assessment_due (site_id, item_code, year)
 select distinct site_id, item_code, extract(year from period)::int
-from (table put union all table gone) moved
+from moved

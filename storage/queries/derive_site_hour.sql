@@ -1,4 +1,5 @@
 -- Touched hours of sites and items: sums of the points that count; installed time also of those without a row.
+-- Hours are looked up point by point and item by item (offset 0 keeps it so), whatever the statistics.
 with fresh as materialized (
     select f.*, case when whole.points is not null then whole.points * 3600 else
         (select coalesce(sum(l.points * extract(epoch from least(l.to_ts, f.hour + interval '1 hour')
@@ -13,30 +14,52 @@ with fresh as materialized (
                sum(h.covered_s order by h.point_id) as covered_s
         from derive_site_window w
         join derive_root r using (site_id)
-        join nengliu.point_hour h on h.point_id = r.point_id
-            and h.hour >= w.from_ts and h.hour < w.to_ts and h.hour >= r.from_hour and h.hour < r.to_hour
-        where h.hour >= %(from_ts)s::timestamptz and h.hour < %(to_ts)s::timestamptz
+        cross join lateral (
+            select point_id, hour, consumption, estimated, covered_s
+            from nengliu.point_hour
+            where point_id = r.point_id and hour >= greatest(w.from_ts, r.from_hour) and hour < least(w.to_ts, r.to_hour)
+              and hour >= %(from_ts)s::timestamptz and hour < %(to_ts)s::timestamptz
+            offset 0
+        ) h
         group by r.site_id, r.item_code, h.hour
     ) f
     left join derive_root_level whole on whole.site_id = f.site_id and whole.item_code = f.item_code
         and whole.from_ts <= f.hour and whole.to_ts >= f.hour + interval '1 hour'
+), stored as materialized (
+    select h.*
+    from derive_site_window w
+    join derive_item i using (site_id)
+    cross join lateral (
+        select site_id, item_code, hour, consumption, estimated, covered_s, installed_s
+        from nengliu.site_hour
+        where site_id = i.site_id and item_code = i.item_code and hour >= w.from_ts and hour < w.to_ts
+          and hour >= %(from_ts)s::timestamptz and hour < %(to_ts)s::timestamptz
+        offset 0
+    ) h
+), moved as materialized (
+    select site_id, item_code, hour, f.consumption, f.estimated, f.covered_s, f.installed_s,
+           s.covered_s is null as is_new, f.covered_s is null as is_gone
+    from fresh f
+    full join stored s using (site_id, item_code, hour)
+    where (f.consumption, f.estimated, f.covered_s, f.installed_s)
+          is distinct from (s.consumption, s.estimated, s.covered_s, s.installed_s)
 ), gone as (
     delete from nengliu.site_hour h
-    using derive_site_window w
-    where h.site_id = w.site_id and h.hour >= w.from_ts and h.hour < w.to_ts
+    using moved m
+    where m.is_gone and h.site_id = m.site_id and h.item_code = m.item_code and h.hour = m.hour
       and h.hour >= %(from_ts)s::timestamptz and h.hour < %(to_ts)s::timestamptz
-      and (h.site_id, h.item_code, h.hour) not in (select site_id, item_code, hour from fresh)
+), new as (
+    insert into nengliu.site_hour
+        (site_id, item_code, hour, consumption, estimated, covered_s, installed_s, revision)
+    select site_id, item_code, hour, consumption, estimated, covered_s, installed_s, nextval('nengliu.energy_revision')
+    from moved
+    where is_new
 )
-insert into nengliu.site_hour as h
+insert into nengliu.site_hour
     (site_id, item_code, hour, consumption, estimated, covered_s, installed_s, revision)
 select site_id, item_code, hour, consumption, estimated, covered_s, installed_s, nextval('nengliu.energy_revision')
-from fresh f
-where not exists (
-    select from nengliu.site_hour s
-    where s.site_id = f.site_id and s.item_code = f.item_code and s.hour = f.hour
-      and s.consumption = f.consumption and s.estimated = f.estimated
-      and s.covered_s = f.covered_s and s.installed_s = f.installed_s
-      and s.hour >= %(from_ts)s::timestamptz and s.hour < %(to_ts)s::timestamptz)
+from moved
+where not is_new and not is_gone
 on conflict (site_id, item_code, hour) do update
 set consumption = excluded.consumption, estimated = excluded.estimated,
     covered_s = excluded.covered_s, installed_s = excluded.installed_s, revision = excluded.revision

@@ -1,13 +1,6 @@
 -- Work tables of a derivation, empty again after each transaction.
-create temp table if not exists derive_slice (
-    slice int not null, series_id int not null, from_ts timestamptz not null, to_ts timestamptz not null
-) on commit delete rows;
 create temp table if not exists derive_window (
     point_id int not null, from_ts timestamptz not null, to_ts timestamptz not null
-) on commit delete rows;
-create temp table if not exists derive_hour (
-    point_id int not null, hour timestamptz not null, consumption float8 not null, estimated float8 not null,
-    covered_s float8 not null, installed_s float8 not null, method smallint not null
 ) on commit delete rows;
 create temp table if not exists derive_open (
     point_id int not null, day date not null, consumption float8 not null, covered_s float8 not null
@@ -31,3 +24,5 @@ create temp table if not exists derive_root_level (
     points int not null
 ) on commit delete rows;
 create index if not exists derive_root_level_key on derive_root_level (site_id, item_code, from_ts);
+-- Items that sites have now, or have rows of: these have a year.
+create temp table if not exists derive_item (site_id int not null, item_code text not null) on commit delete rows;

@@ -1,6 +1,7 @@
 -- Hours of totals that may come out differently by what their children tell, where the totals or their children are in the
 -- windows: that hang on them; that a total did not measure and a child did; and that were told by children. Times in
 -- microseconds since 1970, without bound as 2^62. An hour reaches on to the next one, so that the end of a day is inside.
+-- Hours are looked up window by window (offset 0 keeps it so), whatever the statistics.
 with asked as materialized (
     select w.point_id, w.from_ts, w.to_ts
     from derive_window w
@@ -10,24 +11,41 @@ with asked as materialized (
     from derive_window w
     join nengliu.point p using (point_id)
     where p.parent_point_id is not null
-), unmeasured as (
-    select a.point_id, c.hour
+), own as materialized (
+    select a.point_id, h.hour, h.method, h.estimated = 0 and h.covered_s = h.installed_s as measured
     from asked a
-    join nengliu.point p using (point_id)
-    join nengliu.point k on k.parent_point_id = p.point_id and starts_with(k.item_code, p.item_code)
-    join nengliu.point_hour c on c.point_id = k.point_id and c.hour >= a.from_ts and c.hour < a.to_ts
-        and c.estimated = 0 and c.covered_s = 3600
+    cross join lateral (
+        select hour, method, estimated, covered_s, installed_s
+        from nengliu.point_hour
+        where point_id = a.point_id and hour >= a.from_ts and hour < a.to_ts
+          and hour >= %(from_ts)s::timestamptz and hour < %(to_ts)s::timestamptz
+        offset 0
+    ) h
+), unmeasured as (
+    select point_id, hour
+    from (
+        select a.point_id, c.hour
+        from asked a
+        join nengliu.point p using (point_id)
+        join nengliu.point k on k.parent_point_id = p.point_id and starts_with(k.item_code, p.item_code)
+        cross join lateral (
+            select hour
+            from nengliu.point_hour
+            where point_id = k.point_id and hour >= a.from_ts and hour < a.to_ts
+              and hour >= %(from_ts)s::timestamptz and hour < %(to_ts)s::timestamptz
+              and estimated = 0 and covered_s = 3600
+            offset 0
+        ) c
+        except
+        select point_id, hour from own where measured
+    ) u
     where exists (
         select from nengliu.point_span s
-        where s.point_id = a.point_id and s.from_ts < c.hour + interval '1 hour' and s.to_ts > c.hour)
-      and not exists (
-        select from nengliu.point_hour h
-        where h.point_id = a.point_id and h.hour = c.hour and h.estimated = 0 and h.covered_s = h.installed_s)
+        where s.point_id = u.point_id and s.from_ts < u.hour + interval '1 hour' and s.to_ts > u.hour)
     union
-    select a.point_id, h.hour
-    from asked a
-    join nengliu.point_hour h on h.point_id = a.point_id and h.hour >= a.from_ts and h.hour < a.to_ts
-    join nengliu.energy_method m on m.rank = h.method and m.method in ('children', 'children_usual')
+    select o.point_id, o.hour
+    from own o
+    join nengliu.energy_method m on m.rank = o.method and m.method in ('children', 'children_usual')
 )
 select d.point_id,
        case when d.from_ts = '-infinity' then -4611686018427387904
