@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,8 +28,11 @@ INSTANTS = (*VOLTS, *AMPS, POWER)
 #: Registers of energy whose ratio counts.
 _ENERGY = ("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4")
 
-#: Instant values are looked at this far around what changed, and further where a state reaches beyond.
-_AROUND_H, _FURTHER_H, _FURTHEST_H = 48, 14 * 24, 56 * 24
+#: Instant values are looked at this far around what changed: longer than the shortest state of InstantRule, so that its
+#: end is seen, too; and further where a state reaches beyond.
+_AROUND_H, _FURTHER_H, _FURTHEST_H = 96, 14 * 24, 56 * 24
+#: A state this near to the begin or end of what was looked at goes on beyond it.
+_EDGE_H = 24
 #: An hour's difference between two sources of one thing is none.
 _NEAR_H = 36
 
@@ -166,8 +169,8 @@ def _found_by(cursor: Cursor, point: SitePoint, source: str, kind: str, span: Ho
 def instant_verdicts(
     cursor: Cursor, point: SitePoint, span: Hours, rule: InstantRule
 ) -> tuple[Hours, dict[str, list[Verdict]]]:
-    """What a meter's voltages, currents and power say of the hours of a span, as far beyond it as a state reaches; and
-    the hours that were looked at.
+    """What a meter's voltages, currents and power say of the hours of a span, as far beyond it as a state reaches, at
+    most _FURTHEST_H; and the hours that were looked at.
     """
     begin, end = span[0] - _AROUND_H, span[1] + _AROUND_H
     while True:
@@ -179,9 +182,10 @@ def instant_verdicts(
         if further == (begin, end):
             break
         begin, end = further
+    edge = _EDGE_H if begin <= span[0] - _FURTHEST_H else 0
     return (begin, end), {
-        "phases": [_of_phase(point, p, begin) for p in _one_each(lost)],
-        "power": [_of_power(point, p, begin) for p in off],
+        "phases": [replace(_of_phase(point, p, begin), goes_on=p.from_ix < edge) for p in _one_each(lost)],
+        "power": [replace(_of_power(point, p, begin), goes_on=p.from_ix < edge) for p in off],
     }
 
 
@@ -189,9 +193,9 @@ def _further(lost: Sequence[LostPhase], off: Sequence[PowerOff], looked: Hours, 
     """A wider look where a state begins or ends at the edge of this one; the same where none does."""
     begin, end = looked
     states = [(s.from_ix, s.to_ix) for s in lost] + [(s.from_ix, s.to_ix) for s in off]
-    if begin > span[0] - _FURTHEST_H and any(first < 24 for first, _ in states):
+    if begin > span[0] - _FURTHEST_H and any(first < _EDGE_H for first, _ in states):
         begin -= _FURTHER_H
-    if end < span[1] + _FURTHEST_H and any(last > end - looked[0] - 24 for _, last in states):
+    if end < span[1] + _FURTHEST_H and any(last > end - looked[0] - _EDGE_H for _, last in states):
         end += _FURTHER_H
     return begin, end
 

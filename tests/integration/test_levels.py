@@ -211,6 +211,24 @@ def test_energy_that_does_not_fit_the_power_of_the_same_meter_is_a_wrong_ratio(t
     assert (detail["evidence"], detail["factor"]) == ("power", "1/2")
 
 
+def test_a_state_that_lasts_longer_than_a_look_reaches_is_one_finding_from_begin_to_end(town):
+    point = town.point("alone", town.site("S"))
+    town.install("m-alone", point, T0, ratio=20)
+    town.install("m-alone", point, T0, register="16.7.0", ratio=20)
+    town.place()
+    hours = loads(100)["light"]
+    off = hours.copy()
+    off[360 : 90 * 24] *= 0.5
+    shown, power = np.cumsum(off / 20).round(4), hours / 20
+    for begin in range(0, len(hours), 10 * 24):
+        part = range(begin, begin + 10 * 24)
+        town.read("m-alone", [(T0 + (n + 1) * HOUR, float(shown[n])) for n in part])
+        town.read("m-alone", [(T0 + (n + 1) * HOUR, float(power[n])) for n in part], "16.7.0")
+        look(town)
+        assert len(findings(town)) == (begin >= 240), "one, whenever it is looked at"
+    assert findings(town) == [("ct_changed", "alone", 360, 90 * 24, "major", "open")]
+
+
 def test_a_ratio_that_was_entered_late_is_told_and_the_suspicion_of_it_withdrawn(town):
     points = site(town)
     energy = halved(loads())
