@@ -169,9 +169,7 @@ def rhythm_of(ts_us: Ints, interval_s: float, rule: ClockRule) -> Rhythm | None:
     """The grid that a meter is read on; None where it keeps none. ts_us: ascending, without repeats."""
     if len(ts_us) < 2 * rule.least_stamps:
         return None
-    step_us = _step_us(float(np.median(np.diff(ts_us))), interval_s * _S)
-    if step_us is None:
-        return None
+    step_us = _step_us(float(np.median(np.diff(ts_us))), interval_s * _S) or round(interval_s * _S)
     for tolerance_s in rule.tolerances_s:
         wall = Rhythm(step_us, 0, int(tolerance_s * _S))
         if wall.tolerance_us > rule.tolerance_share * step_us:
@@ -192,7 +190,9 @@ def _is_tight(rhythm: Rhythm, ts_us: Ints, rule: ClockRule) -> bool:
 
 
 def _step_us(usual_us: float, interval_us: float) -> int | None:
-    """The multiple or part of the interval that is the usual step, within 2%."""
+    """The multiple or part of the interval that is the usual step, within 2%; None where readings of another time lie
+    between, or no rhythm is kept: the interval is looked for then.
+    """
     ratio = usual_us / interval_us
     step = round(ratio) * interval_us if ratio >= 1 else interval_us / max(round(1 / max(ratio, 1e-6)), 1)
     return round(step) if step >= _S and abs(usual_us - step) <= _STEP_SHARE * step else None

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.clocks import CLOCK_DRIFT, CLOCK_JUMP, CLOCK_OFFSET, ClockFault, Stamps, judge_clocks
+from metering.clocks import (
+    CLOCK_DRIFT,
+    CLOCK_JUMP,
+    CLOCK_OFFSET,
+    ClockFault,
+    ClockRule,
+    Stamps,
+    judge_clocks,
+    keeps_rhythm,
+)
 from metering.records import Ints
 
 S = 1_000_000
@@ -116,6 +125,15 @@ def test_meters_that_left_the_gateway_before_do_not_count_among_those_that_it_re
     clock = off(600, 8, 9)
     [shared] = judged(clock(times(12)), clock(times(12)), times(3), times(3), times(3))
     assert shared.meter is None
+
+
+@given(st.integers(60, 840), st.integers(1, 96), st.integers(40, 120))
+def test_readings_of_another_day_in_between_never_look_like_no_rhythm_at_all(by_s, readings, around):
+    grid = times(4.0)
+    stray = times(2.0)[96 : 96 + readings] + by_s * 1_000_000
+    both = np.unique(np.concatenate([grid, stray]))
+    first = int(np.searchsorted(both, stray[0]))
+    assert not keeps_rhythm(both[max(first - around, 0) : first + around + 1], 900, ClockRule())
 
 
 def test_two_gateways_are_judged_apart():
