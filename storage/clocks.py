@@ -131,7 +131,9 @@ def watch_clocks(connection: Connection, options: ClockOptions | None = None) ->
 
 
 def _judge_all(connection: Connection, stretches: Sequence[_Stretch], options: ClockOptions) -> set[str]:
-    """Judge the gateways of stretches, those that wait longest first, until the time is up; which were judged."""
+    """Judge the gateways of stretches, those that wait longest first, until the time is up; which were judged: all of
+    some stretch at least, else its gateways would be the first to be judged, and not all of them, for ever.
+    """
     by_gateway: dict[str, list[_Stretch]] = defaultdict(list)
     for stretch in stretches:
         for gateway in stretch.gateways:
@@ -140,7 +142,7 @@ def _judge_all(connection: Connection, stretches: Sequence[_Stretch], options: C
     for gateway, own in by_gateway.items():
         _judge(connection, gateway, own, options)
         judged.add(gateway)
-        if time.monotonic() > until:
+        if time.monotonic() > until and any(judged.issuperset(s.gateways) for s in own):
             break
     return judged
 
