@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -25,14 +26,15 @@ VOLTS = ("32.7.0", "52.7.0", "72.7.0")
 AMPS = ("31.7.0", "51.7.0", "71.7.0")
 POWER = "16.7.0"
 INSTANTS = (*VOLTS, *AMPS, POWER)
-#: Registers of energy whose ratio counts.
-_ENERGY = ("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4")
+#: Registers whose ratio and meter count.
+_ENERGY = ("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4", "8:1.0.0", "7:3.0.0", "6:1.0.0", "5:1.0.0")
 
 #: Instant values are looked at this far around what changed: longer than the shortest state of InstantRule, so that its
 #: end is seen, too; and further where a state reaches beyond.
 _AROUND_H, _FURTHER_H, _FURTHEST_H = 96, 14 * 24, 56 * 24
 #: A state this near to the begin or end of what was looked at goes on beyond it.
 _EDGE_H = 24
+METER_REPLACED = "meter_replaced"
 #: An hour's difference between two sources of one thing is none.
 _NEAR_H = 36
 
@@ -247,25 +249,44 @@ def _of_power(point: SitePoint, off: PowerOff, first: int) -> Verdict:
 
 
 def entered_verdicts(cursor: Cursor, point: SitePoint, span: Hours) -> dict[str, list[Verdict]]:
-    """Ratios that were entered after readings of their time had come: their hours were wrong until then."""
+    """Ratios and replaced meters that were entered after readings of their time had come: their hours were wrong until
+    then.
+    """
     asked = {
         "points": [point.point_id],
         "registers": list(_ENERGY),
         "from_ts": moment(span[0]),
         "to_ts": moment(span[1]),
     }
-    found = []
-    for point_id, meter, at, ratio, old_ratio, _, seen in cursor.execute(
-        query("level_entered"), asked
-    ).fetchall():
+    rows = cursor.execute(query("level_entered"), asked).fetchall()
+    return {"entered": [_of_entry(*row) for row in rows]}
+
+
+def _of_entry(
+    point_id: int,
+    meter: str,
+    at: datetime,
+    ratio: float,
+    old_ratio: float,
+    end_value: float | None,
+    start_value: float | None,
+    seen: datetime,
+) -> Verdict:
+    detail: dict[str, Any] = {"suspected": False, "confidence": 1.0, "scale": round(old_ratio / ratio, 4)}
+    if ratio == old_ratio:
+        detail |= {"before": end_value, "after": start_value}
         text = said(
-            f"倍率由 {old_ratio:g} 改为 {ratio:g}，补录较晚；此前按旧倍率计算的各小时已重新推算",
-            f"the ratio changed from {old_ratio:g} to {ratio:g} and was entered late; hours computed with the old one "
-            "have been derived again",
+            f"更换了表计（旧表止数 {end_value:g}，新表起数 {start_value:g}），补录较晚；此前各小时已重新推算",
+            f"the meter was replaced (it ended at {end_value:g}, the new one began at {start_value:g}), entered "
+            "late; the hours until then have been derived again",
         )
-        detail = {"suspected": False, "confidence": 1.0, "scale": round(old_ratio / ratio, 4), **text}
-        found.append(Verdict(point_id, meter, CT_CHANGED, at, seen, False, detail))
-    return {"entered": found}
+        return Verdict(point_id, meter, METER_REPLACED, at, seen, False, detail | text)
+    text = said(
+        f"倍率由 {old_ratio:g} 改为 {ratio:g}，补录较晚；此前按旧倍率计算的各小时已重新推算",
+        f"the ratio changed from {old_ratio:g} to {ratio:g} and was entered late; hours computed with the old one "
+        "have been derived again",
+    )
+    return Verdict(point_id, meter, CT_CHANGED, at, seen, False, detail | text)
 
 
 # ---------------------------------------------------------------- rows

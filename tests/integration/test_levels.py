@@ -245,8 +245,27 @@ def test_a_ratio_that_was_entered_late_is_told_and_the_suspicion_of_it_withdrawn
     assert (detail["evidence"], detail["scale"], detail["suspected"]) == ("entered", 0.5, False)
 
 
-def enter_ratio(town: Town, point: int, at: datetime, ratio: float, value: float) -> None:
-    """As an import of the registry enters new transformers at a moment that has passed."""
+def test_a_meter_that_was_entered_late_under_the_number_of_the_old_one_is_told(town):
+    point = town.point("alone", town.site("S"))
+    town.install("m-light", point, T0, start_value=0.0)
+    town.place()
+    hours = loads()["light"]
+    shown = np.cumsum(hours).round(2)
+    shown[ONSET:] += 7000 - shown[ONSET - 1]
+    town.read("m-light", [(T0 + (n + 1) * HOUR, float(v)) for n, v in enumerate(shown)])
+    look(town)
+    enter_ratio(town, point, T0 + ONSET * HOUR, 1.0, float(shown[ONSET - 1]), 7000.0)
+    look(town)
+    assert findings(town)[0] == ("meter_replaced", "alone", ONSET, DAYS * 24, "warning", "open")
+    assert [f[-1] for f in findings(town)[1:]] == ["withdrawn"]
+    [(detail,)] = town.rows("select detail from api.finding where state = 'open'")
+    assert (detail["evidence"], detail["after"], detail["suspected"]) == ("entered", 7000.0, False)
+
+
+def enter_ratio(
+    town: Town, point: int, at: datetime, ratio: float, value: float, start: float | None = None
+) -> None:
+    """As an import of the registry enters new transformers, or another meter, at a moment that has passed."""
     with town.superuser() as superuser:
         superuser.execute(
             "update nengliu.installation set removed_at = %s, end_value = %s where point_id = %s",
@@ -260,7 +279,7 @@ def enter_ratio(town: Town, point: int, at: datetime, ratio: float, value: float
             "insert into nengliu.registry_change (version, kind, key, after) values (%s, 'installation', 'k', %s)",
             (version, json.dumps(after)),
         )
-    town.install("m-light", point, at, ratio=ratio, start_value=value)
+    town.install("m-light", point, at, ratio=ratio, start_value=value if start is None else start)
     town.place([point])
 
 
