@@ -164,7 +164,9 @@ def _of_meter(fault: Fault, p: int, run: Run) -> TrueFault | None:
         point_code=point.point_code,
         meter=str(happened.get("old_meter", point.meter)),
         found_by=found_by if shows else (),
-        may_find=whole.may_find if shows and found_by == whole.found_by else (*whole.may_find, *whole.found_by),
+        may_find=whole.may_find
+        if shows and found_by == whole.found_by
+        else (*whole.may_find, *whole.found_by),
         detail={**whole.detail, **happened, "used": used},
     )
 

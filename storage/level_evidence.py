@@ -13,7 +13,7 @@ import psycopg
 
 from metering.level_balance import LevelRule
 from metering.levels import Shift, find_shifts
-from metering.phases import InstantRule, LostPhase, PowerOff, lost_phases, power_off
+from metering.phases import InstantRule, LostPhase, PowerOff, apparent_off, lost_phases, power_off
 from metering.scale_kinds import CT_CHANGED, PHASE_LOST, KindRule, Named, name_scale, plain_factor
 from storage.copying import decode
 from storage.level_verdicts import HOUR_S, Hours, Verdict, moment, said
@@ -29,9 +29,8 @@ INSTANTS = (*VOLTS, *AMPS, POWER)
 #: Registers whose ratio and meter count.
 _ENERGY = ("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4", "8:1.0.0", "7:3.0.0", "6:1.0.0", "5:1.0.0")
 
-#: Instant values are looked at this far around what changed: longer than the shortest state of InstantRule, so that its
-#: end is seen, too; and further where a state reaches beyond.
-_AROUND_H, _FURTHER_H, _FURTHEST_H = 96, 14 * 24, 56 * 24
+#: Instant values are looked at this far around what changed, and further where a state reaches beyond.
+_AROUND_H, _FURTHER_H, _FURTHEST_H = 48, 14 * 24, 56 * 24
 #: A state this near to the begin or end of what was looked at goes on beyond it.
 _EDGE_H = 24
 METER_REPLACED = "meter_replaced"
@@ -175,29 +174,58 @@ def instant_verdicts(
     most _FURTHEST_H; and the hours that were looked at.
     """
     begin, end = span[0] - _AROUND_H, span[1] + _AROUND_H
+    brief = replace(rule, power_days=1, factor_days=1)
     while True:
         instants = _instants(cursor, point.point_id, (begin, end))
         energy = _hours(cursor, [point.point_id], (begin, end))[0]
-        lost = lost_phases(_of(instants, VOLTS, end - begin), _of(instants, AMPS, end - begin), rule)
-        off = power_off(energy, _of(instants, (POWER,), end - begin)[0], rule)
-        further = _further(lost, off, (begin, end), span)
+        further = _further(_states(energy, instants, brief), (begin, end), span)
         if further == (begin, end):
             break
         begin, end = further
+    states = _states(energy, instants, rule)
     edge = _EDGE_H if begin <= span[0] - _FURTHEST_H else 0
+
+    def told(verdict: Verdict, state: LostPhase | PowerOff) -> Verdict:
+        return replace(verdict, goes_on=state.from_ix < edge)
+
     return (begin, end), {
-        "phases": [replace(_of_phase(point, p, begin), goes_on=p.from_ix < edge) for p in _one_each(lost)],
-        "power": [replace(_of_power(point, p, begin), goes_on=p.from_ix < edge) for p in off],
+        "phases": [told(_of_phase(point, p, begin), p) for p in _one_each(states.lost)],
+        "power": [told(_of_power(point, p, begin), p) for p in states.power],
+        "apparent": [told(_of_apparent(point, p, begin), p) for p in states.apparent],
     }
 
 
-def _further(lost: Sequence[LostPhase], off: Sequence[PowerOff], looked: Hours, span: Hours) -> Hours:
-    """A wider look where a state begins or ends at the edge of this one; the same where none does."""
+@dataclass(frozen=True, slots=True)
+class _States:
+    """What the instant values of some hours say; apparent: only what power does not say of the same time."""
+
+    lost: list[LostPhase]
+    power: list[PowerOff]
+    apparent: list[PowerOff]
+
+    def spans(self) -> list[tuple[int, int]]:
+        return [(s.from_ix, s.to_ix) for s in self.lost] + [
+            (s.from_ix, s.to_ix) for s in (*self.power, *self.apparent)
+        ]
+
+
+def _states(energy: Floats, instants: dict[str, Floats], rule: InstantRule) -> _States:
+    volts, amps = (_of(instants, registers, len(energy)) for registers in (VOLTS, AMPS))
+    power = power_off(energy, _of(instants, (POWER,), len(energy))[0], rule)
+    apparent = [
+        a
+        for a in apparent_off(energy, volts, amps, rule)
+        if not any(p.from_ix < a.to_ix and a.from_ix < p.to_ix for p in power)
+    ]
+    return _States(lost_phases(volts, amps, rule), power, apparent)
+
+
+def _further(states: _States, looked: Hours, span: Hours) -> Hours:
+    """A wider look where a state, however short, begins or ends at the edge of this one; the same where none does."""
     begin, end = looked
-    states = [(s.from_ix, s.to_ix) for s in lost] + [(s.from_ix, s.to_ix) for s in off]
-    if begin > span[0] - _FURTHEST_H and any(first < _EDGE_H for first, _ in states):
+    if begin > span[0] - _FURTHEST_H and any(first < _EDGE_H for first, _ in states.spans()):
         begin -= _FURTHER_H
-    if end < span[1] + _FURTHEST_H and any(last > end - looked[0] - _EDGE_H for _, last in states):
+    if end < span[1] + _FURTHEST_H and any(last > end - looked[0] - _EDGE_H for _, last in states.spans()):
         end += _FURTHER_H
     return begin, end
 
@@ -242,6 +270,23 @@ def _of_power(point: SitePoint, off: PowerOff, first: int) -> Verdict:
     ends = None if off.lasting else moment(first + off.to_ix)
     return Verdict(
         point.point_id, point.meter, CT_CHANGED, moment(first + off.from_ix), ends, factor is not None, detail
+    )
+
+
+def _of_apparent(point: SitePoint, off: PowerOff, first: int) -> Verdict:
+    low = off.scale < 1
+    zh = f"电能仅为电压乘电流的 {off.scale:.3f}，请核查电流互感器极性、相序接线与倍率，或负荷功率因数是否确实如此低"
+    en = (
+        f"energy is {off.scale:.3f} x voltage times current: look for a reversed current transformer, phases that are "
+        "mixed up, a wrong ratio, or a load whose power factor is that low"
+    )
+    if not low:
+        zh = f"电能为电压乘电流的 {off.scale:.3f} 倍，功率因数不可能大于 1：电能或电流的倍率有误"
+        en = f"energy is {off.scale:.3f} x voltage times current, more than can be: the ratio of one of them is wrong"
+    detail = {"scale": round(off.scale, 4), "confidence": 0.5 if low else 0.9, **said(zh, en)}
+    ends = None if off.lasting else moment(first + off.to_ix)
+    return Verdict(
+        point.point_id, point.meter, CT_CHANGED, moment(first + off.from_ix), ends, not low, detail
     )
 
 

@@ -184,7 +184,7 @@ def test_a_meters_own_voltages_tell_a_phase_where_there_is_no_balance(town):
         values = (
             measured / 20
             if register == "16.7.0"
-            else np.full(len(hours), 230.0 if register[0] in "357" else 1.0)
+            else np.full(len(hours), 230.0 if register in registers[2:5] else 5.0)
         )
         if register in ("52.7.0", "51.7.0"):
             values[lost] = 0
@@ -209,6 +209,25 @@ def test_energy_that_does_not_fit_the_power_of_the_same_meter_is_a_wrong_ratio(t
     assert (kind, code, ends, state) == ("ct_changed", "alone", None, "open")
     [(detail,)] = town.rows("select detail from api.finding")
     assert (detail["evidence"], detail["factor"]) == ("power", "1/2")
+
+
+def test_a_reversed_transformer_is_told_by_volts_and_amperes_whatever_power_says(town):
+    point = town.point("alone", town.site("S"))
+    registers = ["1.8.0", "16.7.0", "32.7.0", "52.7.0", "72.7.0", "31.7.0", "51.7.0", "71.7.0"]
+    for register in registers:
+        town.install("m-alone", point, T0, register=register, ratio=20)
+    town.place()
+    hours = loads(20)["light"]
+    measured = hours / 3  # one of three phases counts backwards
+    shown = np.cumsum(measured / 20).round(4)
+    amps = hours / 0.9 / 3 / 230 * 1000 / 20
+    for n, register in enumerate(registers):
+        values = (shown, measured / 20, *[np.full(len(hours), 230.0)] * 3, *[amps] * 3)[n]
+        town.read("m-alone", [(T0 + (h + 1) * HOUR, float(v)) for h, v in enumerate(values)], register)
+    look(town)
+    assert findings(town) == [("ct_changed", "alone", 0, None, "warning", "open")]
+    [(detail,)] = town.rows("select detail from api.finding")
+    assert (detail["evidence"], round(detail["scale"], 2)) == ("apparent", 0.3)
 
 
 def test_a_state_that_lasts_longer_than_a_look_reaches_is_one_finding_from_begin_to_end(town):
