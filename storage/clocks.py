@@ -274,25 +274,27 @@ def _is_astray(ts_us: Ints, begin: int, end: int, interval_s: int, rule: ClockRu
 def _stamps(
     connection: Connection, gateway: str, meters: Mapping[str, _Meter], windows: Sequence[Span]
 ) -> dict[str, Stamps]:
-    """When the meters were read within the windows."""
+    """When the meters were read within the windows, and what they showed."""
     series: list[Ints] = [np.zeros(0, dtype=np.int64)]
     ts: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    values: list[Any] = [np.zeros(0)]
     for begin, end in windows:
         asked = {
             "series": [m.series_id for m in meters.values()],
             "from": bound(begin),
             "to": bound(end),
         }
-        found, ts_us = _copied(connection, "clock_stamps", asked, ("int4", "timestamptz"))
+        found, ts_us, value = _copied(connection, "clock_stamps", asked, ("int4", "timestamptz", "float8"))
         series.append(found)
         ts.append(ts_us)
-    series_id, ts_us = np.concatenate(series), np.concatenate(ts)
+        values.append(value)
+    series_id, ts_us, value = np.concatenate(series), np.concatenate(ts), np.concatenate(values)
     order = np.argsort(series_id, kind="stable")
-    series_id, ts_us = series_id[order], ts_us[order]
+    series_id, ts_us, value = series_id[order], ts_us[order], value[order]
     stamps = {}
     for m in meters.values():
         low, high = np.searchsorted(series_id, [m.series_id, m.series_id + 1])
-        stamps[m.meter] = Stamps(ts_us[low:high], m.interval_s, gateway)
+        stamps[m.meter] = Stamps(ts_us[low:high], m.interval_s, gateway, value[low:high].astype(np.float64))
     return stamps
 
 

@@ -75,6 +75,21 @@ def test_a_clock_that_is_off_for_a_time_is_told_with_how_far_and_when(by_s, phas
     assert fault.stamped_from_us == ts[ts >= T0 + 4 * DAY][0] + by_s * S
 
 
+@pytest.mark.parametrize("by_s", [-8 * 86_400 - 223, 9 * 86_400 + 223])
+@pytest.mark.parametrize("counts", [True, False])
+def test_of_two_holes_of_one_size_readings_belong_into_the_one_that_their_values_fit(by_s, counts):
+    ts = times(40)
+    value = np.arange(len(ts)) * 0.25
+    stamped = off(by_s, 20, 20.25)(ts)
+    outage = (
+        _inside(ts, 13, 13.25) if by_s < 0 else _inside(ts, 27, 27.25)
+    )  # nearer to where they are stamped
+    kept = outage == 0
+    stamps = Stamps(stamped[kept], 900, "g", value[kept] if counts else None)
+    [fault] = judge_clocks({"m": stamps})
+    assert (fault.offset_s == by_s) is counts
+
+
 @pytest.mark.parametrize("by_s", [-31_000_007, -90_061, 400_003, 12_345_678])
 def test_a_clock_that_stamps_another_day_or_year_jumped_when_its_readings_are_missing(by_s):
     [fault] = judged(off(by_s, 15, 15.25)(times(30)))
