@@ -84,6 +84,8 @@ def _labels(points: Sequence[MeteredPoint], faults: Sequence[Fault]) -> dict[str
     return {code: next(iter(names)) for code, names in labels.items() if len(names) == 1}
 
 
+#: Kinds that are readings which are wrong, or not there.
+_OF_READINGS = frozenset({"outage", "zeros", "stuck_register", "spike", "transposed_digits"})
 #: What a meter under a number that nobody entered is seen by: its readings are dead letters, the old one is silent.
 _NEW_NUMBER = ("silent_meter", "reject:unknown_meter")
 
@@ -154,6 +156,8 @@ def _of_meter(fault: Fault, p: int, run: Run) -> TrueFault | None:
         whole = replace(whole, starts=starts, ends=_moment(rolled_us))
     elif fault.kind in _BY_METER and not happened:
         return None
+    elif fault.kind in _OF_READINGS and not meter.read.get(n):
+        return None  # no reading there to be wrong, or to be missed
     used = meter.used.get(n, 0) / UNITS_PER_KWH
     if fault.kind in _ENERGIES:
         whole = replace(whole, size=_energy(fault.kind, point, used, happened), size_unit=point.unit)
