@@ -67,12 +67,13 @@ class ClockRule:
 @dataclass(frozen=True, slots=True)
 class Stamps:
     """When a meter was read, as stamped: int64[n] µs since 1970, in any order, twice where it came with two values; how
-    often it should be read, and by whom.
+    often it should be read, and by whom. value: float64[n], what its register showed, NaN where that is not known.
     """
 
     ts_us: Ints
     interval_s: float
     gateway: str
+    value: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +134,15 @@ def judge_clocks(meters: Mapping[str, Stamps], rule: ClockRule | None = None) ->
     found: dict[str, list[ClockFault]] = defaultdict(list)
     kept: dict[str, list[tuple[Rhythm, Ints]]] = defaultdict(list)
     for meter, stamps in meters.items():
-        ts_us, times = np.unique(stamps.ts_us, return_counts=True)
+        ts_us, one, times = np.unique(stamps.ts_us, return_index=True, return_counts=True)
+        value = np.full(len(ts_us), np.nan) if stamps.value is None else stamps.value[one]
         rhythm = rhythm_of(ts_us, stamps.interval_s, rule)
         if rhythm is None:
             continue
         on = np.abs(rhythm.beside_us(ts_us)) <= rhythm.tolerance_us
-        grid = _Grid(rhythm, np.unique(rhythm.slots(ts_us[on])), rule)
-        told = [_told(chain, grid, rule) for chain in _chains(ts_us[~on], rhythm, rule)]
+        taken, one = np.unique(rhythm.slots(ts_us[on]), return_index=True)
+        grid = _Grid(rhythm, taken, rule, value[on][one])
+        told = [_told(chain, grid, rule) for chain in _chains(ts_us[~on], value[~on], rhythm, rule)]
         told += _shifts(np.unique(rhythm.slots(ts_us[on & (times > 1)])), grid, rule)
         found[stamps.gateway] += [
             replace(fault, gateway=stamps.gateway, meter=meter, meters=(meter,)) for fault in told if fault
@@ -169,9 +172,7 @@ def rhythm_of(ts_us: Ints, interval_s: float, rule: ClockRule) -> Rhythm | None:
     """The grid that a meter is read on; None where it keeps none. ts_us: ascending, without repeats."""
     if len(ts_us) < 2 * rule.least_stamps:
         return None
-    step_us = _step_us(float(np.median(np.diff(ts_us))), interval_s * _S)
-    if step_us is None:
-        return None
+    step_us = _step_us(float(np.median(np.diff(ts_us))), interval_s * _S) or round(interval_s * _S)
     for tolerance_s in rule.tolerances_s:
         wall = Rhythm(step_us, 0, int(tolerance_s * _S))
         if wall.tolerance_us > rule.tolerance_share * step_us:
@@ -192,7 +193,9 @@ def _is_tight(rhythm: Rhythm, ts_us: Ints, rule: ClockRule) -> bool:
 
 
 def _step_us(usual_us: float, interval_us: float) -> int | None:
-    """The multiple or part of the interval that is the usual step, within 2%."""
+    """The multiple or part of the interval that is the usual step, within 2%; None where readings of another time lie
+    between, or no rhythm is kept: the interval is looked for then.
+    """
     ratio = usual_us / interval_us
     step = round(ratio) * interval_us if ratio >= 1 else interval_us / max(round(1 / max(ratio, 1e-6)), 1)
     return round(step) if step >= _S and abs(usual_us - step) <= _STEP_SHARE * step else None
@@ -214,11 +217,12 @@ def _commonest(residue: Ints, step_us: int, tolerance_us: int) -> tuple[int, flo
 @dataclass(frozen=True, slots=True)
 class _Chain:
     """Stamps beside the grid that follow each other as one clock would stamp them: int64[n] each; off_us: how far
-    beside it, going on over half a step where it drifts.
+    beside it, going on over half a step where it drifts. shown: by the register, first and last.
     """
 
     ts_us: Ints
     off_us: Ints
+    shown: tuple[float, float] = (np.nan, np.nan)
 
     @property
     def seconds_per_day(self) -> float:
@@ -233,7 +237,7 @@ class _Chain:
         return int(self.off_us[-1] - self.off_us[0])
 
 
-def _chains(off_us: Ints, rhythm: Rhythm, rule: ClockRule) -> Iterable[_Chain]:
+def _chains(off_us: Ints, value: Floats, rhythm: Rhythm, rule: ClockRule) -> Iterable[_Chain]:
     """Stamps beside the grid, cut where they are far apart or where the clock was set in between."""
     if not len(off_us):
         return
@@ -244,7 +248,8 @@ def _chains(off_us: Ints, rhythm: Rhythm, rule: ClockRule) -> Iterable[_Chain]:
     for part in np.split(np.arange(len(off_us)), cuts):
         if len(part) >= rule.least_stamps:
             turned = np.concatenate([[0], np.cumsum(turn[part[:-1]])])
-            yield _Chain(off_us[part], beside[part[0]] + turned)
+            shown = float(value[part[0]]), float(value[part[-1]])
+            yield _Chain(off_us[part], beside[part[0]] + turned, shown)
 
 
 def _told(chain: _Chain, grid: _Grid, rule: ClockRule) -> ClockFault | None:
@@ -281,7 +286,7 @@ def _offset(chain: _Chain, grid: _Grid, rule: ClockRule) -> ClockFault | None:
     """A clock that was off by the same all the time: as far as the places that its readings left empty."""
     beside = int(np.median(chain.off_us))
     stamped = grid.rhythm.slots(chain.ts_us - beside)
-    true_first = grid.place_of(int(stamped[0]), int(stamped[-1]) - int(stamped[0]) + 1, beside)
+    true_first = grid.place_of(int(stamped[0]), int(stamped[-1]) - int(stamped[0]) + 1, beside, chain.shown)
     if true_first is None:
         return _lasting(chain, grid, beside, int(stamped[0]), rule)
     true_last = true_first + int(stamped[-1] - stamped[0])
@@ -348,23 +353,29 @@ def _fault(
 
 
 class _Grid:
-    """The places of a grid at which a meter was read, int64[n] ascending, and what they say of those between."""
+    """The places of a grid at which a meter was read, int64[n] ascending, and what they say of those between; value:
+    float64[n], what its register showed there.
+    """
 
-    def __init__(self, rhythm: Rhythm, taken: Ints, rule: ClockRule) -> None:
+    def __init__(self, rhythm: Rhythm, taken: Ints, rule: ClockRule, value: Floats) -> None:
         self.rhythm, self.taken, self._rule = rhythm, taken, rule
         gaps = np.flatnonzero(np.diff(taken) > 1)
+        self._hole_shows = value[gaps], value[gaps + 1]
         self._hole_from = taken[gaps] + 1
         self._hole_size = np.diff(taken)[gaps] - 1
 
-    def place_of(self, stamped_first: int, size: int, beside: int) -> int | None:
-        """Where readings belong that are stamped in `size` places from `stamped_first` on: the hole of that size that
-        is nearest, or one that is a little larger. None: there is none.
+    def place_of(self, stamped_first: int, size: int, beside: int, shown: tuple[float, float]) -> int | None:
+        """Where readings belong that are stamped in `size` places from `stamped_first` on: of the holes of that size,
+        or a little larger, one into which what the register showed fits, if any does; the nearest. None: there is none.
         """
         slack = 2 + size // 50
         spare = self._hole_size - size
         fits = np.flatnonzero((spare >= 0) & (spare <= slack))
         if not len(fits):
             return None
+        low, high = self._hole_shows
+        by_value = fits[(low[fits] <= shown[0]) & (shown[1] <= high[fits])]
+        fits = by_value if len(by_value) else fits
         off_us = np.abs(beside + (stamped_first - self._hole_from[fits]) * self.rhythm.step_us)
         best = fits[np.lexsort((off_us, spare[fits] > 0))[0]]
         return int(self._hole_from[best])

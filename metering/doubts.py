@@ -22,9 +22,11 @@ ZERO_READING = "zero_reading"
 TRANSPOSED = "transposed_digits"
 STUCK = "stuck_register"
 OUT_OF_RANGE = "out_of_range"
-#: Off the register's line by little, amid readings off the grid: its clock is off, not what it shows. In reading_doubt;
-#: what is said of clocks is found by another rule.
+#: Off the register's line by little, amid readings off the grid, or by anything between two readings of which none is
+#: missing: its clock is off, not what it shows. In reading_doubt; what is said of clocks is found by another rule.
 OFF_GRID = "off_grid"
+#: Two readings follow one another where they are at most so many usual steps apart, of so many good readings around.
+NEXT_STEPS, USUAL_OF = 1.5, 12
 #: By so many hours of the usual rate a reading may be off its line for that.
 CLOCK_H = 2.0
 SECOND_US = 1_000_000
@@ -78,8 +80,15 @@ def run_findings(
     """Runs of readings that were taken back or stand still. usual_at: usual rates around readings, per hour."""
     spans = _runs(raw, taken_back)
     usual = usual_at(np.array([begin for begin, _ in spans], dtype=np.int64)).tolist()
+    good = np.flatnonzero(~taken_back)
     runs = [
-        (begin, end, _run_kind(raw, begin, end, registers[int(raw.register_ix[begin])].interval_s, rate))
+        (
+            begin,
+            end,
+            OFF_GRID
+            if _is_between(raw, good, begin)
+            else _run_kind(raw, begin, end, registers[int(raw.register_ix[begin])].interval_s, rate),
+        )
         for (begin, end), rate in zip(spans, usual, strict=True)
     ]
     asked = np.flatnonzero(still.state == UNSURE).tolist()
@@ -145,6 +154,18 @@ def _runs(raw: Raw, chosen: Bools) -> list[tuple[int, int]]:
         return []
     cut = np.flatnonzero((np.diff(at) > 1) | (np.diff(raw.register_ix[at]) != 0)) + 1
     return [(int(at[a]), int(at[b - 1]) + 1) for a, b in pairwise([0, *cut.tolist(), len(at)])]
+
+
+def _is_between(raw: Raw, good: Ints, begin: int) -> bool:
+    """Whether the good readings around the run follow one another: what lies between belongs to another time."""
+    n = int(np.searchsorted(good, begin))
+    near = good[max(n - USUAL_OF, 0) : n + USUAL_OF]
+    near = near[raw.register_ix[near] == raw.register_ix[begin]]
+    k = int(np.searchsorted(near, begin))
+    if not 0 < k < len(near):
+        return False
+    steps = np.diff(raw.ts_us[near])
+    return bool(steps[k - 1] <= NEXT_STEPS * np.median(steps))
 
 
 def _run_kind(raw: Raw, begin: int, end: int, interval_s: float, usual: float) -> str:

@@ -40,8 +40,9 @@ def taken_back(raw: Raw, rates: Floats, limits: Limits) -> Bools:
     above what it fell to, from where the step over the run between is plausible (`Limits.most`); the run is doubtful.
     A dip: the nearest reading after it that is not below what it fell from, likewise. Either only within
     `Limits.around` readings, and where the register jumped on the run's other side too, by at least half of the fall
-    in one step: else it is a reset, or a rollover, whose register has come by there since. Of both the shorter run;
-    of two alike the one beside the larger jump. No run holds a pinned reading. What one fall takes back is no less a
+    in one step: else it is a reset, or a rollover, whose register has come by there since. Of both the one that leaves
+    the line on which most readings around lie, as readings of another time may lie between any two; else the shorter
+    run, or the one beside the larger jump. No run holds a pinned reading. What one fall takes back is no less a
     reading to the others, so that no verdict hangs on another.
     """
     edges = np.zeros(len(raw) + 1, dtype=np.int64)
@@ -58,10 +59,29 @@ def _runs(raw: Raw, rates: Floats, limits: Limits, fall: Ints) -> tuple[Ints, In
     usual = usual_rates(raw, rates, limits, fall)
     spike, jump = _Search(raw, limits, usual, fall, -1).steps()
     dip, rise = _Search(raw, limits, usual, fall - 1, 1).steps()
-    is_spike = (spike > 0) & ((dip == 0) | (spike < dip) | ((spike == dip) & (jump >= rise)))
+    both = np.flatnonzero((spike > 0) & (dip > 0))
+    votes = np.zeros(len(fall), dtype=np.int64)
+    votes[both] = _on_line(raw, limits, usual[both], fall[both]) - _on_line(
+        raw, limits, usual[both], fall[both] - 1
+    )
+    shorter = (spike < dip) | ((spike == dip) & (jump >= rise))
+    is_spike = (spike > 0) & ((dip == 0) | (votes > 0) | ((votes == 0) & shorter))
     begin = np.where(is_spike, fall - spike + 1, fall)
     end = np.where(is_spike, fall, np.where(dip > 0, fall - 1 + dip, fall))
     return begin, end
+
+
+def _on_line(raw: Raw, limits: Limits, usual: Floats, base: Ints) -> Ints:
+    """How many of the readings around each reading `base` the register can have shown where that one is right."""
+    most = int(limits.around.max(initial=0))
+    at = base[:, None] + np.arange(-most, most + 1)
+    index = np.clip(at, 0, max(len(raw) - 1, 0))
+    ix = raw.register_ix[base][:, None]
+    near = (at == index) & (raw.register_ix[index] == ix) & (np.abs(at - base[:, None]) <= limits.around[ix])
+    since_us = raw.ts_us[index] - raw.ts_us[base][:, None]
+    risen = np.sign(since_us) * (raw.value[index] - raw.value[base][:, None])
+    could = limits.most(np.broadcast_to(ix, at.shape), np.abs(since_us), usual[:, None])
+    return np.asarray(np.count_nonzero(near & (risen >= 0) & (risen <= could), axis=1))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ class InstantRule:
     """Parameters. dead_volts, dead_amps: a phase is gone below this share of the highest phase; least_h: for so many
     hours at least; alive_h: a current counts as gone only where it was there in so many hours of the data;
     power_off, power_days: mean power and energy differ by more than this, as a logarithm, for so many days.
+    least_factor, most_factor, factor_days: energy by volt-ampere-hours lies outside of these for so many days: no load
+    has a power factor over 1, and few one as low for longer than a holiday; one reversed current transformer of three
+    leaves a third of it. most_volts, most_times: above them the voltages, or the ratios, are of different sides of
+    voltage transformers: nothing is told.
     """
 
     dead_volts: float = 0.1
@@ -32,6 +36,11 @@ class InstantRule:
     alive_h: int = 12
     power_off: float = 0.1
     power_days: int = 3
+    least_factor: float = 0.4
+    most_factor: float = 1.08
+    factor_days: int = 10
+    most_volts: float = 500.0
+    most_times: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +60,8 @@ class LostPhase:
 
 @dataclass(frozen=True, slots=True)
 class PowerOff:
-    """Energy is `scale` x what mean power says, in hours [from_ix, to_ix); lasting: to the last day that could be
-    judged.
+    """Energy is `scale` x what mean power, or voltages times currents, say, in hours [from_ix, to_ix); lasting: to the
+    last day that could be judged.
     """
 
     from_ix: int
@@ -104,20 +113,39 @@ def power_off(energy: Floats, power: Floats, rule: InstantRule = InstantRule()) 
 
     A load that really changes moves both alike. energy in kWh and power in kW, each by its own register's ratio.
     """
+    least, most = np.exp(-rule.power_off), np.exp(rule.power_off)
+    return _off(energy, power, (float(least), float(most)), rule.power_days)
+
+
+def apparent_off(
+    energy: Floats, volts: Floats, amps: Floats, rule: InstantRule = InstantRule()
+) -> list[PowerOff]:
+    """When the energy of the hours float64[hours] is by far less, or more, than voltages times currents
+    float64[3, hours] allow, day after day: `scale` is what the power factor would have to be.
+
+    Only where all three phases are read, and a meter shows what is behind its transformers. energy in kWh, currents in
+    A, each by its own register's ratio (CT x PT), voltages as shown.
+    """
+    with np.errstate(invalid="ignore"):
+        shown = np.where((volts <= rule.most_volts).all(axis=0), (volts * amps).sum(axis=0), np.nan)
+    found = _off(energy, shown / 1000, (rule.least_factor, rule.most_factor), rule.factor_days)
+    return [f for f in found if f.scale <= rule.most_times]
+
+
+def _off(energy: Floats, beside: Floats, bounds: tuple[float, float], least_days: int) -> list[PowerOff]:
+    """Days in a row on which the energy of the hours is outside of these multiples of what stands beside it."""
     days = -(-len(energy) // _DAY_H)
     padded = np.full((2, days * _DAY_H), np.nan)
-    padded[:, : len(energy)] = energy, power
+    padded[:, : len(energy)] = energy, beside
     by_day = padded.reshape(2, days, _DAY_H)
     ratio = slopes_of(by_day[0], by_day[1])
     told = np.isfinite(ratio)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sign = np.where(
-            np.abs(np.log(np.where(ratio > 0, ratio, 1e-6))) > rule.power_off, np.sign(ratio - 1), 0
-        )
+    with np.errstate(invalid="ignore"):
+        ways = ratio < bounds[0], ratio > bounds[1]
     spans = [
         PowerOff(a * _DAY_H, b * _DAY_H, lasting, float(np.nanmedian(ratio[a:b])))
-        for way in (-1, 1)
-        for a, b, lasting in _runs(told & (sign == way), told, rule.power_days)
+        for way in ways
+        for a, b, lasting in _runs(told & way, told, least_days)
     ]
     end = len(energy)
     return sorted((replace(s, to_ix=min(s.to_ix, end)) for s in spans), key=lambda s: s.from_ix)

@@ -104,7 +104,8 @@ class ReadingRows:
 
     def _shown(self, p: int, made: Made) -> Shown:
         if p in self.meters and self.meters[p].is_struck(int(made.ts_us[-1])):
-            return self.meters[p].advance(made.ts_us, made.energy[p], int(made.before[p]))
+            present = None if made.present is None else made.present[p]
+            return self.meters[p].advance(made.ts_us, made.energy[p], int(made.before[p]), present)
         point, n = self.points[p], len(made.ts_us)
         value = point.face.show(made.before[p] + np.cumsum(made.energy[p]))
         zeros, ones = np.zeros(n, np.int64), np.ones(n)

@@ -84,6 +84,12 @@ def _labels(points: Sequence[MeteredPoint], faults: Sequence[Fault]) -> dict[str
     return {code: next(iter(names)) for code, names in labels.items() if len(names) == 1}
 
 
+#: Kinds that are readings which are wrong, or not there.
+_OF_READINGS = frozenset({"outage", "zeros", "stuck_register", "spike", "transposed_digits"})
+#: What a meter under a number that nobody entered is seen by: its readings are dead letters, the old one is silent.
+_NEW_NUMBER = ("silent_meter", "reject:unknown_meter")
+
+
 def true_faults(fault: Fault, run: Run) -> list[TrueFault]:
     """What a fault turned out as: once for each meter that it struck, once for a whole gateway or site; none where it
     changed nothing.
@@ -150,16 +156,21 @@ def _of_meter(fault: Fault, p: int, run: Run) -> TrueFault | None:
         whole = replace(whole, starts=starts, ends=_moment(rolled_us))
     elif fault.kind in _BY_METER and not happened:
         return None
+    elif fault.kind in _OF_READINGS and not meter.read.get(n):
+        return None  # no reading there to be wrong, or to be missed
     used = meter.used.get(n, 0) / UNITS_PER_KWH
     if fault.kind in _ENERGIES:
         whole = replace(whole, size=_energy(fault.kind, point, used, happened), size_unit=point.unit)
-    shows = abs(_hidden(fault, used)) >= float(point.face.step_kwh)
+    shows = abs(_hidden(fault, used, happened)) >= float(point.face.step_kwh)
+    found_by = _NEW_NUMBER if whole.found_by and _has_new_number(happened) else whole.found_by
     return replace(
         whole,
         point_code=point.point_code,
         meter=str(happened.get("old_meter", point.meter)),
-        found_by=whole.found_by if shows else (),
-        may_find=whole.may_find if shows else (*whole.may_find, *whole.found_by),
+        found_by=found_by if shows else (),
+        may_find=whole.may_find
+        if shows and found_by == whole.found_by
+        else (*whole.may_find, *whole.found_by),
         detail={**whole.detail, **happened, "used": used},
     )
 
@@ -179,7 +190,12 @@ def _energy(kind: str, point: MeteredPoint, used: float, happened: Mapping[str, 
             return used
 
 
-def _hidden(fault: Fault, used: float) -> float:
+def _has_new_number(happened: Mapping[str, Any]) -> bool:
+    """Whether another meter was put in that is sent under a number of its own."""
+    return happened.get("meter") != happened.get("old_meter")
+
+
+def _hidden(fault: Fault, used: float, happened: Mapping[str, Any]) -> float:
     """Energy that a fault hides; infinite where it is not energy that gives it away."""
     match fault.kind:
         case "stuck_register":
@@ -188,6 +204,8 @@ def _hidden(fault: Fault, used: float) -> float:
             return used * float(fault.values["share"])
         case "ct_changed":
             return used * (1 - 1 / float(fault.values["factor"]))
+        case "transposed_digits":  # no more than the register rises by anyway: no reading falls
+            return 0.0 if abs(float(happened["energy"])) <= used else float("inf")
         case _:
             return float("inf")
 

@@ -131,7 +131,9 @@ def watch_clocks(connection: Connection, options: ClockOptions | None = None) ->
 
 
 def _judge_all(connection: Connection, stretches: Sequence[_Stretch], options: ClockOptions) -> set[str]:
-    """Judge the gateways of stretches, those that wait longest first, until the time is up; which were judged."""
+    """Judge the gateways of stretches, those that wait longest first, until the time is up; which were judged: all of
+    some stretch at least, else its gateways would be the first to be judged, and not all of them, for ever.
+    """
     by_gateway: dict[str, list[_Stretch]] = defaultdict(list)
     for stretch in stretches:
         for gateway in stretch.gateways:
@@ -140,7 +142,7 @@ def _judge_all(connection: Connection, stretches: Sequence[_Stretch], options: C
     for gateway, own in by_gateway.items():
         _judge(connection, gateway, own, options)
         judged.add(gateway)
-        if time.monotonic() > until:
+        if time.monotonic() > until and any(judged.issuperset(s.gateways) for s in own):
             break
     return judged
 
@@ -272,25 +274,27 @@ def _is_astray(ts_us: Ints, begin: int, end: int, interval_s: int, rule: ClockRu
 def _stamps(
     connection: Connection, gateway: str, meters: Mapping[str, _Meter], windows: Sequence[Span]
 ) -> dict[str, Stamps]:
-    """When the meters were read within the windows."""
+    """When the meters were read within the windows, and what they showed."""
     series: list[Ints] = [np.zeros(0, dtype=np.int64)]
     ts: list[Ints] = [np.zeros(0, dtype=np.int64)]
+    values: list[Any] = [np.zeros(0)]
     for begin, end in windows:
         asked = {
             "series": [m.series_id for m in meters.values()],
             "from": bound(begin),
             "to": bound(end),
         }
-        found, ts_us = _copied(connection, "clock_stamps", asked, ("int4", "timestamptz"))
+        found, ts_us, value = _copied(connection, "clock_stamps", asked, ("int4", "timestamptz", "float8"))
         series.append(found)
         ts.append(ts_us)
-    series_id, ts_us = np.concatenate(series), np.concatenate(ts)
+        values.append(value)
+    series_id, ts_us, value = np.concatenate(series), np.concatenate(ts), np.concatenate(values)
     order = np.argsort(series_id, kind="stable")
-    series_id, ts_us = series_id[order], ts_us[order]
+    series_id, ts_us, value = series_id[order], ts_us[order], value[order]
     stamps = {}
     for m in meters.values():
         low, high = np.searchsorted(series_id, [m.series_id, m.series_id + 1])
-        stamps[m.meter] = Stamps(ts_us[low:high], m.interval_s, gateway)
+        stamps[m.meter] = Stamps(ts_us[low:high], m.interval_s, gateway, value[low:high].astype(np.float64))
     return stamps
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import psycopg
 
 from metering.level_balance import LevelRule
 from metering.levels import Shift, find_shifts
-from metering.phases import InstantRule, LostPhase, PowerOff, lost_phases, power_off
+from metering.phases import InstantRule, LostPhase, PowerOff, apparent_off, lost_phases, power_off
 from metering.scale_kinds import CT_CHANGED, PHASE_LOST, KindRule, Named, name_scale, plain_factor
 from storage.copying import decode
 from storage.level_verdicts import HOUR_S, Hours, Verdict, moment, said
@@ -25,11 +26,14 @@ VOLTS = ("32.7.0", "52.7.0", "72.7.0")
 AMPS = ("31.7.0", "51.7.0", "71.7.0")
 POWER = "16.7.0"
 INSTANTS = (*VOLTS, *AMPS, POWER)
-#: Registers of energy whose ratio counts.
-_ENERGY = ("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4")
+#: Registers whose ratio and meter count.
+_ENERGY = ("1.8.0", "1.8.1", "1.8.2", "1.8.3", "1.8.4", "8:1.0.0", "7:3.0.0", "6:1.0.0", "5:1.0.0")
 
 #: Instant values are looked at this far around what changed, and further where a state reaches beyond.
 _AROUND_H, _FURTHER_H, _FURTHEST_H = 48, 14 * 24, 56 * 24
+#: A state this near to the begin or end of what was looked at goes on beyond it.
+_EDGE_H = 24
+METER_REPLACED = "meter_replaced"
 #: An hour's difference between two sources of one thing is none.
 _NEAR_H = 36
 
@@ -166,32 +170,62 @@ def _found_by(cursor: Cursor, point: SitePoint, source: str, kind: str, span: Ho
 def instant_verdicts(
     cursor: Cursor, point: SitePoint, span: Hours, rule: InstantRule
 ) -> tuple[Hours, dict[str, list[Verdict]]]:
-    """What a meter's voltages, currents and power say of the hours of a span, as far beyond it as a state reaches; and
-    the hours that were looked at.
+    """What a meter's voltages, currents and power say of the hours of a span, as far beyond it as a state reaches, at
+    most _FURTHEST_H; and the hours that were looked at.
     """
     begin, end = span[0] - _AROUND_H, span[1] + _AROUND_H
+    brief = replace(rule, power_days=1, factor_days=1)
     while True:
         instants = _instants(cursor, point.point_id, (begin, end))
         energy = _hours(cursor, [point.point_id], (begin, end))[0]
-        lost = lost_phases(_of(instants, VOLTS, end - begin), _of(instants, AMPS, end - begin), rule)
-        off = power_off(energy, _of(instants, (POWER,), end - begin)[0], rule)
-        further = _further(lost, off, (begin, end), span)
+        further = _further(_states(energy, instants, brief), (begin, end), span)
         if further == (begin, end):
             break
         begin, end = further
+    states = _states(energy, instants, rule)
+    edge = _EDGE_H if begin <= span[0] - _FURTHEST_H else 0
+
+    def told(verdict: Verdict, state: LostPhase | PowerOff) -> Verdict:
+        return replace(verdict, goes_on=state.from_ix < edge)
+
     return (begin, end), {
-        "phases": [_of_phase(point, p, begin) for p in _one_each(lost)],
-        "power": [_of_power(point, p, begin) for p in off],
+        "phases": [told(_of_phase(point, p, begin), p) for p in _one_each(states.lost)],
+        "power": [told(_of_power(point, p, begin), p) for p in states.power],
+        "apparent": [told(_of_apparent(point, p, begin), p) for p in states.apparent],
     }
 
 
-def _further(lost: Sequence[LostPhase], off: Sequence[PowerOff], looked: Hours, span: Hours) -> Hours:
-    """A wider look where a state begins or ends at the edge of this one; the same where none does."""
+@dataclass(frozen=True, slots=True)
+class _States:
+    """What the instant values of some hours say; apparent: only what power does not say of the same time."""
+
+    lost: list[LostPhase]
+    power: list[PowerOff]
+    apparent: list[PowerOff]
+
+    def spans(self) -> list[tuple[int, int]]:
+        return [(s.from_ix, s.to_ix) for s in self.lost] + [
+            (s.from_ix, s.to_ix) for s in (*self.power, *self.apparent)
+        ]
+
+
+def _states(energy: Floats, instants: dict[str, Floats], rule: InstantRule) -> _States:
+    volts, amps = (_of(instants, registers, len(energy)) for registers in (VOLTS, AMPS))
+    power = power_off(energy, _of(instants, (POWER,), len(energy))[0], rule)
+    apparent = [
+        a
+        for a in apparent_off(energy, volts, amps, rule)
+        if not any(p.from_ix < a.to_ix and a.from_ix < p.to_ix for p in power)
+    ]
+    return _States(lost_phases(volts, amps, rule), power, apparent)
+
+
+def _further(states: _States, looked: Hours, span: Hours) -> Hours:
+    """A wider look where a state, however short, begins or ends at the edge of this one; the same where none does."""
     begin, end = looked
-    states = [(s.from_ix, s.to_ix) for s in lost] + [(s.from_ix, s.to_ix) for s in off]
-    if begin > span[0] - _FURTHEST_H and any(first < 24 for first, _ in states):
+    if begin > span[0] - _FURTHEST_H and any(first < _EDGE_H for first, _ in states.spans()):
         begin -= _FURTHER_H
-    if end < span[1] + _FURTHEST_H and any(last > end - looked[0] - 24 for _, last in states):
+    if end < span[1] + _FURTHEST_H and any(last > end - looked[0] - _EDGE_H for _, last in states.spans()):
         end += _FURTHER_H
     return begin, end
 
@@ -239,29 +273,65 @@ def _of_power(point: SitePoint, off: PowerOff, first: int) -> Verdict:
     )
 
 
+def _of_apparent(point: SitePoint, off: PowerOff, first: int) -> Verdict:
+    low = off.scale < 1
+    zh = f"电能仅为电压乘电流的 {off.scale:.3f}，请核查电流互感器极性、相序接线与倍率，或负荷功率因数是否确实如此低"
+    en = (
+        f"energy is {off.scale:.3f} x voltage times current: look for a reversed current transformer, phases that are "
+        "mixed up, a wrong ratio, or a load whose power factor is that low"
+    )
+    if not low:
+        zh = f"电能为电压乘电流的 {off.scale:.3f} 倍，功率因数不可能大于 1：电能或电流的倍率有误"
+        en = f"energy is {off.scale:.3f} x voltage times current, more than can be: the ratio of one of them is wrong"
+    detail = {"scale": round(off.scale, 4), "confidence": 0.5 if low else 0.9, **said(zh, en)}
+    ends = None if off.lasting else moment(first + off.to_ix)
+    return Verdict(
+        point.point_id, point.meter, CT_CHANGED, moment(first + off.from_ix), ends, not low, detail
+    )
+
+
 # ---------------------------------------------------------------- the registry
 
 
 def entered_verdicts(cursor: Cursor, point: SitePoint, span: Hours) -> dict[str, list[Verdict]]:
-    """Ratios that were entered after readings of their time had come: their hours were wrong until then."""
+    """Ratios and replaced meters that were entered after readings of their time had come: their hours were wrong until
+    then.
+    """
     asked = {
         "points": [point.point_id],
         "registers": list(_ENERGY),
         "from_ts": moment(span[0]),
         "to_ts": moment(span[1]),
     }
-    found = []
-    for point_id, meter, at, ratio, old_ratio, _, seen in cursor.execute(
-        query("level_entered"), asked
-    ).fetchall():
+    rows = cursor.execute(query("level_entered"), asked).fetchall()
+    return {"entered": [_of_entry(*row) for row in rows]}
+
+
+def _of_entry(
+    point_id: int,
+    meter: str,
+    at: datetime,
+    ratio: float,
+    old_ratio: float,
+    end_value: float | None,
+    start_value: float | None,
+    seen: datetime,
+) -> Verdict:
+    detail: dict[str, Any] = {"suspected": False, "confidence": 1.0, "scale": round(old_ratio / ratio, 4)}
+    if ratio == old_ratio:
+        detail |= {"before": end_value, "after": start_value}
         text = said(
-            f"倍率由 {old_ratio:g} 改为 {ratio:g}，补录较晚；此前按旧倍率计算的各小时已重新推算",
-            f"the ratio changed from {old_ratio:g} to {ratio:g} and was entered late; hours computed with the old one "
-            "have been derived again",
+            f"更换了表计（旧表止数 {end_value:g}，新表起数 {start_value:g}），补录较晚；此前各小时已重新推算",
+            f"the meter was replaced (it ended at {end_value:g}, the new one began at {start_value:g}), entered "
+            "late; the hours until then have been derived again",
         )
-        detail = {"suspected": False, "confidence": 1.0, "scale": round(old_ratio / ratio, 4), **text}
-        found.append(Verdict(point_id, meter, CT_CHANGED, at, seen, False, detail))
-    return {"entered": found}
+        return Verdict(point_id, meter, METER_REPLACED, at, seen, False, detail | text)
+    text = said(
+        f"倍率由 {old_ratio:g} 改为 {ratio:g}，补录较晚；此前按旧倍率计算的各小时已重新推算",
+        f"the ratio changed from {old_ratio:g} to {ratio:g} and was entered late; hours computed with the old one "
+        "have been derived again",
+    )
+    return Verdict(point_id, meter, CT_CHANGED, at, seen, False, detail | text)
 
 
 # ---------------------------------------------------------------- rows

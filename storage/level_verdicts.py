@@ -20,7 +20,9 @@ def moment(hour: int) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A change of level at a point. sure: it has its kind's severity, else the lowest; detail: the evidence."""
+    """A change of level at a point. sure: it has its kind's severity, else the lowest; detail: the evidence; goes_on:
+    it began before the time that was looked at, and `starts` is no more than the begin of that.
+    """
 
     point_id: int
     meter: str | None
@@ -29,6 +31,7 @@ class Verdict:
     ends: datetime | None
     sure: bool
     detail: dict[str, Any] = field(default_factory=dict)
+    goes_on: bool = False
 
     def row(self, site_id: int, source: str) -> dict[str, Any]:
         """As level_put.sql takes it."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -158,7 +158,8 @@ def _put(
     cursor: Cursor, due: _Due, points: Sequence[SitePoint], span: Hours, verdicts: dict[str, list[Verdict]]
 ) -> None:
     """Make the findings of these points that start in the span what the verdicts are, source by source."""
-    for source, found in verdicts.items():
+    for source, verdicts_of in verdicts.items():
+        found, goes_on = _continued(cursor, source, verdicts_of)
         asked = {
             "source": source,
             "points": [p.point_id for p in points],
@@ -166,7 +167,7 @@ def _put(
             "to_ts": moment(span[1]) + _SAME,
         }
         known = cursor.execute(query("level_known"), asked).fetchall()
-        matched = _match(found, known)
+        matched = _match(found, known, goes_on)
         rows = [v.row(due.site_id, source) | {"finding_id": matched.get(n)} for n, v in enumerate(found)]
         if rows:
             _tell(cursor.execute(query("level_put"), {"rows": Jsonb(rows)}).fetchall())
@@ -183,15 +184,37 @@ def _put(
             _tell([("withdrawn", *row) for row in rows_gone])
 
 
-def _match(found: Sequence[Verdict], known: Sequence[tuple[Any, ...]]) -> dict[int, int]:
-    """Index of a verdict -> the known finding that it is; the nearest start first, open ones before withdrawn ones."""
+def _continued(
+    cursor: Cursor, source: str, verdicts: Sequence[Verdict]
+) -> tuple[list[Verdict], dict[int, int]]:
+    """The verdicts, those that go on from before beginning where the finding known of them does; index of a verdict ->
+    that finding.
+    """
+    found, matched = list(verdicts), {}
+    for n, verdict in enumerate(verdicts):
+        if not verdict.goes_on:
+            continue
+        asked = {"source": source, "point": verdict.point_id, "kind": verdict.kind, "near": _SAME}
+        row = cursor.execute(query("level_continued"), asked | {"starts": verdict.starts}).fetchone()
+        if row is not None:
+            matched[n] = row[0]
+            found[n] = replace(verdict, starts=row[1])
+    return found, matched
+
+
+def _match(
+    found: Sequence[Verdict], known: Sequence[tuple[Any, ...]], goes_on: dict[int, int]
+) -> dict[int, int]:
+    """Index of a verdict -> the known finding that it is: what goes on, then the nearest start first, open ones before
+    withdrawn ones.
+    """
     pairs = sorted(
         (state == FindingState.WITHDRAWN, abs(v.starts - starts), n, finding_id)
         for n, v in enumerate(found)
         for finding_id, point_id, starts, state in known
         if point_id == v.point_id and abs(v.starts - starts) <= _SAME
     )
-    matched: dict[int, int] = {}
+    matched = dict(goes_on)
     for _, _, n, finding_id in pairs:
         if n not in matched and finding_id not in matched.values():
             matched[n] = finding_id

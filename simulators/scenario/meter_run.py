@@ -58,7 +58,7 @@ class Shown:
 @dataclass
 class MeterRun:
     """One meter through a run. happened: what a fault turned out as; used: the true energy while it lasts, in 1e-9;
-    both by its place in `faults`.
+    read: readings while it lasts that there are in truth; all by its place in `faults`.
     """
 
     point: MeteredPoint
@@ -67,6 +67,7 @@ class MeterRun:
     happened: dict[int, dict[str, Any]] = field(default_factory=dict)
     rolled_us: list[int] = field(default_factory=list)
     used: dict[int, int] = field(default_factory=dict)
+    read: dict[int, int] = field(default_factory=dict)
     measured: int = 0
     runs: bool = False
     _last_value: float = 0.0
@@ -84,9 +85,16 @@ class MeterRun:
         """What its register shows after the last stretch."""
         return float(_display(self.segments[-1], self.measured)[0])
 
-    def advance(self, ts_us: Ints, energy: Ints, before: int) -> Shown:
+    def advance(
+        self,
+        ts_us: Ints,
+        energy: Ints,
+        before: int,
+        present: np.ndarray[Any, np.dtype[np.bool_]] | None = None,
+    ) -> Shown:
         """int64[n] times of readings, ascending and after all before; int64[n] true energy since the reading before;
-        before: true energy up to there, which is what was measured until this is asked first.
+        before: true energy up to there, which is what was measured until this is asked first; present: bool[n], whether
+        there is a reading, None: always.
         """
         if not self.runs:
             self.runs, self.measured = True, before
@@ -95,6 +103,8 @@ class MeterRun:
         for n, fault in enumerate(self.faults):
             inside = (ts_us > fault.from_us) & (ts_us <= fault.to_us)
             self.used[n] = self.used.get(n, 0) + int(energy[inside].sum())
+            struck = (ts_us >= fault.from_us) & (ts_us < fault.to_us) & (True if present is None else present)
+            self.read[n] = self.read.get(n, 0) + int(np.count_nonzero(struck))
         before = self.measured
         measured = before + np.cumsum(np.rint(energy * self._counted_share(ts_us, share)).astype(np.int64))
         self.measured = int(measured[-1]) if len(measured) else before

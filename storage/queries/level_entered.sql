@@ -1,9 +1,11 @@
--- Ratios at points that were entered after readings of their time had come: when they begin, both ratios, and the last
--- reading that had come before. What is entered for the first time with its past is none: no reading came before it.
-select i.point_id, i.meter, i.installed_at, i.ratio, old.ratio as old_ratio, i.interval_s, seen.ts
+-- Ratios at points, and meters under the number of the one before, that were entered after readings of their time had
+-- come: when they begin, both ratios, what the register showed before and after, and the last reading that had come
+-- before. What is entered for the first time with its past is none: no reading came before it.
+select i.point_id, i.meter, i.installed_at, i.ratio, old.ratio as old_ratio, old.end_value, i.start_value, seen.ts
 from nengliu.installation i
 join nengliu.installation old on old.meter = i.meter and old.register = i.register and old.point_id = i.point_id
-    and old.removed_at = i.installed_at and old.installed_at < i.installed_at and old.ratio <> i.ratio
+    and old.removed_at = i.installed_at and old.installed_at < i.installed_at
+    and (old.ratio <> i.ratio or old.end_value <> i.start_value)
 join nengliu.series s on s.meter = i.meter and s.register = i.register
 cross join lateral (
     select min(v.imported_at) as at

@@ -185,7 +185,7 @@ def test_a_meters_own_voltages_tell_a_phase_where_there_is_no_balance(town):
         values = (
             measured / 20
             if register == "16.7.0"
-            else np.full(len(hours), 230.0 if register[0] in "357" else 1.0)
+            else np.full(len(hours), 230.0 if register in registers[2:5] else 5.0)
         )
         if register in ("52.7.0", "51.7.0"):
             values[lost] = 0
@@ -212,6 +212,43 @@ def test_energy_that_does_not_fit_the_power_of_the_same_meter_is_a_wrong_ratio(t
     assert (detail["evidence"], detail["factor"]) == ("power", "1/2")
 
 
+def test_a_reversed_transformer_is_told_by_volts_and_amperes_whatever_power_says(town):
+    point = town.point("alone", town.site("S"))
+    registers = ["1.8.0", "16.7.0", "32.7.0", "52.7.0", "72.7.0", "31.7.0", "51.7.0", "71.7.0"]
+    for register in registers:
+        town.install("m-alone", point, T0, register=register, ratio=20)
+    town.place()
+    hours = loads(20)["light"]
+    measured = hours / 3  # one of three phases counts backwards
+    shown = np.cumsum(measured / 20).round(4)
+    amps = hours / 0.9 / 3 / 230 * 1000 / 20
+    for n, register in enumerate(registers):
+        values = (shown, measured / 20, *[np.full(len(hours), 230.0)] * 3, *[amps] * 3)[n]
+        town.read("m-alone", [(T0 + (h + 1) * HOUR, float(v)) for h, v in enumerate(values)], register)
+    look(town)
+    assert findings(town) == [("ct_changed", "alone", 0, None, "warning", "open")]
+    [(detail,)] = town.rows("select detail from api.finding")
+    assert (detail["evidence"], round(detail["scale"], 2)) == ("apparent", 0.3)
+
+
+def test_a_state_that_lasts_longer_than_a_look_reaches_is_one_finding_from_begin_to_end(town):
+    point = town.point("alone", town.site("S"))
+    town.install("m-alone", point, T0, ratio=20)
+    town.install("m-alone", point, T0, register="16.7.0", ratio=20)
+    town.place()
+    hours = loads(100)["light"]
+    off = hours.copy()
+    off[360 : 90 * 24] *= 0.5
+    shown, power = np.cumsum(off / 20).round(4), hours / 20
+    for begin in range(0, len(hours), 10 * 24):
+        part = range(begin, begin + 10 * 24)
+        town.read("m-alone", [(T0 + (n + 1) * HOUR, float(shown[n])) for n in part])
+        town.read("m-alone", [(T0 + (n + 1) * HOUR, float(power[n])) for n in part], "16.7.0")
+        look(town)
+        assert len(findings(town)) == (begin >= 240), "one, whenever it is looked at"
+    assert findings(town) == [("ct_changed", "alone", 360, 90 * 24, "major", "open")]
+
+
 def test_a_ratio_that_was_entered_late_is_told_and_the_suspicion_of_it_withdrawn(town):
     points = site(town)
     energy = halved(loads())
@@ -228,8 +265,27 @@ def test_a_ratio_that_was_entered_late_is_told_and_the_suspicion_of_it_withdrawn
     assert (detail["evidence"], detail["scale"], detail["suspected"]) == ("entered", 0.5, False)
 
 
-def enter_ratio(town: Town, point: int, at: datetime, ratio: float, value: float) -> None:
-    """As an import of the registry enters new transformers at a moment that has passed."""
+def test_a_meter_that_was_entered_late_under_the_number_of_the_old_one_is_told(town):
+    point = town.point("alone", town.site("S"))
+    town.install("m-light", point, T0, start_value=0.0)
+    town.place()
+    hours = loads()["light"]
+    shown = np.cumsum(hours).round(2)
+    shown[ONSET:] += 7000 - shown[ONSET - 1]
+    town.read("m-light", [(T0 + (n + 1) * HOUR, float(v)) for n, v in enumerate(shown)])
+    look(town)
+    enter_ratio(town, point, T0 + ONSET * HOUR, 1.0, float(shown[ONSET - 1]), 7000.0)
+    look(town)
+    assert findings(town)[0] == ("meter_replaced", "alone", ONSET, DAYS * 24, "warning", "open")
+    assert [f[-1] for f in findings(town)[1:]] == ["withdrawn"]
+    [(detail,)] = town.rows("select detail from api.finding where state = 'open'")
+    assert (detail["evidence"], detail["after"], detail["suspected"]) == ("entered", 7000.0, False)
+
+
+def enter_ratio(
+    town: Town, point: int, at: datetime, ratio: float, value: float, start: float | None = None
+) -> None:
+    """As an import of the registry enters new transformers, or another meter, at a moment that has passed."""
     with town.superuser() as superuser:
         superuser.execute(
             "update nengliu.installation set removed_at = %s, end_value = %s where point_id = %s",
@@ -243,7 +299,7 @@ def enter_ratio(town: Town, point: int, at: datetime, ratio: float, value: float
             "insert into nengliu.registry_change (version, kind, key, after) values (%s, 'installation', 'k', %s)",
             (version, json.dumps(after)),
         )
-    town.install("m-light", point, at, ratio=ratio, start_value=value)
+    town.install("m-light", point, at, ratio=ratio, start_value=value if start is None else start)
     town.place([point])
 
 

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.clocks import CLOCK_DRIFT, CLOCK_JUMP, CLOCK_OFFSET, ClockFault, Stamps, judge_clocks
+from metering.clocks import (
+    CLOCK_DRIFT,
+    CLOCK_JUMP,
+    CLOCK_OFFSET,
+    ClockFault,
+    ClockRule,
+    Stamps,
+    judge_clocks,
+    keeps_rhythm,
+)
 from metering.records import Ints
 
 S = 1_000_000
@@ -66,6 +75,21 @@ def test_a_clock_that_is_off_for_a_time_is_told_with_how_far_and_when(by_s, phas
     assert fault.stamped_from_us == ts[ts >= T0 + 4 * DAY][0] + by_s * S
 
 
+@pytest.mark.parametrize("by_s", [-8 * 86_400 - 223, 9 * 86_400 + 223])
+@pytest.mark.parametrize("counts", [True, False])
+def test_of_two_holes_of_one_size_readings_belong_into_the_one_that_their_values_fit(by_s, counts):
+    ts = times(40)
+    value = np.arange(len(ts)) * 0.25
+    stamped = off(by_s, 20, 20.25)(ts)
+    outage = (
+        _inside(ts, 13, 13.25) if by_s < 0 else _inside(ts, 27, 27.25)
+    )  # nearer to where they are stamped
+    kept = outage == 0
+    stamps = Stamps(stamped[kept], 900, "g", value[kept] if counts else None)
+    [fault] = judge_clocks({"m": stamps})
+    assert (fault.offset_s == by_s) is counts
+
+
 @pytest.mark.parametrize("by_s", [-31_000_007, -90_061, 400_003, 12_345_678])
 def test_a_clock_that_stamps_another_day_or_year_jumped_when_its_readings_are_missing(by_s):
     [fault] = judged(off(by_s, 15, 15.25)(times(30)))
@@ -116,6 +140,19 @@ def test_meters_that_left_the_gateway_before_do_not_count_among_those_that_it_re
     clock = off(600, 8, 9)
     [shared] = judged(clock(times(12)), clock(times(12)), times(3), times(3), times(3))
     assert shared.meter is None
+
+
+#: Not so far that the stamps are those of a meter that is read two to four times as often.
+between_places = st.integers(60, 840).filter(lambda s: all(abs(s * n % 900 - 450) < 400 for n in (2, 3, 4)))
+
+
+@given(between_places, st.integers(1, 96), st.integers(40, 120))
+def test_readings_of_another_day_in_between_never_look_like_no_rhythm_at_all(by_s, readings, around):
+    grid = times(4.0)
+    stray = times(2.0)[96 : 96 + readings] + by_s * 1_000_000
+    both = np.unique(np.concatenate([grid, stray]))
+    first = int(np.searchsorted(both, stray[0]))
+    assert not keeps_rhythm(both[max(first - around, 0) : first + around + 1], 900, ClockRule())
 
 
 def test_two_gateways_are_judged_apart():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from metering.level_balance import LevelRule
 from metering.levels import Shift, find_shifts
-from metering.phases import lost_phases, power_off
+from metering.phases import apparent_off, lost_phases, power_off
 from metering.scale_kinds import CT_CHANGED, PHASE_LOST, PLAIN_FACTORS, name_scale, plain_factor
 
 RULE = LevelRule()
@@ -235,3 +235,38 @@ def test_energy_that_does_not_fit_power_is_found_and_a_change_of_load_is_not(sca
     [off] = power_off(energy, power)
     assert (off.from_ix, off.to_ix, off.lasting) == (day * 24, len(power), True)
     assert off.scale == pytest.approx(scale, rel=0.02)
+
+
+def _three_phases(
+    seed: int, factor: float, hours: int = 30 * 24
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Energy in kWh, voltages and currents of a load with a power factor about this."""
+    rng = np.random.default_rng(seed)
+    amps = rng.uniform(20, 200, hours) * rng.uniform(0.8, 1.2, (3, 1)) * rng.uniform(0.95, 1.05, (3, hours))
+    volts = 230 * rng.uniform(0.97, 1.03, (3, hours))
+    return (volts * amps).sum(axis=0) / 1000 * factor * rng.normal(1, 0.02, hours), volts, amps
+
+
+@given(seeds, st.floats(0.45, 1.0), st.integers(2, 12))
+def test_energy_is_held_against_volts_and_amperes_and_no_usual_power_factor_is_odd(seed, factor, day):
+    energy, volts, amps = _three_phases(seed, factor)
+    assert apparent_off(energy, volts, amps) == []
+    assert apparent_off(energy, np.where(np.arange(3)[:, None] == 1, np.nan, volts), amps) == []
+    wrong = energy.copy()
+    reversed_share = (volts * amps)[amps.sum(axis=1).argmax()] / 1000 * factor * 2
+    wrong[day * 24 :] -= reversed_share[day * 24 :]
+    [off] = apparent_off(wrong, volts, amps)
+    assert (off.from_ix, off.lasting) == (day * 24, True)
+    assert 0.05 < off.scale < 0.4
+    wrong = energy.copy()
+    wrong[day * 24 :] *= 2.5
+    assert [o.from_ix for o in apparent_off(wrong, volts, amps)] == [day * 24]
+
+
+def test_voltages_of_the_primary_side_and_days_of_little_load_say_nothing():
+    energy, volts, amps = _three_phases(1, 0.9)
+    assert apparent_off(energy, volts * 45, amps) == []
+    assert apparent_off(energy * 100, volts / 4, amps * 4) == []
+    idle = energy.copy()
+    idle[5 * 24 : 14 * 24] *= 0.2
+    assert apparent_off(idle, volts, amps) == []

@@ -10,9 +10,20 @@ import numpy as np
 import pytest
 
 from deploy.demo_check import csv_months
-from deploy.replay import check_timezone, load_plan, parse_day, parse_speed, read_credentials, shipped_data
+from deploy.replay import (
+    check_timezone,
+    load_plan,
+    parse_day,
+    parse_speed,
+    prepare_replay,
+    read_credentials,
+    shipped_data,
+)
+from deploy.simulation import finish_truth, write_beside
 from metering.errors import InputFileError, SettingError
 from simulators.consumption import UNITS_PER_KWH, Consumption
+from simulators.scenario.files import parse_scenario
+from simulators.truth import TruthFile
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "fast", "nan", "inf", ""])
@@ -62,3 +73,25 @@ def test_months_of_the_csv_sum_its_hours():
     )
     building = Consumption("b1", None, hours, np.array([1, 2, 4, 8, 16], np.int64) * UNITS_PER_KWH)
     assert csv_months(building) == [(date(2014, 1, 1), 3.0), (date(2014, 2, 1), 28.0)]
+
+
+def test_readings_that_never_were_are_neither_wrong_nor_missing(tmp_path: Path):
+    for building, days in (("1", (1, 20)), ("2", (11, 20))):
+        folder = tmp_path / "data" / f"UCam_Building_{building}" / "electricity"
+        folder.mkdir(parents=True)
+        rows = [f"2014-03-{d:02d} {h:02d}:00:00,{d + h}.5" for d in range(*days) for h in range(24)]
+        (folder / "2014.csv").write_text("datetime,kWh\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    (tmp_path / "data" / "building_floor_roof_areas.csv").write_text(
+        "Building ID,GIA (m2)\n", encoding="utf-8"
+    )
+    faults = "".join(
+        f'[[fault]]\nkind = "spike"\nnth = {nth}\nat = 2014-03-{day}T12:00:00\n'
+        for nth, day in ((1, "05"), (2, "05"), (1, "15"), (2, "15"))
+    )
+    plan = load_plan(tmp_path / "data", "Asia/Shanghai")
+    simulation = prepare_replay(plan, "Asia/Shanghai", parse_scenario(faults, "f"))
+    write_beside(simulation, tmp_path)
+    assert sum(1 for _ in simulation.run.emissions())
+    finish_truth(simulation)
+    told = [(f.meter[-1], f.starts.day) for f in TruthFile(tmp_path).faults()]
+    assert sorted(told) == [("1", 5), ("1", 15), ("2", 15)]

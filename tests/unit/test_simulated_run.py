@@ -335,3 +335,33 @@ at = 2014-03-06T00:00:00
 """
     swapped, unknown = truth_of(tmp_path, text).faults()
     assert swapped.detail["new_gateway"] == unknown.detail["new_gateway"] == f"{swapped.gateway}-b"
+
+
+@pytest.mark.parametrize(
+    ("number", "found_by"), [("new", ("silent_meter", "reject:unknown_meter")), ("same", ("meter_replaced",))]
+)
+def test_another_meter_is_to_be_found_by_what_is_seen_of_it(tmp_path: Path, number, found_by):
+    text = f"""
+[[fault]]
+kind = "meter_replaced"
+nth = 1
+record = "never"
+number = "{number}"
+at = 2014-03-04T12:00:00
+"""
+    (fault,) = truth_of(tmp_path, text).faults()
+    assert fault.found_by == found_by
+    assert set(fault.may_find) >= set(found_by) - {"meter_replaced"}
+
+
+def test_digits_that_swap_within_what_the_register_rises_by_are_expected_of_nobody(tmp_path: Path):
+    text = """
+[[fault]]
+kind = "transposed_digits"
+count = 40
+items = "01*"
+"""
+    faults = truth_of(tmp_path, text).faults()
+    judged = {abs(f.size) > f.detail["used"]: f.found_by for f in faults}
+    assert judged[True] == ("transposed_digits",)
+    assert all(bool(f.found_by) == (abs(f.size) > f.detail["used"]) for f in faults)

@@ -224,6 +224,26 @@ def test_what_a_turn_has_no_time_for_waits_for_the_next(pipeline, feed, look):
     assert sorted(f[1] for f in findings(pipeline)) == ["gw1", "gw2"]
 
 
+@pytest.fixture
+def moved_meter(database) -> Iterator[str]:
+    """A meter that one gateway read and then another."""
+    move = "update nengliu.installation set gateway = %s where meter = 'm2' and removed_at is null"
+    with psycopg.connect(database.superuser_url, autocommit=True) as superuser:
+        superuser.execute(move, ("gw9",))
+        yield "m2"
+        superuser.execute(move, ("gw1",))
+
+
+def test_a_meter_of_two_gateways_holds_up_nobody_where_a_turn_has_time_for_one(
+    pipeline, feed, look, moved_meter
+):
+    for meter, gateway in ((moved_meter, "gw1"), ("m3", "gw2")):
+        send(feed, [*hours(0, 3), *shifted(hours(3, 5), 420), *hours(5, 8)], meter, gateway=gateway)
+    for _ in range(3):
+        look(ClockOptions(budget_s=0.0, pause=1e9))
+    assert "gw2" in [f[1] for f in findings(pipeline)]
+
+
 def test_one_worker_at_a_time_judges_clocks(pipeline, look):
     with pipeline.transaction():
         pipeline.execute("select pg_advisory_xact_lock(%s)", (locks.CLOCKS,))
