@@ -51,6 +51,7 @@ def cases(draw):
     values = np.round(1000 + np.cumsum(rise), 1)
     for _ in range(draw(st.integers(0, 2))):
         values[draw(st.integers(0, count - 1))] += draw(st.sampled_from([-900.0, -2.0, 2.0, 40.0, 900.0]))
+    values = np.maximum(values, 0.0)  # a register shows nothing below
     begin = draw(st.integers(0, count - 2))
     return Case(values.tolist(), (begin, min(begin + draw(st.integers(1, 30)), count)))
 
@@ -75,7 +76,7 @@ def said(case, readings):
     windows = Windows(np.array([begin]), np.array([end]))
     found = hourly_energy([REGISTER], [0], readings, windows, CALENDAR, NOW)
     judged, hours, opens = found.judged, found.hours, found.opens
-    hangs = judged.dependencies.joined(found.estimates)
+    hangs = judged.dependencies.joined(found.hangs)
     rows = zip(*(getattr(hangs, name).tolist() for name in hangs.__slots__), strict=True)
     doubts = zip(judged.doubts.ts_us.tolist(), judged.doubts.kind.tolist(), strict=True)
     return {
