@@ -41,7 +41,9 @@ def measure_city_day(
                 derived = ready.derive(lambda: bar.draw(marks - _waiting(store), marks))
             rows = _rows(store)
             with steps.step("不计算的极限", "The limit, without computing", long=True):
-                limit = _limit(store, ready, city, Path(folder))
+                blocks = _blocks(store, ready, city, Path(folder))
+                limit = _limit(store, ready, city, blocks, packed=False)
+                packed = _limit(store, ready, city, blocks, packed=True)
         seconds = derived.seconds
         readings = sum(d.readings for d in derived.results)
         points, sites = store.row(query("bench_derive_wrong"))
@@ -60,6 +62,9 @@ def measure_city_day(
             "cpu_s": round(derived.cpu_s, 2),
             "limit_cpu_s": round(limit.cpu_s, 2),
             "cpu_ratio": round(limit.cpu_s / derived.cpu_s, 3),
+            "packed_limit_seconds": round(packed.seconds, 2),
+            "packed_ratio": round(packed.seconds / seconds, 3),
+            "packed_cpu_ratio": round(packed.cpu_s / derived.cpu_s, 3),
             "rows": rows,
             "wrong": {
                 "readings_not_read": max(0, city.readings - readings),
@@ -110,16 +115,21 @@ class _Block:
     rows: Sequence[tuple[str, Path]]
 
 
-def _limit(store: Store, ready: Workers, city: City, folder: Path) -> Run:
-    """As many processes read the same readings and write the same rows into equal tables."""
+def _blocks(store: Store, ready: Workers, city: City, folder: Path) -> list[_Block]:
+    """All sites in blocks for the processes, their derived rows in files."""
+    sites = city.options.sites
+    size = min(_SITES, -(-sites // len(ready.pools)))
+    with store.connect() as connection:
+        return [_dumped(connection, store, city, slice(n, n + size), folder) for n in range(0, sites, size)]
+
+
+def _limit(store: Store, ready: Workers, city: City, blocks: Sequence[_Block], *, packed: bool) -> Run:
+    """As many processes read the same readings and write the same rows into equal tables, which are new and empty."""
     with connect_database(store.settings, "superuser", database=store.database) as owner:
         owner.execute(query("bench_derive_limit"))
-    count, sites = len(ready.pools), city.options.sites
-    size = min(_SITES, -(-sites // count))
-    with store.connect() as connection:
-        blocks = [_dumped(connection, store, city, slice(n, n + size), folder) for n in range(0, sites, size)]
     store.settle()
-    done = ready.run(_copy_blocks, [(blocks[n::count],) for n in range(count)])
+    count = len(ready.pools)
+    done = ready.run(_copy_blocks, [(blocks[n::count], packed) for n in range(count)])
     if sum(done.results) != city.readings:
         raise BenchError(f"the limit read {sum(done.results)} readings of {city.readings}")
     return done
@@ -146,19 +156,21 @@ def _dumped(
     return _Block(int(series.min()), int(series.max()), series.size * len(city.ts_us), files)
 
 
-def _copy_blocks(blocks: Sequence[_Block]) -> int:
-    """In a process: block by block read the readings and write the rows, each in a transaction; how many readings."""
+def _copy_blocks(blocks: Sequence[_Block], packed: bool) -> int:
+    """In a process: block by block read the readings, row by row or packed into one value, and write the rows, each in
+    a transaction; how many readings.
+    """
     read, connection = 0, session()
     for block in blocks:
         with connection.transaction(), connection.cursor() as cursor:
-            read += _copy_out(cursor, block)
+            read += (_packed_out if packed else _copy_out)(cursor, block)
             for name, path in block.rows:
                 _copy_in(cursor, name, path)
     return read
 
 
 def _copy_out(cursor: psycopg.Cursor[Any], block: _Block) -> int:
-    """Read as the derivation does: by binary COPY, series, time and value."""
+    """Read by binary COPY: series, time and value."""
     statement = (
         "copy (select series_id, ts, value from nengliu.reading where series_id between %s and %s)"
         " to stdout (format binary)"
@@ -166,6 +178,16 @@ def _copy_out(cursor: psycopg.Cursor[Any], block: _Block) -> int:
     with cursor.copy(statement, (block.first_series, block.last_series)) as copy:
         stream = b"".join(copy)
     return (len(stream) - _HEAD) // _ROW
+
+
+def _packed_out(cursor: psycopg.Cursor[Any], block: _Block) -> int:
+    """Read as the derivation does: the same, packed by the server."""
+    statement = (
+        "select string_agg(int4send(series_id) || timestamptz_send(ts) || float8send(value), ''::bytea)"
+        " from nengliu.reading where series_id between %s and %s"
+    )
+    row = cursor.execute(statement, (block.first_series, block.last_series), binary=True).fetchone()
+    return 0 if row is None else len(row[0]) // (4 + 8 + 8)
 
 
 #: Bytes of a binary COPY besides its rows (signature, flags, extension; trailer), and of a row of int4, int8, float8.

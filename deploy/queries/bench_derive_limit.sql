@@ -1,4 +1,5 @@
 -- Tables like those of derived energy, keys and all, for the limit that the derivation is held against.
+drop schema if exists bench cascade;
 create schema bench;
 create table bench.point_hour (like nengliu.point_hour including defaults);
 select public.create_hypertable('bench.point_hour', public.by_range('hour', interval '182 days'),

@@ -63,6 +63,8 @@ def test_a_city_day_is_derived_at_every_level_and_the_limit_writes_the_same_rows
         "readings_per_s",
         "cpu_s",
         "cpu_ratio",
+        "packed_ratio",
+        "packed_cpu_ratio",
     ):
         assert found[figure] > 0
 
