@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from math import ceil
 from typing import Any
@@ -71,6 +71,10 @@ class DeriveResult:
     readings: int = 0
     hours: int = 0
     seconds: float = 0.0
+
+    def plus(self, other: DeriveResult) -> DeriveResult:
+        """Both together."""
+        return DeriveResult(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +165,7 @@ class Deriver:
         started = time.monotonic()
         total = DeriveResult()
         while (done := self.run_once()).sites:
-            total = DeriveResult(
-                total.sites + done.sites,
-                total.changes + done.changes,
-                total.readings + done.readings,
-                total.hours + done.hours,
-            )
+            total = total.plus(done)
         return replace(total, seconds=time.monotonic() - started)
 
     def close(self) -> None:

@@ -51,14 +51,17 @@ def derive(
     if as_json:
         typer.echo(json.dumps(done))
     else:
+        rest = ", the rest by running workers" if done["shared"] else ""
         typer.echo(
-            f"{done['points']} points marked; {done['readings']} readings derived, {done['hours']} hours changed, "
-            f"{done['seconds']:.1f} s"
+            f"{done['points']} points marked and derived: {done['readings']} readings here, {done['hours']} hours "
+            f"changed, {done['seconds']:.1f} s{rest}"
         )
 
 
 def derive_again(settings: Settings, sites: list[str], from_us: int, to_us: int) -> dict[str, Any]:
-    """Mark the points of the sites and derive; returns when nothing marked up to then waits, here or at a worker."""
+    """Mark the points of the sites and derive; returns when nothing marked up to then waits, here or at a worker.
+    `shared`: workers had a part in it.
+    """
     from deploy.clients import connect_database
     from storage.derivation import Deriver
     from storage.remark import UnknownSiteError, is_derived, mark_points, newest_mark
@@ -76,12 +79,14 @@ def derive_again(settings: Settings, sites: list[str], from_us: int, to_us: int)
         mark = newest_mark(connection)
         try:
             done = deriver.run_all()
+            shared = points > 0 and done.sites == 0
             while not is_derived(connection, mark):
-                pause.wait(0.1)  # a worker has the rest in hand
-                deriver.run_all()
+                shared = True
+                pause.wait(0.1)
+                done = done.plus(deriver.run_all())
         finally:
             deriver.close()
-    return {"points": points, **asdict(done)}
+    return {"points": points, **asdict(done), "shared": shared}
 
 
 def would_change(settings: Settings, sites: list[str], from_us: int, to_us: int) -> list[PointChange]:
