@@ -15,6 +15,7 @@ from metering.calendar import LocalCalendar
 from metering.imbalance import FamilyDays, out_of_balance
 from metering.instants import from_us
 from metering.items import unit_factor
+from metering.registers import Role, register_table
 from metering.rules import Rules
 from storage.finding_rows import Row, finding_row, keep_derived, withdraw_derived
 from storage.level_verdicts import said
@@ -90,9 +91,11 @@ def _totals(cursor: Cursor, rows: Sequence[tuple[Any, ...]]) -> dict[int, _Total
     book = load_rules(cursor)
     steps: dict[int, dict[str, float]] = defaultdict(dict)
     found: dict[int, _Total] = {}
-    for point_id, code, item, own, meter, model, unit, ratio, decimals in cursor.execute(
+    for point_id, code, item, own, meter, model, register, unit, ratio, decimals in cursor.execute(
         query("imbalance_meters"), {"totals": list(days)}
     ).fetchall():
+        if register_table()[register].role not in (Role.TOTAL, Role.TARIFF):
+            continue
         step = unit_factor(unit, item) * ratio * 10.0**-decimals
         steps[point_id][meter] = max(step, steps[point_id].get(meter, 0.0))
         if own:

@@ -32,6 +32,7 @@ def town(database) -> Iterator[Town]:
         for name, item in (("light", "01A"), ("power", "01C")):
             made.install(f"m-{name}", made.point(name, made.site("S"), item, parent=total), T0)
         made.install("m-total", total, T0)
+        made.install("m-total", total, T0, register="31.7.0", unit="A")
         made.place()
         yield made
 

@@ -52,7 +52,7 @@ def test_every_kind_has_names_in_both_languages_and_a_severity_of_alerts():
     assert {"silent_meter", "silent_gateway", "nothing_received", "sequence_gap"} <= set(kinds)
     for kind in kinds.values():
         assert kind.severity in ("warning", "major", "critical")
-        assert kind.about in ("delivery", "clock", "values")
+        assert kind.about in ("delivery", "clock", "values", "balance")
         assert kind.name_en
         assert kind.meaning
         assert any("\u4e00" <= c <= "\u9fff" for c in kind.name_zh)
