@@ -211,7 +211,9 @@ def _fill(
                         both = max(span[0], part[0]), min(span[1], part[1])
                         if both[0] < both[1]:
                             copy.write_row((n, m.who[1], *_bounds(both)))
-        cursor.execute("analyze pg_temp.silence_subject; analyze pg_temp.silence_member")
+        cursor.execute(
+            "analyze pg_temp.silence_subject; analyze pg_temp.silence_member; analyze pg_temp.silence_patience"
+        )
 
 
 def _bounds(span: Span) -> tuple[datetime, datetime | str]:

@@ -8,6 +8,7 @@ create temp table if not exists silence_subject (
 create temp table if not exists silence_patience (
     n int not null, from_ts timestamptz not null, to_ts timestamptz not null, patience interval not null
 ) on commit delete rows;
+create index if not exists silence_patience_key on silence_patience (n);
 create temp table if not exists silence_member (
     n int not null, meter text not null, from_ts timestamptz not null, to_ts timestamptz not null
 ) on commit delete rows;
