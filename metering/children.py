@@ -43,20 +43,16 @@ class ChildHours:
 
     def of(self, owner: int) -> ChildHours:
         """The hours of one owner."""
-        own = slice(*(int(np.searchsorted(self.owner, owner, side)) for side in ("left", "right")))
-        return ChildHours(
-            self.owner[own], self.hour[own], self.energy[own], self.count[own], self.known_us[own]
-        )
+        return self._rows(self.owner, owner, owner)
 
     def between(self, first: int, last: int) -> ChildHours:
         """Of one owner, the hours from `first` to `last`, both included."""
-        own = slice(
-            int(np.searchsorted(self.hour, first)),
-            int(np.searchsorted(self.hour, last, "right")),
-        )
-        return ChildHours(
-            self.owner[own], self.hour[own], self.energy[own], self.count[own], self.known_us[own]
-        )
+        return self._rows(self.hour, first, last)
+
+    def _rows(self, column: Ints, first: int, last: int) -> ChildHours:
+        """Those from `first` to `last`, both included, of an ascending column."""
+        chosen = slice(int(np.searchsorted(column, first)), int(np.searchsorted(column, last, "right")))
+        return ChildHours(*(getattr(self, name)[chosen] for name in self.__slots__))
 
     def __len__(self) -> int:
         return len(self.hour)

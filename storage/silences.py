@@ -137,24 +137,22 @@ def _watched(rows: Sequence[_Installed], rule: SilenceRule) -> dict[Who, _Watche
     meters that were installed last. What was silent before is held against what was installed then.
     """
     of_meter: dict[Who, list[_Installed]] = defaultdict(list)
-    of_gateway: dict[str, list[_Installed]] = defaultdict(list)
+    of_gateway: dict[Who, list[_Installed]] = defaultdict(list)
     for row in rows:
         of_meter[row.gateway, row.meter].append(row)
-        of_gateway[row.gateway].append(row)
+        of_gateway[row.gateway, ""].append(row)
     watched: dict[Who, _Watched] = {}
-    for who, installed in of_meter.items():
-        interval_s = _interval(installed)
-        patiences = _patiences(installed, rule.meter)
-        watched[who] = _Watched(
-            who, interval_s, rule.meter(interval_s), installed, _spans(installed), patiences
-        )
-    for gateway, installed in of_gateway.items():
-        interval_s = _interval(installed)
-        who = (gateway, "")
-        patiences = _patiences(installed, rule.gateway)
-        watched[who] = _Watched(
-            who, interval_s, rule.gateway(interval_s), installed, _spans(installed), patiences
-        )
+    for subjects, patience in ((of_meter, rule.meter), (of_gateway, rule.gateway)):
+        for who, installed in subjects.items():
+            interval_s = _interval(installed)
+            watched[who] = _Watched(
+                who,
+                interval_s,
+                patience(interval_s),
+                installed,
+                _spans(installed),
+                _patiences(installed, patience),
+            )
     return watched
 
 

@@ -183,12 +183,12 @@ def _judge(
     high = None if span[1] is None else _moment(span[1], settings, last=True)
     if high is not None and high < low:
         raise typer.BadParameter("--to is before the first moment")
-    judge = person(*who)
+    judging = person(*who)
     _act(
         settings,
         meter,
         register,
-        lambda c, series: reviews.judge(c, series, (low, high), verdict, judge),
+        lambda c, series: reviews.judge(c, series, (low, high), verdict, judging),
         as_json,
     )
 
