@@ -23,6 +23,7 @@ from alerts.lifecycle import (
     close,
     observe,
 )
+from alerts.notify.store import enqueue_transition
 from alerts.parameters import Parameters
 from alerts.rules import RULES, judge
 from alerts.sql import query
@@ -290,6 +291,7 @@ def _record(
     event = {**keys, "at": at.isoformat()}
     event |= {name: alert[name] for name in ("site_code", "rule", "severity", "subject", "evidence")}
     enqueue(conn, ALERT_EVENTS, alert["site_code"], event)
+    enqueue_transition(conn, alert["alert_id"])
 
 
 def _number(value: Any) -> float | None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import getpass
 import json
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 import typer
 
-from deploy.settings import Clock, Settings, load_settings
+from deploy.cli.notification_commands import notifications, resend, try_contact, webhook_secret
+from deploy.settings import Settings, load_settings
 
 alerts = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+alerts.command()(notifications)
+alerts.command("test-notify")(try_contact)
+alerts.command()(resend)
+alerts.command()(webhook_secret)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AlertId = Annotated[int, typer.Argument(metavar="ID", help="Number of the alert, as `alerts list` shows it.")]
@@ -81,30 +87,18 @@ def close(alert_id: AlertId, by: By = None, note: Note = None, as_json: AsJson =
 
 def _step(act: Any, alert_id: int, by: str | None, note: str | None, as_json: bool) -> None:
     from deploy.clients import connect_database
+    from deploy.notifying import act_time
 
     settings = load_settings()
     by = getpass.getuser() if by is None else by
     if not by.strip():
         raise typer.BadParameter("--by: say who")
     with connect_database(settings, "pipeline") as connection:
-        step = act(connection, alert_id, by, note, _now(connection, settings))
+        step = act(connection, alert_id, by, note, act_time(connection, settings))
     if as_json:
         _print_json({"alert_id": alert_id, "from_state": step.from_state, "to_state": step.to_state})
         return
     typer.echo(f"{alert_id}: {_state(step.from_state, settings)} -> {_state(step.to_state, settings)}")
-
-
-def _now(connection: Any, settings: Settings) -> datetime:
-    """The time of what a person does now, by the clock in use."""
-    from alerts.days import end_of_day
-    from alerts.event_clock import event_clock_state
-    from alerts.rolling import local_zone
-
-    if settings.clock is Clock.EVENT:
-        through = event_clock_state(connection, settings.event_patience).assessed_through
-        if through is not None:
-            return end_of_day(through, local_zone(connection)).astimezone(UTC)
-    return datetime.now(UTC)
 
 
 def _states(asked: list[str] | None) -> list[str] | None:

@@ -24,6 +24,8 @@ from alerts.metrics import EVENTS_RELAYED
 from alerts.rolling import RollingAssessor, RollingOptions
 from deploy.clients import connect_database, kafka_server
 from deploy.logging import configure_logging
+from deploy.notifying import read_notify_settings
+from deploy.services.notifier import Notifier
 from deploy.settings import Clock, Settings
 from metering.errors import DependencyAwayError
 from metering.findings import SilenceRule
@@ -245,14 +247,18 @@ def main(settings: Settings) -> None:
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
 
+    notify = read_notify_settings(settings)
+
     def connect() -> psycopg.Connection[Any]:
         return connect_database(settings, "worker")
 
+    notifier = Notifier(settings, notify, connect, stop)
     deriver = Deriver(connect)
     by_event = settings.clock is Clock.EVENT
     assessor = RollingAssessor(connect, RollingOptions(by_event=by_event, patience_s=settings.event_patience))
     events = KafkaEvents(lambda: kafka_server(settings, "worker"), settings.kafka_topic_prefix)
     log.info("worker_started", clock=settings.clock.value)
+    notifier.start()
     try:
         Worker(
             deriver,
@@ -264,6 +270,8 @@ def main(settings: Settings) -> None:
             retention_keeper(settings, connect),
         ).run()
     finally:
+        stop.set()
+        notifier.join()
         deriver.close()
         events.close()
     log.info("worker_stopped")
