@@ -35,7 +35,7 @@ Connect = Callable[[], psycopg.Connection[Any]]
 
 _PORTS = {"smtp": 587, "smtps": 465}
 #: What a lease lasts beside twelve answers of the other side: names to look up, a chart to draw.
-_LEASE_MARGIN_S = 30.0
+_LEASE_MARGIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,19 +56,20 @@ def pace_png(q: QuotaYear, as_of: date | None = None) -> bytes:
     frame = _Frame(length, ticks[-1] * scale)
     image = Image.new("RGB", (WIDTH * _OVER, HEIGHT * _OVER), _PAGE)
     pen = _Pen(ImageDraw.Draw(image))
-    for tick in ticks:
-        pen.line([frame.at(0, tick * scale), frame.at(length, tick * scale)], _GRID if tick else _SOFT, 1.5)
+    for tick in ticks[1:]:
+        pen.line([frame.at(0, tick * scale), frame.at(length, tick * scale)], _GRID, 1.5)
     pen.area([frame.at(*p) for p in [*line, (line[-1][0], 0.0)]], _USED_AREA)
+    pen.line([frame.at(0, 0.0), frame.at(length, 0.0)], _SOFT, 1.5)
     if band is not None:
         _draw_band(pen, frame, band, (band.as_of - first).days + 1.0)
     _draw_limit(pen, frame, q)
     pen.line([frame.at(*p) for p in line], _USED, 5)
     if band is not None:
         pen.dot(frame.at((band.as_of - first).days + 1.0, band.used), 8, _ALERT)
-    image = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
+    image = image.reduce(_OVER)
     _write_labels(ImageDraw.Draw(image), frame, q, ticks, (unit, scale), band)
     out = io.BytesIO()
-    image.quantize(128, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    image.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event
@@ -22,6 +22,7 @@ import psycopg
 import structlog
 
 from alerts.notify import metrics
+from alerts.notify.connections import Connect, Connections
 from alerts.notify.errors import DeliveryError
 from alerts.notify.policy import Policy
 from alerts.notify.store import (
@@ -39,7 +40,6 @@ from metering.errors import DependencyAwayError
 
 log = structlog.get_logger(__name__)
 
-Connect = Callable[[], psycopg.Connection[Any]]
 #: What a database that is away, or was restarted under us, looks like.
 _AWAY = (psycopg.OperationalError, psycopg.InterfaceError, DependencyAwayError)
 _LATE_S = 3600.0
@@ -65,7 +65,7 @@ class SenderOptions:
 
     threads: int = 8
     per_route: int = 2
-    batch: int = 20
+    batch: int = 8
     lease_s: float = 300.0
     poll_s: float = 1.0
     rest_s: float = 0.5
@@ -107,7 +107,7 @@ class Sender:
         clock: Clock = database_clock,
     ) -> None:
         """connect: opens a connection as the worker; channels: by the name that contacts use."""
-        self._connect = connect
+        self._connections = Connections(connect)
         self._channels = channels
         self._policy = policy
         self._stop = stop
@@ -120,7 +120,7 @@ class Sender:
     def run(self) -> None:
         """Send until `stop` is set; a database that is away is waited for."""
         failures = 0
-        with ThreadPoolExecutor(self._options.threads, "notify") as pool:
+        with closing(self._connections), ThreadPoolExecutor(self._options.threads, "notify") as pool:
             while not self._stop.is_set():
                 try:
                     busy = self.turn(pool)
@@ -134,15 +134,14 @@ class Sender:
 
     def run_until_idle(self) -> None:
         """Send until nothing is due and nothing is in hand."""
-        with ThreadPoolExecutor(self._options.threads, "notify") as pool:
+        with closing(self._connections), ThreadPoolExecutor(self._options.threads, "notify") as pool:
             while self.turn(pool) or self._work.running:
                 wait_for(self._work.running, timeout=1.0, return_when="FIRST_COMPLETED")
 
     def turn(self, pool: ThreadPoolExecutor) -> bool:
         """Make digests, lease what is due and hand it out; whether anything was."""
         self._work.reap()
-        with self._connect() as conn:
-            conn.autocommit = True
+        with self._connections.borrowed() as conn:
             self._watch(conn)
             room = self._options.threads - len(self._work.running)
             if room <= 0:
@@ -185,24 +184,22 @@ class Sender:
     def _deliver(self, route: str, rows: list[Leased]) -> None:
         """Deliver rows of one route one after the other; what is not tried in time is given back."""
         begun = time.monotonic()
-        with self._connect() as conn:
-            conn.autocommit = True
-            with self._session(rows[0].channel) as session:
-                for n, row in enumerate(rows):
-                    if self._stop.is_set() or time.monotonic() - begun > self._options.lease_s / 3:
-                        release(conn, rows[n:])
-                        return
-                    error = _attempt(session, conn, row)
-                    if error is None:
-                        mark_sent(conn, row)
-                        self._rests.pop(route, None)
-                        metrics.SENT.labels(row.channel).inc()
-                        continue
-                    self._failed(conn, row, error)
-                    if error.route_is_down:
-                        self._rest(route)
-                        release(conn, rows[n + 1 :])
-                        return
+        with self._connections.borrowed() as conn, self._session(rows[0].channel) as session:
+            for n, row in enumerate(rows):
+                if self._stop.is_set() or time.monotonic() - begun > self._options.lease_s / 3:
+                    release(conn, rows[n:])
+                    return
+                error = _attempt(session, conn, row)
+                if error is None:
+                    mark_sent(conn, row)
+                    self._rests.pop(route, None)
+                    metrics.SENT.labels(row.channel).inc()
+                    continue
+                self._failed(conn, row, error)
+                if error.route_is_down:
+                    self._rest(route)
+                    release(conn, rows[n + 1 :])
+                    return
 
     @contextmanager
     def _session(self, channel: str) -> Iterator[Session]:

@@ -44,12 +44,15 @@ def note_in(note: str | None, language: str) -> str:
 
 
 def item_name(code: str, language: str) -> str:
-    """What an energy item is called: of a sub-item without a name, its carrier's."""
+    """What an energy item is called within a sentence: of a sub-item without a name, its carrier's."""
     table = item_table()
     item = table.get(code) or table.get(code[:2])
     if code in _TONNES or item is None:
         return named("item", code, language)
-    return item.name_zh if language == "zh" else item.name_en
+    if language == "zh":
+        return item.name_zh
+    name = item.name_en
+    return name if name[1:2].isupper() else name[:1].lower() + name[1:]
 
 
 def unit_of(code: str) -> str:

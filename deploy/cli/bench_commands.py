@@ -203,6 +203,33 @@ def soak(
 
 
 @bench.command()
+def notify(
+    count: Annotated[int, typer.Option(min=20, max=1_000_000, help="Notifications.")] = 10_000,
+    workers: Annotated[int, typer.Option(min=1, max=8, help="Worker processes.")] = 3,
+    fail_share: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of tries that a server spoils.")
+    ] = 0.2,
+    kill_every_s: Annotated[
+        float, typer.Option(min=0.5, help="Seconds between two kill -9 of a worker, more or less.")
+    ] = 3.0,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same faults.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Notifications through mail and web servers that fail at random, while workers are killed: 1 where one is lost, or
+    a repeat carries another key.
+    """
+    from deploy.bench.notify import NotifyBench, run_notify
+    from deploy.stack.steps import Steps
+
+    settings = load_settings()
+    options = NotifyBench(count, workers, fail_share, kill_every_s, seed)
+    report = run_notify(settings, options, Steps(settings.language))
+    typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
+    if not report["passed"]:
+        raise typer.Exit(1)
+
+
+@bench.command()
 def hostile(
     messages: Annotated[int, typer.Option(min=1, max=5_000_000, help="Hostile messages.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed sends the same messages.")] = 1,
