@@ -86,7 +86,7 @@ def policy_of(settings: Settings) -> Policy:
 
 def smtp_server(settings: Settings) -> SmtpServer | None:
     """The mail server; None where there is none."""
-    if settings.smtp_url is None:
+    if settings.smtp_url is None or not settings.smtp_url.get_secret_value():
         return None
     try:
         parts = urlsplit(settings.smtp_url.get_secret_value())
