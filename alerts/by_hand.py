@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from alerts.alert_store import evaluate_alerts
+from alerts.alert_rows import FollowUp
+from alerts.alert_store import Hearing, evaluate_alerts
 from alerts.assess_set import AssessedSet, Scope, assess_days
 from alerts.assessment_store import assessment_rows, write_assessments
 from alerts.days import end_of_day
@@ -94,7 +95,9 @@ def assess_by_hand(
         mark_moved_limits(conn, refresh_limits(conn, options.parameters.limits, zone, now).moved)
     sets = list(assess_days(conn, load_series(conn, options.site_codes), day, day, scope))
     written = sum(write_assessments(conn, found, now) for found in sets)
-    transitions = evaluate_alerts(conn, sets, options.parameters, time_of, revision)
+    follow_up = FollowUp(options.parameters.care, zone)
+    hearing = Hearing(time_of, revision, options.by_event)
+    transitions = evaluate_alerts(conn, sets, options.parameters, follow_up, hearing)
     return HandResult(day, _rows(sets, "assessed", now), written, transitions, _without(sets))
 
 

@@ -11,7 +11,9 @@ from importlib.resources import files
 import numpy as np
 
 from alerts.days import Floats
+from alerts.finding_rules import FindingRule
 from alerts.forecast import ForecastParameters
+from alerts.lifecycle import Care
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +67,15 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Everything that assessments and rules are parameterised by."""
+    """Everything that assessments and rules are parameterised by. rules: by name; care: by
+    severity; findings: rules about findings, by name."""
 
     levels: LevelThresholds
     limits: LimitParameters
     forecast: ForecastParameters
     rules: dict[str, RuleParameters]
+    care: dict[str, Care]
+    findings: dict[str, FindingRule]
     profile_band: Band
     run_rate_band: Band
 
@@ -85,6 +90,11 @@ def shipped_parameters() -> Parameters:
         limits=LimitParameters(**data["limits"]),
         forecast=ForecastParameters(**data["forecast"]),
         rules={name: RuleParameters(**rule) for name, rule in data["rules"].items()},
+        findings={
+            name: FindingRule(**{**rule, "kinds": tuple(rule["kinds"])})
+            for name, rule in data["findings"].items()
+        },
+        care={severity: Care(**care) for severity, care in data["care"].items()},
         profile_band=bands["profile"],
         run_rate_band=bands["run_rate"],
     )

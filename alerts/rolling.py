@@ -19,12 +19,15 @@ import psycopg
 import structlog
 from psycopg import IsolationLevel, errors
 
-from alerts.alert_store import evaluate_alerts
+from alerts.alert_care import follow_up_at, follow_up_to
+from alerts.alert_rows import FollowUp
+from alerts.alert_store import Hearing, evaluate_alerts
 from alerts.assess_set import ROWS_AT_ONCE, Scope, assess_days
 from alerts.assessment_store import write_assessments
 from alerts.days import end_of_day
 from alerts.due import Mark, day_has_ended, drop_marks, judged, mark_all, series_by_year, take_marks
 from alerts.event_clock import last_assessable, read_event_clock
+from alerts.finding_alerts import hear_findings
 from alerts.frames import Series, first_energy_day, load_series
 from alerts.limit_store import refresh_limits, refresh_limits_of_days
 from alerts.metrics import ASSESSED, ASSESSED_THROUGH, ASSESSMENT_SECONDS, LAST_ASSESSMENT, TRANSITIONS
@@ -93,11 +96,31 @@ class RollingAssessor:
             conn.isolation_level = IsolationLevel.REPEATABLE_READ
             try:
                 result = self._by_event(conn) if self._options.by_event else self._by_wall(conn)
+                with conn.transaction():
+                    result = result.plus(
+                        RollingResult(transitions=self._look_around(conn), through=result.through)
+                    )
             except errors.SerializationFailure:
                 # Another assessor finished a set between our snapshot and our lock.
                 conn.rollback()
                 return RollingResult()
         return result
+
+    def _look_around(self, conn: psycopg.Connection[Any]) -> int:
+        """Hear the findings and follow alerts up, by the clock in use; the transitions."""
+        if not _lock_cursor(conn):
+            return 0
+        p, zone = self._options.parameters, local_zone(conn)
+        follow_up, now = FollowUp(p.care, zone), self._clock()
+        if not self._options.by_event:
+            made = hear_findings(conn, p.findings, now, follow_up, by_event=False)
+            return made + follow_up_at(conn, now, follow_up)
+        through = read_event_clock(conn, self._options.patience_s, self._watched_since)[0].assessed_through
+        if through is None:
+            return 0
+        until = end_of_day(through, zone).astimezone(UTC)
+        made = hear_findings(conn, p.findings, until, follow_up, by_event=True)
+        return made + follow_up_to(conn, until, follow_up)
 
     def _by_event(self, conn: psycopg.Connection[Any]) -> RollingResult:
         total = RollingResult()
@@ -201,7 +224,9 @@ def assess_and_alert(
     for found in sets:
         for s in found.without:
             log.warning("no_factor", site=s.site_code, item=s.item_code, year=found.year)
-    transitions = evaluate_alerts(conn, sets, scope.parameters, time_of, energy_revision)
+    follow_up = FollowUp(scope.parameters.care, scope.zone)
+    hearing = Hearing(time_of, energy_revision, scope.by_event)
+    transitions = evaluate_alerts(conn, sets, scope.parameters, follow_up, hearing)
     return RollingResult(sum(int(found.asked.sum()) for found in sets), written, transitions, last)
 
 

@@ -1,15 +1,19 @@
-"""`nengliu alerts`: list, show, acknowledge, close."""
+"""`nengliu alerts`: list, show, acknowledge, snooze, close, reopen."""
 
 from __future__ import annotations
 
 import getpass
 import json
-from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deploy.settings import Clock, Settings, load_settings
+
+if TYPE_CHECKING:
+    from alerts.lifecycle import Transition
 
 alerts = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -18,8 +22,29 @@ AlertId = Annotated[int, typer.Argument(metavar="ID", help="Number of the alert,
 By = Annotated[str | None, typer.Option("--by", help="Who does this.", show_default="who is logged in")]
 Note = Annotated[str | None, typer.Option("--note", help="A word on why, kept with the alert.")]
 
+
+def _local_day(text: str) -> date:
+    """A date as people write it."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no date; want one like 2026-12-31") from None
+
+
 _STATES = ("provisional", "confirmed", "acknowledged", "resolved", "retracted")
 _STATES_ZH = ("待确认", "已确认", "已受理", "已解除", "已撤回")
+_ACTIONS_ZH = {
+    "opened": "产生",
+    "confirmed": "确认",
+    "acknowledged": "受理",
+    "promised": "承诺整改日期",
+    "snoozed": "暂缓提醒",
+    "reminded": "提醒",
+    "escalated": "升级",
+    "resolved": "解除",
+    "retracted": "撤回",
+    "reopened": "重新打开",
+}
 _RULES = {
     "quota_forecast_over": ("预测将超限额", "forecast over the limit"),
     "quota_over": ("已超限额", "over the limit"),
@@ -64,22 +89,74 @@ def show(alert_id: AlertId, as_json: AsJson = False) -> None:
 
 
 @alerts.command()
-def ack(alert_id: AlertId, by: By = None, note: Note = None, as_json: AsJson = False) -> None:
-    """Acknowledge an alert: somebody knows and acts."""
-    from alerts.alert_store import acknowledge_alert
+def ack(
+    alert_id: AlertId,
+    promise: Annotated[
+        date | None,
+        typer.Option(parser=_local_day, metavar="DATE", help="Local day by which it will be put right."),
+    ] = None,
+    by: By = None,
+    note: Note = None,
+    as_json: AsJson = False,
+) -> None:
+    """Acknowledge an alert: somebody knows and acts; or give one that is acknowledged a (new) promised date."""
+    from alerts.alert_hand import acknowledge_alert
 
-    _step(acknowledge_alert, alert_id, by, note, as_json)
+    _step(acknowledge_alert, alert_id, by, note, as_json, lambda _: {"promised_on": promise})
+
+
+@alerts.command()
+def snooze(
+    alert_id: AlertId,
+    until: Annotated[
+        date | None,
+        typer.Option(parser=_local_day, metavar="DATE", help="Quiet until this local day begins."),
+    ] = None,
+    days: Annotated[float | None, typer.Option(min=0.01, help="Or for so many days from now.")] = None,
+    by: By = None,
+    note: Note = None,
+    as_json: AsJson = False,
+) -> None:
+    """Hold reminders and escalations of an alert back until a day; then it is reminded of."""
+    from alerts.alert_hand import snooze_alert
+
+    if (until is None) == (days is None):
+        raise typer.BadParameter("say either --until or --days")
+    _step(snooze_alert, alert_id, by, note, as_json, lambda moment: {"until": moment(until, days)})
 
 
 @alerts.command()
 def close(alert_id: AlertId, by: By = None, note: Note = None, as_json: AsJson = False) -> None:
     """Close an alert: the matter is settled. It is not opened again for the same year."""
-    from alerts.alert_store import close_alert
+    from alerts.alert_hand import close_alert
 
     _step(close_alert, alert_id, by, note, as_json)
 
 
-def _step(act: Any, alert_id: int, by: str | None, note: str | None, as_json: bool) -> None:
+@alerts.command()
+def reopen(alert_id: AlertId, by: By = None, note: Note = None, as_json: AsJson = False) -> None:
+    """Take up an alert again that was resolved."""
+    from alerts.alert_hand import reopen_alert
+
+    _step(reopen_alert, alert_id, by, note, as_json)
+
+
+#: The moment that a local day begins, or so many days from now.
+_Moment = Callable[[date | None, float | None], datetime]
+
+
+def _step(
+    act: Any,
+    alert_id: int,
+    by: str | None,
+    note: str | None,
+    as_json: bool,
+    further: Callable[[_Moment], dict[str, Any]] = lambda _: {},
+) -> None:
+    from alerts.alert_hand import ByPerson
+    from alerts.alert_rows import FollowUp
+    from alerts.parameters import shipped_parameters
+    from alerts.rolling import local_zone
     from deploy.clients import connect_database
 
     settings = load_settings()
@@ -87,11 +164,31 @@ def _step(act: Any, alert_id: int, by: str | None, note: str | None, as_json: bo
     if not by.strip():
         raise typer.BadParameter("--by: say who")
     with connect_database(settings, "pipeline") as connection:
-        step = act(connection, alert_id, by, note, _now(connection, settings))
+        zone, now = local_zone(connection), _now(connection, settings)
+
+        def moment(day: date | None, days: float | None) -> datetime:
+            return datetime.combine(day, time(), zone) if day else now + timedelta(days=days or 0)
+
+        person, follow_up = ByPerson(by, now, note), FollowUp(shipped_parameters().care, zone)
+        step = act(connection, alert_id, person, follow_up, **further(moment))
     if as_json:
-        _print_json({"alert_id": alert_id, "from_state": step.from_state, "to_state": step.to_state})
+        _print_json(
+            {
+                "alert_id": alert_id,
+                "action": step.action,
+                "from_state": step.from_state,
+                "to_state": step.to_state,
+            }
+        )
         return
-    typer.echo(f"{alert_id}: {_state(step.from_state, settings)} -> {_state(step.to_state, settings)}")
+    typer.echo(_told(alert_id, step, settings))
+
+
+def _told(alert_id: int, step: Transition, settings: Settings) -> str:
+    action = _action(step.action, settings)
+    if step.from_state is step.to_state:
+        return f"{alert_id}: {_state(step.to_state, settings)}, {action}"
+    return f"{alert_id}: {_state(step.from_state, settings)} -> {_state(step.to_state, settings)}"
 
 
 def _now(connection: Any, settings: Settings) -> datetime:
@@ -181,15 +278,20 @@ def _print_alert(alert: dict[str, Any], settings: Settings) -> None:
         f"{alert['alert_id']}  {alert['subject']}  {_rule(alert['rule'], settings)}  {alert['severity']}"
     )
     typer.echo(("状态: " if zh else "state: ") + _state(alert["state"], settings))
+    if alert["promised_on"]:
+        typer.echo(("承诺整改日期: " if zh else "promised for: ") + str(alert["promised_on"]))
+    if alert["snoozed_until"]:
+        typer.echo(("暂缓至: " if zh else "snoozed until: ") + _local(alert["snoozed_until"], settings))
     typer.echo("依据:" if zh else "evidence:")
     typer.echo(json.dumps(alert["evidence"], ensure_ascii=False, indent=2))
     typer.echo("经过:" if zh else "history:")
     for t in alert["transitions"]:
         before = _state(t["from_state"], settings) if t["from_state"] else "·"
         note = f"  {t['note']}" if t["note"] else ""
-        typer.echo(
-            f"  {_local(t['at'], settings)}  {before} -> {_state(t['to_state'], settings)}  {t['actor']}{note}"
-        )
+        step = f"{before} -> {_state(t['to_state'], settings)}"
+        if t["from_state"] == t["to_state"]:
+            step = f"{before}, {_action(t['action'], settings)}"
+        typer.echo(f"  {_local(t['at'], settings)}  {step}  {t['actor']}{note}")
 
 
 def _rule(name: str, settings: Settings) -> str:
@@ -201,6 +303,10 @@ def _state(name: str | None, settings: Settings) -> str:
     if name is None:
         return ""
     return _STATES_ZH[_STATES.index(name)] if settings.language == "zh" else str(name)
+
+
+def _action(name: str, settings: Settings) -> str:
+    return _ACTIONS_ZH[name] if settings.language == "zh" else str(name)
 
 
 def _local(at: datetime, settings: Settings) -> str:
