@@ -114,7 +114,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A step to take at a time: of the alert `told`, of a new one about `episode`, or, of neither, of the last opened."""
+    """A step to take at a time: of the alert `told`, of a new one about `episode`, or (neither) of the last opened."""
 
     at: datetime
     step: Transition
