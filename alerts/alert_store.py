@@ -187,6 +187,7 @@ def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | Non
         "forecast": {"p10": _number(a.p10[r]), "p50": _number(a.p50[r]), "p90": _number(a.p90[r])},
         "method": str(a.method[r]),
         "completeness": _number(a.completeness[r]),
+        "expected_share": _number(a.share[r]),
         "exhaustion_date": date.fromordinal(day).isoformat() if exhaustion >= 0 else None,
         "days_to_exhaustion": day - item.day.toordinal() if exhaustion >= 0 else None,
         "quota": bases.get(int(item.found.limit_id[r])),

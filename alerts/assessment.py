@@ -77,7 +77,10 @@ class EnergyDays:
 
 @dataclass(frozen=True, slots=True)
 class Assessments:
-    """Result columns, length R. NaN where there is no value; exhaustion: day index in the year, -1 for never."""
+    """Result columns, length R. NaN where there is no value; exhaustion: day index in the year, -1 for never.
+
+    share: which part of the year's use is expected by the end of the day, by season and kind of day (0..1).
+    """
 
     series: Ints
     as_of: Ints
@@ -90,6 +93,7 @@ class Assessments:
     completeness: Floats
     level: Ints
     method: npt.NDArray[np.object_]
+    share: Floats
 
 
 class Assessor:
@@ -162,7 +166,16 @@ class Assessor:
             completeness,
             level_of(used, limit, p50, p90, completeness, severe_before, self._p.levels),
             np.where(by_profile, METHOD_PROFILE, METHOD_RUN_RATE).astype(object),
+            self._share(expectation.day_energy, as_of),
         )
+
+    def _share(self, day_energy: Floats, as_of: Ints) -> Floats:
+        """Share of the year's expected use that falls up to the end of each day; NaN where a day's is not known."""
+        length = _year_days(self._year)
+        path = np.cumsum(day_energy[:, :length], axis=1)
+        rows, day = np.arange(len(as_of)), as_of - self._data.days.index(date(self._year, 1, 1))
+        share = np.divide(path[rows, day], path[:, -1], out=np.full(len(rows), np.nan), where=path[:, -1] > 0)
+        return np.asarray(np.round(share, _SHARE_DECIMALS))
 
     def _since_new_year(self, running: Floats, series: Ints, as_of: Ints) -> Floats:
         start = self._data.days.year_start[as_of].clip(0)

@@ -59,7 +59,7 @@ def warned_years(
         a = Assessments(
             np.zeros(n, dtype=np.int64), np.arange(n), used, np.full(n, limit), rows["p10"].to_numpy(),
             rows["p50"].to_numpy(), rows["p90"].to_numpy(), np.full(n, -1), np.ones(n), np.zeros(n, dtype=np.int64),
-            np.full(n, "profile/1", dtype=object),
+            np.full(n, "profile/1", dtype=object), np.full(n, np.nan),
         )  # fmt: skip
         over = np.flatnonzero(used > limit)
         # The last day of the year is not among the rows: a limit may be passed on it alone.

@@ -39,6 +39,7 @@ _FIELDS = (
     "level",
     "completeness",
     "method",
+    "expected_share",
 )
 
 
@@ -195,4 +196,10 @@ def _rows(sets: list[AssessedSet], basis: str, assessed_at: datetime | None) -> 
 
 def _with_ratio(row: dict[str, Any]) -> dict[str, Any]:
     limit = row["limit_value"]
-    return {**row, "used_ratio": row["used"] / limit if limit else None}
+    share = row["expected_share"]
+    due = limit * share if limit and share else None
+    return {
+        **row,
+        "used_ratio": row["used"] / limit if limit else None,
+        "pace": row["used"] / due if due else None,
+    }

@@ -33,3 +33,13 @@ from nengliu.alert a left join nengliu.site s using (site_id);
 create or replace view api.alert_transition with (security_barrier) as
 select alert_id, at, from_state, to_state, actor, note, action
 from nengliu.alert_transition;
+
+-- Which share of the year's use season and kind of day say is due by the end of the day; pace: used by what that is of the limit.
+alter table nengliu.quota_assessment add column expected_share float8;
+create or replace view api.quota_assessment with (security_barrier) as
+select distinct on (s.site_code, a.item_code, a.year, a.as_of)
+       s.site_code, a.item_code, a.year, a.as_of, a.used, a.limit_value, a.used / nullif(a.limit_value, 0) as used_ratio,
+       a.forecast_p10, a.forecast_p50, a.forecast_p90, a.exhaustion_date, a.level, a.completeness, a.assessed_at,
+       a.expected_share, a.used / nullif(a.limit_value * a.expected_share, 0) as pace
+from nengliu.quota_assessment a join nengliu.site s using (site_id)
+order by s.site_code, a.item_code, a.year, a.as_of, a.assessed_at desc;
