@@ -140,7 +140,7 @@ class _Reader:
             **_registers(),
         }
         types = ("int4", "int4", "float8", "float8")
-        tails = _copy(self._conn, "silent_tails", keys, types) if rows else _nothing(4)
+        tails = copy_columns(self._conn, "silent_tails", keys, types) if rows else _nothing(4)
         heads = self._columns("silent_heads", ("int4", "float8", "float8"))
         no_day = np.full(len(heads[0]), -1, dtype=np.int64)
         return Silence(
@@ -151,7 +151,7 @@ class _Reader:
         )
 
     def _columns(self, name: str, types: tuple[str, ...]) -> list[npt.NDArray[Any]]:
-        return _copy(self._conn, name, self._keys, types)
+        return copy_columns(self._conn, name, self._keys, types)
 
 
 def _weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: DayGrid) -> Floats:
@@ -172,9 +172,10 @@ def _weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: 
     return out
 
 
-def _copy(
+def copy_columns(
     conn: psycopg.Connection[Any], name: str, keys: dict[str, Any], types: tuple[str, ...]
 ) -> list[npt.NDArray[Any]]:
+    """The columns of a query, read as binary; types: float8, int4."""
     statement = f"copy ({query(name)}) to stdout (format binary)"
     with conn.cursor() as cursor, cursor.copy(statement.encode(), keys) as copy:
         return decode(b"".join(bytes(part) for part in copy), types)

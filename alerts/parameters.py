@@ -14,6 +14,7 @@ from alerts.days import Floats
 from alerts.finding_rules import FindingRule
 from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
+from alerts.load_rules import LoadParameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ class Band:
 @dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything that assessments and rules are parameterised by. rules: by name; care: by
-    severity; findings: rules about findings, by name."""
+    severity; findings: rules about findings, by name;
+    loads: rules about loads, by name.
+    """
 
     levels: LevelThresholds
     limits: LimitParameters
@@ -80,6 +83,7 @@ class Parameters:
     rules: dict[str, RuleParameters]
     care: dict[str, Care]
     findings: dict[str, FindingRule]
+    loads: dict[str, LoadParameters]
     profile_band: Band
     run_rate_band: Band
 
@@ -98,6 +102,7 @@ def shipped_parameters() -> Parameters:
             name: FindingRule(**{**rule, "kinds": tuple(rule["kinds"])})
             for name, rule in data["findings"].items()
         },
+        loads={name: LoadParameters(**rule) for name, rule in data["loads"].items()},
         care={severity: Care(**care) for severity, care in data["care"].items()},
         profile_band=bands["profile"],
         run_rate_band=bands["run_rate"],

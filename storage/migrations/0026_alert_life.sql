@@ -18,6 +18,7 @@ create index alert_due on nengliu.alert (due_at) where due_at is not null;
 create index alert_of_finding on nengliu.alert (finding_id) where finding_id is not null;
 
 alter table nengliu.assessment_cursor add column findings_heard timestamptz;  -- up to when findings were heard, wall clock
+alter table nengliu.assessment_cursor add column loads_heard date;  -- the last local day as of which loads were looked at
 create index finding_changed on nengliu.finding (changed_at);
 
 alter table nengliu.alert_transition add column action text;
