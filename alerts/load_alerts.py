@@ -196,7 +196,8 @@ def _read(conn: psycopg.Connection[Any], series: list[Series], days: DayGrid, fi
     for name, into in (("load_nights", night), ("load_days", day)):
         ix, d, value = copy_columns(conn, name, keys, ("int4", "int4", "float8"))
         into[ix, d] = value
-    return Loads(night, day, days.day_off, first)
+    weekday = (days.dates.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+    return Loads(night, day, days.day_off, days.day_off & (weekday >= 5), first)
 
 
 def _known(

@@ -39,13 +39,14 @@ class LoadParameters:
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """night: S x N, mean hourly energy of the hours from midnight to six; day: S x N, of the whole day; day_off: N;
-    first: the first day that is wanted.
+    """night: S x N, mean hourly energy of the hours from midnight to six; day: S x N, of the whole day; day_off,
+    weekend: N, days off, and of these the Saturdays and Sundays; first: the first day that is wanted.
     """
 
     night: Floats
     day: Floats
     day_off: Bools
+    weekend: Bools
     first: int
 
 
@@ -69,9 +70,11 @@ def night_load(loads: Loads, p: LoadParameters) -> Judged:
 
 
 def weekend_load(loads: Loads, p: LoadParameters) -> Judged:
-    """Each day off against the days off in the eight weeks before."""
+    """Each Saturday and Sunday that is off against the days off in the eight weeks before. Of holidays there are too
+    few to know what is usual.
+    """
     judged = _against_habit(loads.day, loads, p)
-    return Judged(judged.actual, judged.habit, judged.counts & loads.day_off[None, :])
+    return Judged(judged.actual, judged.habit, judged.counts & loads.weekend[None, :])
 
 
 def load_step(loads: Loads, p: LoadParameters) -> Judged:

@@ -59,7 +59,7 @@ from api.quota_assessment order by 1, 2, 3, 4"""
 ALERTS = """
 select row_number() over (order by alert_id), site_code, rule, severity, state, subject, opened_at, confirmed_at,
        acknowledged_at, resolved_at, evidence
-from api.alert order by alert_id"""
+from api.alert order by opened_at, rule, subject"""
 LIMITS = (
     "select site_code, year, limit_value, effective_from, superseded_at from api.quota order by 1, 2, 4, 5"
 )

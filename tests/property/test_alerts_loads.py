@@ -16,6 +16,8 @@ from alerts.parameters import shipped_parameters
 P = shipped_parameters().loads
 DAYS = DayGrid(date(2024, 1, 1), 600, ZoneInfo("Asia/Shanghai"))
 
+WEEKEND = DAYS.day_off & np.array([DAYS.day(d).weekday() >= 5 for d in range(DAYS.size)])
+
 
 def loads(night, day, first=450):
     rng = np.random.default_rng(1)
@@ -24,6 +26,7 @@ def loads(night, day, first=450):
         np.asarray(night, float)[None, :] * noise,
         np.asarray(day, float)[None, :] * noise,
         DAYS.day_off,
+        WEEKEND,
         first,
     )
 
@@ -65,7 +68,7 @@ def test_a_weekend_that_runs_like_a_workday_is_told_of():
     day = np.where(DAYS.day_off, 30.0, 80.0)
     day[520:560] = 80.0
     ((begin, _),) = spells(weekend_load, P["weekend_load"], loads(flat(20), day))
-    offs = [d for d in range(520, 560) if DAYS.day_off[d]]
+    offs = [d for d in range(520, 560) if WEEKEND[d]]
     assert begin == offs[P["weekend_load"].days - 1]
 
 
@@ -109,7 +112,7 @@ def test_a_verdict_does_not_hang_on_which_days_are_looked_at_together(first, mor
     for name, rule in (("night_load", night_load), ("weekend_load", weekend_load), ("load_step", load_step)):
         found = []
         for begin in (first, first - more):
-            x = Loads(night, day, DAYS.day_off, begin - RUN_DAYS)
+            x = Loads(night, day, DAYS.day_off, WEEKEND, begin - RUN_DAYS)
             j = rule(x, P[name])
             r = runs(j.above(P[name]), j.counts, begin)
             found.append((r.held[0, first:], r.calm[0, first:], j.habit[0, first:]))
