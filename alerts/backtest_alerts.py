@@ -19,7 +19,8 @@ import pandas as pd
 from alerts.assessment import Assessments
 from alerts.backtest import Backtest, read_archive
 from alerts.lifecycle import Observation, State, observe
-from alerts.parameters import LevelThresholds, RuleParameters, shipped_parameters
+from alerts.parameter_file import shipped_parameters
+from alerts.parameters import LevelThresholds, RuleParameters
 from alerts.rules import RULES, judge
 
 CUTS = (0.02, 0.04, 0.06, 0.12)

@@ -24,7 +24,7 @@ class Series:
     """A site and item that is assessed.
 
     since: the first local day that it can have energy. parts: the items that it sums: itself, or of tce and tco2 the
-    site's two-character items.
+    site's two-character items. building_type: None where the registry names none.
     """
 
     site_code: str
@@ -32,12 +32,15 @@ class Series:
     item_code: str
     since: date
     parts: tuple[str, ...]
+    building_type: str | None = None
 
 
 def load_series(conn: psycopg.Connection[Any], site_codes: list[str] | None = None) -> list[Series]:
     """All series that are assessed, in order of (site_code, item_code); `site_codes` narrows them."""
     rows = conn.execute(query("assessed_series"), {"site_codes": site_codes}).fetchall()
-    return [Series(code, site, item, since, tuple(parts)) for code, site, item, since, parts in rows]
+    return [
+        Series(code, site, item, since, tuple(parts), kind) for code, site, item, since, parts, kind in rows
+    ]
 
 
 def first_energy_day(conn: psycopg.Connection[Any]) -> date | None:

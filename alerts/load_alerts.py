@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -29,6 +29,7 @@ from alerts.load_rules import (
     Runs,
     runs,
 )
+from alerts.parameters import Parameters
 from alerts.sql import query
 from metering.items import item_unit
 
@@ -52,7 +53,7 @@ def hear_loads(
     series: list[Series],
     first: date,
     last: date,
-    rules: Mapping[str, LoadParameters],
+    parameters: Parameters,
     follow_up: FollowUp,
     hearing: Hearing,
 ) -> int:
@@ -66,13 +67,33 @@ def hear_loads(
         begin = first - timedelta(days=1)
         days = DayGrid.spanning(begin - timedelta(days=_BEFORE), last - timedelta(days=1), follow_up.zone)
         loads = _read(conn, some, days, days.index(begin) - RUN_DAYS)
-        known = _known(conn, some, rules, follow_up.zone)
-        for name, p in rules.items():
-            judged = RULES[name](loads, p)
+        known = _known(conn, some, parameters.loads, follow_up.zone)
+        for name, p, members in _as_parameterised(some, parameters):
+            judged = RULES[name](loads.of(members), p)
             above = judged.above(p)
-            told = _Told(name, p, some, days, judged, runs(above, judged.counts, days.index(begin)))
+            told = _Told(
+                name,
+                p,
+                [some[m] for m in members],
+                days,
+                judged,
+                runs(above, judged.counts, days.index(begin)),
+            )
             made += told.hear(conn, days.index(begin), known, follow_up, hearing)
     return made
+
+
+def _as_parameterised(
+    series: list[Series], parameters: Parameters
+) -> Iterator[tuple[str, LoadParameters, list[int]]]:
+    """Each rule with each of its parameters in force, and the series that these are for."""
+    for name in parameters.loads:
+        groups: dict[LoadParameters, list[int]] = {}
+        for ix, s in enumerate(series):
+            groups.setdefault(parameters.load(name, s.site_code, s.building_type), []).append(ix)
+        for p, members in groups.items():
+            if p.enabled:
+                yield name, p, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +182,7 @@ class _Told:
             "unit": f"{item_unit(self.series[ix].item_code)}/h",
             "actual": round(float(j.actual[ix, day]), 3),
             "habit": round(float(j.habit[ix, day]), 3),
-            "margin": self.p.margin,
+            "rule": asdict(self.p),
             "days_on_end": int(self.runs.held[ix, day]),
             "since": self.days.day(self.runs.began[ix, day]).isoformat(),
             "days": [
@@ -201,7 +222,7 @@ def _read(conn: psycopg.Connection[Any], series: list[Series], days: DayGrid, fi
 
 
 def _known(
-    conn: psycopg.Connection[Any], series: list[Series], rules: Mapping[str, LoadParameters], zone: ZoneInfo
+    conn: psycopg.Connection[Any], series: list[Series], rules: Iterable[str], zone: ZoneInfo
 ) -> dict[tuple[str, str], _Known]:
     """The newest alert of each rule and subject; retracted ones do not count."""
     keys = {"rules": list(rules), "subjects": [_subject(s) for s in series]}

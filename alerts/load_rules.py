@@ -35,6 +35,7 @@ class LoadParameters:
     days: int
     calm_days: int
     window: int = 0
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Loads:
     day_off: Bools
     weekend: Bools
     first: int
+
+    def of(self, series: list[int]) -> Loads:
+        """Those of some series."""
+        if len(series) == len(self.day):
+            return self
+        return Loads(self.night[series], self.day[series], self.day_off, self.weekend, self.first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,8 @@ from alerts.frames import Series, first_energy_day, load_series
 from alerts.limit_store import refresh_limits, refresh_limits_of_days
 from alerts.load_alerts import hear_loads
 from alerts.metrics import ASSESSED, ASSESSED_THROUGH, ASSESSMENT_SECONDS, LAST_ASSESSMENT, TRANSITIONS
-from alerts.parameters import Parameters, shipped_parameters
+from alerts.parameter_file import shipped_parameters
+from alerts.parameters import Parameters
 from alerts.sql import query
 
 log = structlog.get_logger(__name__)
@@ -142,7 +143,7 @@ class RollingAssessor:
         if not hearing.by_event:
             first = max(first, through - timedelta(days=LOAD_DAYS_BACK))
         made = hear_loads(
-            conn, load_series(conn), first, through, self._options.parameters.loads, follow_up, hearing
+            conn, load_series(conn), first, through, self._options.parameters, follow_up, hearing
         )
         conn.execute("update nengliu.assessment_cursor set loads_heard = %s", (through,))
         return made

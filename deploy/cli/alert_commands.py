@@ -14,7 +14,6 @@ import typer
 from deploy.settings import Clock, Settings, load_settings
 
 if TYPE_CHECKING:
-    from alerts.by_hand import HandOptions
     from alerts.lifecycle import Transition
     from alerts.provenance import Provenance
 
@@ -113,6 +112,7 @@ def verify(alert_id: AlertId, as_json: AsJson = False) -> None:
     all of it in a transaction that is rolled back. Exit code 1 where the verdict differs.
     """
     from alerts.provenance import same, verify
+    from deploy.assessing import hand_options
     from deploy.clients import connect_database
     from storage.derivation import Deriver
 
@@ -125,7 +125,7 @@ def verify(alert_id: AlertId, as_json: AsJson = False) -> None:
         raise typer.BadParameter(f"alert {alert_id} ({found[0]['rule']}) is not about a quota")
     deriver = Deriver(lambda: connect_database(settings, "pipeline"))
     try:
-        again = verify(deriver, found[0], traced, _options(settings))
+        again = verify(deriver, found[0], traced, hand_options(settings))
     finally:
         deriver.close()
     verdict = same(traced.then, again)
@@ -204,8 +204,8 @@ def _step(
 ) -> None:
     from alerts.alert_hand import ByPerson
     from alerts.alert_rows import FollowUp
-    from alerts.parameters import shipped_parameters
     from alerts.rolling import local_zone
+    from deploy.assessing import hand_options
     from deploy.clients import connect_database
 
     settings = load_settings()
@@ -218,7 +218,10 @@ def _step(
         def moment(day: date | None, days: float | None) -> datetime:
             return datetime.combine(day, time(), zone) if day else now + timedelta(days=days or 0)
 
-        person, follow_up = ByPerson(by, now, note), FollowUp(shipped_parameters().care, zone)
+        person, follow_up = (
+            ByPerson(by, now, note),
+            FollowUp(hand_options(settings).parameters.care, zone),
+        )
         step = act(connection, alert_id, person, follow_up, **further(moment))
     if as_json:
         _print_json(
@@ -350,21 +353,15 @@ def _print_alert(alert: dict[str, Any], settings: Settings) -> None:
         typer.echo(f"  {_local(t['at'], settings)}  {step}  {t['actor']}{note}")
 
 
-def _options(settings: Settings) -> HandOptions:
-    from alerts.by_hand import HandOptions
-    from alerts.parameters import shipped_parameters
-
-    return HandOptions(settings.clock is Clock.EVENT, settings.event_patience, shipped_parameters())
-
-
 def _traced(alert: dict[str, Any], settings: Settings) -> Provenance | None:
     """What became of a quota alert's ground; None for other alerts."""
     from alerts.provenance import NotOfAQuotaError, trace
+    from deploy.assessing import hand_options
     from deploy.clients import connect_database
 
     with connect_database(settings, "pipeline") as connection:
         try:
-            return trace(connection, alert, _options(settings), datetime.now(UTC))
+            return trace(connection, alert, hand_options(settings), datetime.now(UTC))
         except NotOfAQuotaError:
             return None
 

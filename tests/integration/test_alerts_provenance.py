@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
 from alerts.by_hand import HandOptions, assess_by_hand, refresh_limits_by_hand
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 from alerts.provenance import same, trace, verify
 from storage.derivation import Deriver
 from storage.registry import import_quota_file, import_registry

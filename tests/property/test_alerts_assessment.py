@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from alerts.assessment import LEVELS, Assessor, EnergyDays, Level, Silence, level_of
 from alerts.days import DayGrid
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 
 P = shipped_parameters()
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -31,7 +31,7 @@ from alerts.lifecycle import (
     reopen,
     snooze,
 )
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 from alerts.rules import RULES, About, judge, run_length
 
 observations = st.builds(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from alerts.days import DayGrid
 from alerts.load_rules import RUN_DAYS, Loads, load_step, night_load, runs, weekend_load
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 
 P = shipped_parameters().loads
 DAYS = DayGrid(date(2024, 1, 1), 600, ZoneInfo("Asia/Shanghai"))
