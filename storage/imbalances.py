@@ -68,8 +68,11 @@ def judge_balance(
 
 
 def _months(days: Iterable[tuple[date, date]]) -> list[tuple[date, date]]:
-    """The whole months of spans of days, neighbours together: first day, day after the last."""
-    months = sorted({m for first, last in days for m in range(_month(first), _month(last) + 1)})
+    """The whole months of spans of days, and of the days before them, which are over with their first hours: neighbours
+    together; first day, day after the last.
+    """
+    spans = [(_month(first - timedelta(days=1)), _month(last)) for first, last in days]
+    months = sorted({m for first, last in spans for m in range(first, last + 1)})
     runs: list[list[int]] = []
     for m in months:
         if runs and runs[-1][1] == m:

@@ -85,6 +85,18 @@ def test_a_correction_that_mends_it_takes_it_back(town):
     assert found(town) == [("total", "warning", 0, 5, "withdrawn")]
 
 
+def test_the_last_day_of_a_month_is_judged_by_readings_on_the_hour(town):
+    """The reading at midnight ends it; the first hour of the next month tells that it is over."""
+    energy = {"total": [10.0] * 31, "light": [6.0] * 31, "power": [3.5] * 30 + [6.0]}
+    for hours in ([*range(30 * 24 + 24)], [31 * 24], [31 * 24 + 1]):
+        for name, per_hour in energy.items():
+            at = [sum(per_hour[: h // 24]) * 24 + (h % 24) * (per_hour + per_hour)[h // 24] for h in hours]
+            rows = zip(hours, at, strict=True)
+            town.read(f"m-{name}", [(T0 + timedelta(hours=h), 1000 + kwh) for h, kwh in rows])
+        look(town)
+    assert found(town) == [("total", "warning", 30, 31, "open")]
+
+
 def test_days_that_one_of_them_did_not_measure_say_nothing(town):
     read(town, "total", [10.0] * 5)
     read(town, "light", [12.0] * 5)
