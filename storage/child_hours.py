@@ -10,7 +10,7 @@ import numpy as np
 import psycopg
 
 from metering.children import ChildHours
-from metering.registers import Role, register_table
+from metering.registers import energy_registers
 from metering.spans import Span, union
 from storage.slices import bound
 from storage.sql import query
@@ -34,7 +34,7 @@ def child_hours(cursor: psycopg.Cursor[Any], asked: Sequence[tuple[int, int, Spa
             "first": bound(min(span[0] for _, _, span in rows)),
             "last": bound(max(span[1] for _, _, span in rows)),
             "zone": zone,
-            "registers": [r.code for r in register_table().values() if r.role in (Role.TOTAL, Role.TARIFF)],
+            "registers": list(energy_registers()),
         },
     )
     table = cursor.fetchall()

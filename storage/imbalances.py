@@ -15,7 +15,7 @@ from metering.calendar import LocalCalendar
 from metering.imbalance import FamilyDays, out_of_balance
 from metering.instants import from_us
 from metering.items import unit_factor
-from metering.registers import Role, register_table
+from metering.registers import energy_registers
 from metering.rules import Rules
 from storage.finding_rows import Row, finding_row, keep_derived, withdraw_derived
 from storage.level_verdicts import said
@@ -50,7 +50,13 @@ def judge_balance(
     days: first and last of each span.
     """
     for first, last in _months(days):
-        asked = {"points": list(points), "from_day": first, "to_day": last, "zone": calendar.zone}
+        asked = {
+            "points": list(points),
+            "from_day": first,
+            "to_day": last,
+            "zone": calendar.zone,
+            "registers": list(energy_registers()),
+        }
         rows = cursor.execute(query("imbalance_days"), asked).fetchall()
         totals = _totals(cursor, rows)
         found = [
@@ -94,11 +100,9 @@ def _totals(cursor: Cursor, rows: Sequence[tuple[Any, ...]]) -> dict[int, _Total
     book = load_rules(cursor)
     steps: dict[int, dict[str, float]] = defaultdict(dict)
     found: dict[int, _Total] = {}
-    for point_id, code, item, own, meter, model, register, unit, ratio, decimals in cursor.execute(
-        query("imbalance_meters"), {"totals": list(days)}
+    for point_id, code, item, own, meter, model, unit, ratio, decimals in cursor.execute(
+        query("imbalance_meters"), {"totals": list(days), "registers": list(energy_registers())}
     ).fetchall():
-        if register_table()[register].role not in (Role.TOTAL, Role.TARIFF):
-            continue
         step = unit_factor(unit, item) * ratio * 10.0**-decimals
         steps[point_id][meter] = max(step, steps[point_id].get(meter, 0.0))
         if own:
