@@ -88,8 +88,8 @@ def _unsettled(
 
 def _last_us(judged: Judged, ix: int) -> int:
     """The last reading of a register, or far away where it has none."""
-    last = int(np.searchsorted(judged.raw.register_ix, ix, "right")) - 1
-    return int(judged.raw.ts_us[last]) if last >= 0 and judged.raw.register_ix[last] == ix else 2**62
+    last = judged.raw.last_of(ix)
+    return int(judged.raw.ts_us[last]) if last >= 0 else END
 
 
 def widened(judged: Judged, within: Within) -> Within:

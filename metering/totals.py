@@ -85,14 +85,17 @@ def silences(
     within: tuple[Ints, Ints],
     now_us: int,
 ) -> Silences:
-    """The gaps, and times after the last reading, of total registers that reach into from_us, to_us (registers,)."""
+    """The gaps, with energy or without, and times after the last reading, of total registers: those that reach into
+    from_us, to_us (registers,).
+    """
     raw = judged.raw
     total = np.array([r.role is Role.TOTAL for r in registers], dtype=np.bool_)
     rows = [
         (n, int(raw.ts_us[last]), end, UNENDED)
-        for n, last in _last_readings(registers, judged)
+        for n in range(len(registers))
         if total[n]
         and readings.to_last[n]
+        and (last := raw.last_of(n)) >= 0
         and (end := _end(registers[n], now_us)) > raw.ts_us[last]
         and within[1][n] > raw.ts_us[last]
         and within[0][n] < end
@@ -104,14 +107,6 @@ def silences(
         step = gap if is_good else np.full(len(gap), UNBOUND)
         columns.append(np.stack([steps.register_ix[gap], steps.start_us[gap], steps.end_us[gap], step]))
     return Silences(*np.concatenate(columns, axis=1))
-
-
-def _last_readings(registers: Sequence[InstalledRegister], judged: Judged) -> list[tuple[int, int]]:
-    """(register, its last raw reading), of those that have one."""
-    own = np.arange(len(registers))
-    first = np.searchsorted(judged.raw.register_ix, own, "left")
-    last = np.searchsorted(judged.raw.register_ix, own, "right") - 1
-    return [(n, int(last[n])) for n in np.flatnonzero(last >= first).tolist()]
 
 
 def _end(register: InstalledRegister, now_us: int) -> int:
