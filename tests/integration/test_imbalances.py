@@ -115,6 +115,18 @@ def test_a_sub_meter_that_was_read_by_the_day_long_ago_says_as_much_as_others(to
     assert found(town) == [("total", "warning", 0, 5, "open")]
 
 
+def test_the_display_of_a_meter_that_is_gone_hides_nothing(town):
+    """The total's meter of a year ago counted in steps of 4,000 kWh."""
+    total = town.rows("select point_id from nengliu.point where point_code = 'total'")[0][0]
+    before = T0 - timedelta(days=400)
+    town.install("m-old", total, before, removed_at=before + timedelta(days=300), ratio=4000, decimals=0)
+    for name, kwh in (("total", 10.0), ("light", 6.0), ("power", 6.0)):
+        read(town, name, [kwh] * 5)
+    look(town)
+    assert found(town) == [("total", "warning", 0, 5, "open")]
+    assert town.rows("select meter from api.finding where kind = 'imbalance'") == [("m-total",)]
+
+
 HEADS = {
     "sites": "site_code,name,kind,sector,building_type,district_code,floor_area_m2",
     "points": "point_code,site_code,item_code,name,parent_point_code,rated_per_hour",
