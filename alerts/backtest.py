@@ -125,7 +125,7 @@ def read_archive(folder: Path, since: int) -> pd.DataFrame:
 def _complete(days: DayGrid, energy: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> EnergyDays:
     seconds = np.broadcast_to(days.seconds, energy.shape)
     nothing = np.zeros_like(energy)
-    none = Silence(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    none = Silence(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0))
     return EnergyDays(days, energy, seconds, seconds, nothing, nothing, none, nothing > 0)
 
 

@@ -13,6 +13,7 @@ import psycopg
 from alerts.assessment import EnergyDays, Silence
 from alerts.days import Bools, DayGrid, Floats, Ints
 from alerts.sql import query
+from alerts.told import told_s
 from metering.registers import Role, register_table
 from storage.copying import decode
 
@@ -142,15 +143,19 @@ class _Reader:
             "hindsight": hindsight,
             **_registers(),
         }
-        types = ("int4", "int4", "float8", "float8")
-        tails = copy_columns(self._conn, "silent_tails", keys, types) if rows else _nothing(4)
+        types = ("int4", "int4", "float8", "float8", "int4", "float8")
+        ix, day, begin, end, point, interval = (
+            copy_columns(self._conn, "silent_tails", keys, types) if rows else _nothing(6)
+        )
+        told = told_s(self._conn, (point, interval, begin, end), self._days.zone.key, hindsight=hindsight)
         heads = self._columns("silent_heads", ("int4", "float8", "float8"))
         no_day = np.full(len(heads[0]), -1, dtype=np.int64)
         return Silence(
-            np.concatenate([tails[0], self._series_of[heads[0]]]).astype(np.int64),
-            np.concatenate([tails[1], no_day]).astype(np.int64),
-            np.concatenate([tails[2], heads[1]]).astype(np.float64),
-            np.concatenate([tails[3], heads[2]]).astype(np.float64),
+            np.concatenate([ix, self._series_of[heads[0]]]).astype(np.int64),
+            np.concatenate([day, no_day]).astype(np.int64),
+            np.concatenate([begin, heads[1]]).astype(np.float64),
+            np.concatenate([end, heads[2]]).astype(np.float64),
+            np.concatenate([told, np.zeros(len(no_day))]),
         )
 
     def _columns(self, name: str, types: tuple[str, ...]) -> list[npt.NDArray[Any]]:
