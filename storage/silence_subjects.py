@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import psycopg
@@ -24,23 +24,16 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Installed(NamedTuple):
-    """An installation; passed: whether nothing more comes of it."""
+    """An installation; span: when; passed: whether nothing more comes of it."""
 
     gateway: str
     meter: str
     register: str
-    installed_at: datetime
-    removed_at: datetime | None
+    span: Span
     interval_s: int
     point_id: int
     site_id: int
     passed: bool
-
-    @property
-    def span(self) -> Span:
-        """When it is installed."""
-        removed = self.removed_at
-        return to_us(self.installed_at), END if removed is None else to_us(removed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +46,9 @@ class Watched:
     who: Who
     interval_s: int
     patience: timedelta
-    installed: list[Installed]
     spans: list[Span]
     patiences: list[Patience]
+    installed: list[Installed]
 
     def ended(self, span: Span) -> bool:
         """Whether nothing more comes of that span."""
@@ -88,33 +81,41 @@ def watched_of(
     asked = {"sites": sorted(sites), "gateways": sorted(gateways)}
     of_meter: dict[Who, list[Installed]] = defaultdict(list)
     of_gateway: dict[Who, list[Installed]] = defaultdict(list)
-    for row in connection.execute(query("silence_installed"), asked).fetchall():
-        i = Installed(*row)
-        of_meter[i.gateway, i.meter].append(i)
-        of_gateway[i.gateway, ""].append(i)
-    return {
-        who: _watched(who, installed, patience)
-        for subjects, patience in ((of_meter, rule.meter), (of_gateway, rule.gateway))
-        for who, installed in subjects.items()
-    }
+    for gateway, meter, register, installed_at, removed_at, *more in connection.execute(
+        query("silence_installed"), asked
+    ).fetchall():
+        span = to_us(installed_at), END if removed_at is None else to_us(removed_at)
+        i = Installed(gateway, meter, register, span, *more)
+        of_meter[gateway, meter].append(i)
+        of_gateway[gateway, ""].append(i)
+    found: dict[Who, Watched] = {}
+    for subjects, patience in ((of_meter, rule.meter), (of_gateway, rule.gateway)):
+        terms: dict[tuple[tuple[Span, int], ...], _Terms] = {}
+        for who, installed in subjects.items():
+            key = tuple((i.span, i.interval_s) for i in installed)
+            if key not in terms:  # most meters are installed alike
+                terms[key] = _terms(key, patience)
+            found[who] = Watched(who, *terms[key], installed=installed)
+    return found
 
 
-def _watched(who: Who, installed: list[Installed], patience: Callable[[float], timedelta]) -> Watched:
-    interval_s = _interval(installed)
+#: interval_s, patience, spans and patiences of something watched.
+_Terms = tuple[int, timedelta, list[Span], list[Patience]]
+
+
+def _terms(installed: Sequence[tuple[Span, int]], patience: Callable[[float], timedelta]) -> _Terms:
+    """Of the spans and intervals of what is installed; the interval that counts now is the smallest of those that are
+    open, or else ended last.
+    """
+    last = max(span[1] for span, _ in installed)
+    interval_s = min(s for span, s in installed if span[1] == last)
     by_interval: dict[int, list[Span]] = defaultdict(list)
-    for i in installed:
-        by_interval[i.interval_s].append(i.span)
+    for span, s in installed:
+        by_interval[s].append(span)
     patiences = [
         (span, patience(s) // _MICROSECOND) for s, spans in by_interval.items() for span in union(spans)
     ]
-    spans = union(i.span for i in installed)
-    return Watched(who, interval_s, patience(interval_s), installed, spans, patiences)
-
-
-def _interval(installed: Sequence[Installed]) -> int:
-    """The smallest of those that are open, or else ended last, in s."""
-    last = max(i.span[1] for i in installed)
-    return min(i.interval_s for i in installed if i.span[1] == last)
+    return interval_s, patience(interval_s), union(span for span, _ in installed), patiences
 
 
 def series_of(connection: Connection, meters: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -124,13 +125,4 @@ def series_of(connection: Connection, meters: Iterable[str]) -> dict[str, dict[s
         query("silence_series"), {"meters": sorted(set(meters))}
     ).fetchall():
         found[meter][register] = series_id
-    return found
-
-
-def meters_of(watched: dict[Who, Watched]) -> dict[str, list[Watched]]:
-    """The meters of each gateway."""
-    found: dict[str, list[Watched]] = defaultdict(list)
-    for (gateway, meter), w in watched.items():
-        if meter:
-            found[gateway].append(w)
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -319,7 +319,7 @@ def _starts(w: Watched, silence: Silence) -> datetime:
 
 def _there(w: Watched, moment: datetime) -> list[Installed]:
     """What was installed then, at least something."""
-    return [i for i in w.installed if _is_at(i, moment)] or w.installed
+    return [i for i in w.installed if i.span[0] <= to_us(moment) < i.span[1]] or w.installed
 
 
 def _opening(w: Watched, silence: Silence) -> Row:
@@ -344,7 +344,3 @@ def _opening(w: Watched, silence: Silence) -> Row:
     detail = {"gateway": gateway, "last_heard": heard, "meters": len(meters), "first_meters": meters[:_NAMED]}
     site_id = min(sites) if len(sites) == 1 else None
     return finding_row(SILENT_GATEWAY, gateway, _starts(w, silence), detail, **about, site_id=site_id)
-
-
-def _is_at(installed: Installed, moment: datetime) -> bool:
-    return installed.installed_at <= moment < (installed.removed_at or datetime.max.replace(tzinfo=UTC))
