@@ -30,10 +30,10 @@ from storage.sql import query
 
 #: A look takes at most so many sites, and of them so much time that about so many readings are expected; the rest stays
 #: due. So a look lasts a second or two whatever waits.
-_SITES = 400
+_SITES = 200
 _READINGS = 500_000
 #: Where so many are found instead, the interval of a meter is not what the registry says: less time is taken.
-_MOST = 2_000_000
+_MOST = 1_000_000
 _LESS = 16
 #: What a window costs for each register, however short it is, in readings: the index is asked for it several times.
 _LOOK_UP = 20.0
