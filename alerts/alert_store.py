@@ -1,41 +1,36 @@
-"""Carries out what rules decide: alerts, their transitions and the events that tell of them, in one transaction."""
+"""Carries out what rules decide of assessments: which alerts open, move and close, in the transaction that assesses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
 import numpy as np
 import psycopg
-from psycopg.types.json import Jsonb
 
+from alerts.alert_care import catch_up
+from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
 from alerts.assess_set import AssessedSet
 from alerts.assessment import LEVELS
-from alerts.days import as_date
-from alerts.lifecycle import (
-    FINAL,
-    Observation,
-    State,
-    Transition,
-    acknowledge,
-    close,
-    observe,
-)
-from alerts.notify.store import enqueue_transition
-from alerts.parameters import Parameters
+from alerts.days import Bools, as_date
+from alerts.lifecycle import Observation, State, observe
+from alerts.parameters import Parameters, RuleParameters
 from alerts.rules import RULES, judge
 from alerts.sql import query
-from metering.errors import InputFileError
-from storage.event_outbox import enqueue
-
-ALERT_EVENTS = "alert.events"
-ACTOR = "nengliu"
 
 
-class UnknownAlertError(InputFileError):
-    """An alert that is not there."""
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """How assessments are heard. time_of: the time of an alert whose ground is an assessment as of that day;
+    energy_revision: newest revision of energy that they rest on, for the evidence; by_event: what comes due by itself
+    before that time is carried out first.
+    """
+
+    time_of: Callable[[date], datetime]
+    energy_revision: int | None
+    by_event: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +43,7 @@ class _Seen:
     found: AssessedSet
     row: int
     seen: Observation
+    rule: RuleParameters
 
 
 @dataclass(slots=True)
@@ -70,14 +66,10 @@ def evaluate_alerts(
     conn: psycopg.Connection[Any],
     sets: list[AssessedSet],
     parameters: Parameters,
-    time_of: Callable[[date], datetime],
-    energy_revision: int | None,
+    follow_up: FollowUp,
+    hearing: Hearing,
 ) -> int:
-    """Let every rule see the assessments asked for, in order of day, site, item and rule; returns the transitions.
-
-    time_of: the time of an alert whose ground is an assessment as of that day. energy_revision: newest revision of
-    energy that the assessments rest on, for the evidence.
-    """
+    """Let every rule see the assessments asked for, in order of day, site, item and rule; returns the transitions."""
     known = _known_alerts(conn, sets)
     bases = _limit_bases(conn, sets)
     made = 0
@@ -93,44 +85,32 @@ def evaluate_alerts(
         step = observe(alert.state if alert else None, item.seen)
         if step is None:
             continue
-        at, made = time_of(item.day), made + 1
+        at = hearing.time_of(item.day)
         if alert is None:
-            evidence = _evidence(item, bases, energy_revision)
-            severity = parameters.rules[rule].severity
-            alert_id = _open(conn, item, rule, severity, step, at, evidence)
-            known[key] = _Known(alert_id, step.to_state, item.day)
+            new = NewAlert(
+                rule,
+                item.rule.severity,
+                f"{series.site_code}/{series.item_code}/{item.found.year}",
+                _evidence(item, bases, hearing.energy_revision),
+                series.site_id,
+                series.site_code,
+                series.item_code,
+                item.found.year,
+            )
+            row = open_alert(conn, new, step, at, follow_up)
+            known[key] = _Known(row.alert_id, step.to_state, item.day)
         else:
+            row = lock_alert(conn, alert.alert_id)
+            if hearing.by_event:
+                made += catch_up(conn, row, at, follow_up)
+            step = observe(row.life.state, item.seen)  # a person may have moved it since
+            if step is None:
+                continue
             alert.state = step.to_state
             alert.settled = item.day if step.to_state is State.RESOLVED else None
-            _move(conn, _locked(conn, alert.alert_id), step, at, ACTOR, alert.settled)
+            move_alert(conn, row, step, at, ACTOR, follow_up, alert.settled)
+        made += 1
     return made
-
-
-def acknowledge_alert(
-    conn: psycopg.Connection[Any], alert_id: int, actor: str, note: str | None, at: datetime
-) -> Transition:
-    """A person takes notice of an alert. Raises TransitionError, UnknownAlertError."""
-    return _by_hand(conn, alert_id, actor, at, lambda state: acknowledge(state, note))
-
-
-def close_alert(
-    conn: psycopg.Connection[Any], alert_id: int, actor: str, note: str | None, at: datetime
-) -> Transition:
-    """A person closes an alert. Raises TransitionError, UnknownAlertError."""
-    return _by_hand(conn, alert_id, actor, at, lambda state: close(state, note))
-
-
-def _by_hand(
-    conn: psycopg.Connection[Any],
-    alert_id: int,
-    actor: str,
-    at: datetime,
-    step_from: Callable[[State], Transition],
-) -> Transition:
-    alert = _locked(conn, alert_id)
-    step = step_from(State(alert["state"]))
-    _move(conn, alert, step, at, actor)
-    return step
 
 
 def _observations(
@@ -140,14 +120,17 @@ def _observations(
         a = found.rows
         dates = found.days.dates[a.as_of]
         last_day = dates == np.datetime64(f"{found.year:04d}-12-31", "D")
-        for rule_no, rule in enumerate(RULES):
-            v = judge(rule, a, last_day, parameters.levels, parameters.rules[rule.name])
+        for rule_no, p, of_rule in _as_parameterised(found, parameters):
+            rule = RULES[rule_no]
+            v = judge(rule, a, last_day, parameters.levels, p)
             spoken_of = np.array(
                 [(s.site_id, s.item_code, found.year, rule.name) in known for s in found.series],
                 dtype=np.bool_,
             )
             np.logical_or.at(spoken_of, a.series[v.holds], True)
-            says = found.asked & (v.holds | ((v.gone | v.settled_well | v.calm) & spoken_of[a.series]))
+            says = (
+                found.asked & of_rule & (v.holds | ((v.gone | v.settled_well | v.calm) & spoken_of[a.series]))
+            )
             for row in np.flatnonzero(says).tolist():
                 series = found.series[int(a.series[row])]
                 seen = Observation(
@@ -158,7 +141,21 @@ def _observations(
                     bool(v.calm[row]),
                 )
                 place = (series.site_code, series.item_code)
-                yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen)
+                yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen, p)
+
+
+def _as_parameterised(
+    found: AssessedSet, parameters: Parameters
+) -> Iterator[tuple[int, RuleParameters, Bools]]:
+    """Each rule with each of its parameters in force, and the rows that these are for."""
+    for rule_no, rule in enumerate(RULES):
+        groups: dict[RuleParameters, list[int]] = {}
+        for ix, s in enumerate(found.series):
+            p = parameters.rule(rule.name, s.site_code, s.building_type)
+            groups.setdefault(p, []).append(ix)
+        for p, members in groups.items():
+            if p.enabled:
+                yield rule_no, p, np.isin(found.rows.series, members)
 
 
 def _known_alerts(
@@ -208,8 +205,10 @@ def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | Non
         "forecast": {"p10": _number(a.p10[r]), "p50": _number(a.p50[r]), "p90": _number(a.p90[r])},
         "method": str(a.method[r]),
         "completeness": _number(a.completeness[r]),
+        "expected_share": _number(a.share[r]),
         "exhaustion_date": date.fromordinal(day).isoformat() if exhaustion >= 0 else None,
         "days_to_exhaustion": day - item.day.toordinal() if exhaustion >= 0 else None,
+        "rule": asdict(item.rule),
         "quota": bases.get(int(item.found.limit_id[r])),
     }
     if revision is not None:
@@ -217,87 +216,5 @@ def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | Non
     return evidence
 
 
-def _open(
-    conn: psycopg.Connection[Any],
-    item: _Seen,
-    rule: str,
-    severity: str,
-    step: Transition,
-    at: datetime,
-    evidence: dict[str, Any],
-) -> int:
-    series = item.found.series[int(item.found.rows.series[item.row])]
-    subject = f"{series.site_code}/{series.item_code}/{item.found.year}"
-    keys = {
-        "site_id": series.site_id,
-        "item_code": series.item_code,
-        "year": item.found.year,
-        "rule": rule,
-        "severity": severity,
-        "state": step.to_state.value,
-        "subject": subject,
-        "at": at,
-        "evidence": Jsonb(evidence),
-    }
-    row = conn.execute(query("insert_alert"), keys).fetchone()
-    assert row is not None  # insert … returning
-    alert = {
-        "alert_id": row[0],
-        "site_code": series.site_code,
-        "rule": rule,
-        "severity": severity,
-        "subject": subject,
-        "evidence": evidence,
-    }
-    _record(conn, alert, step, at, ACTOR)
-    return int(row[0])
-
-
-def _locked(conn: psycopg.Connection[Any], alert_id: int) -> dict[str, Any]:
-    cursor = conn.execute(query("alert_for_update"), {"alert_id": alert_id})
-    row = cursor.fetchone()
-    if row is None or cursor.description is None:
-        raise UnknownAlertError(
-            [f"there is no alert {alert_id}; `nengliu alerts list` shows those there are"]
-        )
-    return {column.name: value for column, value in zip(cursor.description, row, strict=True)}
-
-
-def _move(
-    conn: psycopg.Connection[Any],
-    alert: dict[str, Any],
-    step: Transition,
-    at: datetime,
-    actor: str,
-    settled: date | None = None,
-) -> None:
-    keys = {"alert_id": alert["alert_id"], "state": step.to_state.value, "at": at, "settled": settled}
-    conn.execute(query("move_alert"), keys)
-    _record(conn, alert, step, at, actor)
-
-
-def _record(
-    conn: psycopg.Connection[Any], alert: dict[str, Any], step: Transition, at: datetime, actor: str
-) -> None:
-    keys = {
-        "alert_id": alert["alert_id"],
-        "at": at,
-        "from_state": step.from_state.value if step.from_state else None,
-        "to_state": step.to_state.value,
-        "actor": actor,
-        "note": step.note,
-    }
-    conn.execute(query("insert_transition"), keys)
-    event = {**keys, "at": at.isoformat()}
-    event |= {name: alert[name] for name in ("site_code", "rule", "severity", "subject", "evidence")}
-    enqueue(conn, ALERT_EVENTS, alert["site_code"], event)
-    enqueue_transition(conn, alert["alert_id"])
-
-
 def _number(value: Any) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-def is_open(state: str) -> bool:
-    """Whether an alert in `state` still wants attention."""
-    return State(state) not in FINAL

@@ -10,7 +10,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from alerts.alert_store import evaluate_alerts
+from alerts.alert_rows import FollowUp
+from alerts.alert_store import Hearing, evaluate_alerts
 from alerts.assess_set import AssessedSet, Scope, assess_days
 from alerts.assessment_store import assessment_rows, write_assessments
 from alerts.days import end_of_day
@@ -23,7 +24,8 @@ from alerts.rolling import energy_revision, local_zone
 from alerts.sql import query
 from metering.errors import InputFileError, NengliuError
 
-_FIELDS = (
+#: The columns of `assessment_rows`, as people read them.
+FIELDS = (
     "site_id",
     "item_code",
     "year",
@@ -38,6 +40,7 @@ _FIELDS = (
     "level",
     "completeness",
     "method",
+    "expected_share",
 )
 
 
@@ -94,7 +97,9 @@ def assess_by_hand(
         mark_moved_limits(conn, refresh_limits(conn, options.parameters.limits, zone, now).moved)
     sets = list(assess_days(conn, load_series(conn, options.site_codes), day, day, scope))
     written = sum(write_assessments(conn, found, now) for found in sets)
-    transitions = evaluate_alerts(conn, sets, options.parameters, time_of, revision)
+    follow_up = FollowUp(options.parameters.care, zone)
+    hearing = Hearing(time_of, revision, options.by_event)
+    transitions = evaluate_alerts(conn, sets, options.parameters, follow_up, hearing)
     return HandResult(day, _rows(sets, "assessed", now), written, transitions, _without(sets))
 
 
@@ -184,7 +189,7 @@ def _rows(sets: list[AssessedSet], basis: str, assessed_at: datetime | None) -> 
     for found in sets:
         codes = {s.site_id: s.site_code for s in found.series}
         for row in assessment_rows(found):
-            named = dict(zip(_FIELDS, row, strict=True))
+            named = dict(zip(FIELDS, row, strict=True))
             named = {"site_code": codes[named.pop("site_id")], **named}
             out.append(_with_ratio({**named, "assessed_at": assessed_at, "basis": basis}))
     return out
@@ -192,4 +197,10 @@ def _rows(sets: list[AssessedSet], basis: str, assessed_at: datetime | None) -> 
 
 def _with_ratio(row: dict[str, Any]) -> dict[str, Any]:
     limit = row["limit_value"]
-    return {**row, "used_ratio": row["used"] / limit if limit else None}
+    share = row["expected_share"]
+    due = limit * share if limit and share else None
+    return {
+        **row,
+        "used_ratio": row["used"] / limit if limit else None,
+        "pace": row["used"] / due if due else None,
+    }

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from alerts.alert_rows import FollowUp
 from alerts.days import end_of_day
 from alerts.event_clock import event_clock_state
 from alerts.notify.channels import mail_channel, webhook_channel
@@ -26,6 +27,7 @@ from alerts.notify.store import read_secret_of
 from alerts.notify.targets import Gate
 from alerts.notify.templates import Templates
 from alerts.notify.webhook import NamedTarget, WebhookOptions, Webhooks
+from alerts.parameter_file import read_parameters
 from alerts.rolling import local_zone
 from deploy.settings import Clock, Settings
 from metering.contacts import email_problem, url_problem, webhook_problem
@@ -226,7 +228,9 @@ def pages_of(settings: Settings, notifying: Notifying, connect: Connect) -> Page
         return None
     url = notifying.options.public_url
     assert url is not None  # there is a port
-    options = PageOptions(url, notifying.content_options.zone, lambda conn: act_time(conn, settings))
+    zone = notifying.content_options.zone
+    follow_up = FollowUp(read_parameters(settings.alert_parameters).care, zone)
+    options = PageOptions(url, zone, follow_up, lambda conn: act_time(conn, settings))
     return PageServer(page_address(settings), settings.page_port, Pages(connect, notifying.secret, options))
 
 

@@ -137,7 +137,9 @@ class Contents:
         return f"{self._options.public_url}/a/{token}"
 
     def _chart(self, conn: Connection, facts: Mapping[str, Any]) -> bytes | None:
-        opening = facts["to_state"] in ("provisional", "confirmed")
+        if not facts["year"] or not facts["site_code"]:
+            return None
+        opening = facts["action"] in ("opened", "confirmed")
         as_of = facts["evidence"].get("as_of") if opening else None
         place = (facts["alert_id"], str(as_of or facts["as_of"]))
         with self._lock:
@@ -231,7 +233,8 @@ def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
         "evidence",
     )
     transition = {
-        name: facts[name] for name in ("transition_no", "at", "from_state", "to_state", "actor", "note")
+        name: facts[name]
+        for name in ("transition_no", "at", "from_state", "to_state", "action", "actor", "note")
     }
     newest = {name: facts[name] for name in _NEWEST} if facts["as_of"] is not None else None
     told = {name: facts[name] for name in names}

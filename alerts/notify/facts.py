@@ -10,9 +10,14 @@ from zoneinfo import ZoneInfo
 
 from alerts.notify.words import item_name, named, note_in, to_do, unit_of
 from alerts.report_charts import display_unit, number
+from alerts.rule_names import rule_name
 
 Row = Mapping[str, Any]
-_OPENING = ("provisional", "confirmed")
+_OPENING = ("opened", "confirmed")
+#: Actions after which it is said what is good to do.
+_URGES = (*_OPENING, "reopened", "escalated", "reminded")
+#: So many members of a finding's alert are named.
+_MEMBERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,32 +72,83 @@ def newest_figures(row: Row) -> Figures:
 
 def alert_facts(row: Row, language: str, zone: ZoneInfo) -> dict[str, Any]:
     """The fields that are an alert's own: of what has just opened the figures that it rests on, else the newest."""
-    opening = row["to_state"] in _OPENING
+    opening = row["action"] in _OPENING
     figures = opening_figures(row["evidence"]) if opening else newest_figures(row)
+    item = item_of(row)
     return {
         "alert_id": row["alert_id"],
         "subject": row["subject"],
-        "site_code": row["site_code"],
-        "site_name": row["site_name"],
+        "site_code": row["site_code"] or "",
+        "site_name": row["site_name"] or "",
         "district_code": row["district_code"] or "",
-        "item_code": row["item_code"],
-        "item_name": item_name(row["item_code"], language),
-        "year": row["year"],
+        "item_code": item,
+        "year": row["year"] or "",
         "rule": row["rule"],
-        "rule_name": named("rule", row["rule"], language),
+        **naming(row, language),
         "severity": row["severity"],
         "severity_name": named("severity", row["severity"], language),
         "state": row["to_state"],
         "state_name": named("state", row["to_state"], language),
-        "happened": named("happened", row["to_state"], language),
+        "action": row["action"],
+        "happened": happened(row, language),
+        "promised_on": _iso(row["promised_on"]) or "",
+        "details": details(row["evidence"], language, zone),
         "at": local_time(row["at"], zone),
         "actor": row["actor"] if row["actor"] != "nengliu" else "",
         "note": note_in(row["note"], language),
-        "actions": to_do(row["rule"], language) if opening else [],
-        **figure_facts(figures, row["item_code"]),
+        "actions": to_do(row["rule"], language) if row["action"] in _URGES else [],
+        **figure_facts(figures, item),
         **estimate_facts(row),
         "quota_source": ((row["evidence"].get("quota") or {}).get("source")) or "",
     }
+
+
+def naming(row: Row, language: str) -> dict[str, str]:
+    """What an alert is about, in words: place (site, gateway, meter), item_name, rule_name, and all of it as `what`."""
+    item, rule = item_of(row), rule_name(row["rule"], language)
+    place = row["site_name"] or row["subject"]
+    item_words = item_name(item, language) if item else ""
+    about = f"{row['subject']} " if row["site_name"] and not row["year"] and not item else ""
+    year = f"{row['year']} 年" if row["year"] else ""
+    zh = f"{place}：{about}{year}{item_words}{' ' if item_words and not year else ''}{rule}"
+    en = (
+        f"{place}, {about}{' '.join(str(w) for w in (item_words, row['year'] or '') if w)}".strip(", ")
+        + f": {rule}"
+    )
+    return {
+        "place": place,
+        "item_name": item_words,
+        "rule_name": rule,
+        "what": zh if language == "zh" else en,
+    }
+
+
+def item_of(row: Row) -> str:
+    """The item that an alert is about; empty where it is about none."""
+    return row["item_code"] or row["evidence"].get("item_code") or ""
+
+
+def happened(row: Row, language: str) -> str:
+    """What the alert went through."""
+    return named("happened", "provisional" if row["to_state"] == "provisional" else row["action"], language)
+
+
+def details(evidence: Row, language: str, zone: ZoneInfo) -> list[dict[str, str]]:
+    """What the evidence of an alert of a finding or a load says, labelled; nothing for quotas."""
+    found: list[tuple[str, str]] = []
+    if "starts" in evidence:
+        found.append(("starts", local_time(datetime.fromisoformat(evidence["starts"]), zone)))
+    if "findings" in evidence:
+        subjects = list(dict.fromkeys(m["subject"] for m in evidence.get("members", [])))
+        found.append(("findings", str(evidence["findings"])))
+        found.append(
+            ("members", ", ".join(map(str, subjects[:_MEMBERS])) + (" …" if len(subjects) > _MEMBERS else ""))
+        )
+    if "habit" in evidence:
+        unit = str(evidence.get("unit", "")).replace("kWh/h", "kW")
+        found += [(name, f"{number(evidence[name])} {unit}") for name in ("actual", "habit")]
+        found += [(name, str(evidence[name])) for name in ("days_on_end", "since") if name in evidence]
+    return [{"label": named("label", name, language), "value": value} for name, value in found if value]
 
 
 def figure_facts(f: Figures, item_code: str) -> dict[str, Any]:
@@ -121,14 +177,15 @@ def estimate_facts(row: Row) -> dict[str, Any]:
     """How much of the year's energy is estimated; empty where that is not known (tonnes are not metered)."""
     whole, part = row["year_consumption"], row["year_estimated"]
     return {
-        "estimated": energy_text(row["item_code"], [whole])(part),
+        "estimated": energy_text(item_of(row), [whole])(part),
         "estimated_share": percent(part / whole if part is not None and whole else None),
     }
 
 
 def energy_text(item_code: str, values: Sequence[float | None]) -> Callable[[float | None], str]:
     """How energies of an item are written where the largest of them is of the size of `values`."""
-    unit, scale = display_unit(unit_of(item_code), max((v for v in values if v is not None), default=0.0))
+    top = max((v for v in values if v is not None), default=0.0)
+    unit, scale = display_unit(unit_of(item_code) if item_code else "", top)
     return lambda v: "" if v is None else f"{number(v / scale)} {unit}"
 
 
@@ -173,6 +230,8 @@ SAMPLE: dict[str, Any] = {
     "at": datetime.fromisoformat("2014-09-01T00:00:00+08:00"),
     "from_state": None,
     "to_state": "confirmed",
+    "action": "opened",
+    "promised_on": None,
     "actor": "nengliu",
     "note": None,
     "year_consumption": 301_200.0,

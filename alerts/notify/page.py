@@ -22,10 +22,20 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from psycopg.rows import dict_row
 
-from alerts.alert_store import UnknownAlertError, acknowledge_alert
+from alerts.alert_hand import ByPerson, acknowledge_alert
+from alerts.alert_rows import FollowUp, UnknownAlertError
 from alerts.lifecycle import TransitionError
 from alerts.notify.content import quota_year
-from alerts.notify.facts import estimate_facts, figure_facts, local_time, newest_figures, opening_figures
+from alerts.notify.facts import (
+    details,
+    estimate_facts,
+    figure_facts,
+    item_of,
+    local_time,
+    naming,
+    newest_figures,
+    opening_figures,
+)
 from alerts.notify.tokens import (
     BadTokenError,
     ExpiredTokenError,
@@ -34,7 +44,7 @@ from alerts.notify.tokens import (
     is_form_key,
     read_token,
 )
-from alerts.notify.words import item_name, named, note_in, to_do
+from alerts.notify.words import named, note_in, to_do
 from alerts.report_charts import pace_chart
 from alerts.sql import query
 
@@ -69,12 +79,13 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class PageOptions:
-    """public_url: what links begin with; zone: of local times; now_of: the time that a person's act is given, by the
-    clock in use.
+    """public_url: what links begin with; zone: of local times; follow_up: how alerts are; now_of: the time that
+    a person's act is given, by the clock in use.
     """
 
     public_url: str
     zone: ZoneInfo
+    follow_up: FollowUp
     now_of: Callable[[Connection], datetime]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -134,11 +145,14 @@ class Pages:
         if fields is None or not is_form_key(self._secret, shown.token, fields.get("form", "")):
             return self._said(403, "form", shown.language)
         now = self._options.now_of(conn)
-        note, problem = _note(fields, now.astimezone(self._options.zone).date(), shown.language)
+        note, promised, problem = _filled_in(
+            fields, now.astimezone(self._options.zone).date(), shown.language
+        )
         if problem is not None:
             return self._page(conn, shown, problem, fields)
         try:
-            acknowledge_alert(conn, shown.link.alert_id, shown.whom["name"], note, now)
+            by = ByPerson(shown.whom["name"], now, note)
+            acknowledge_alert(conn, shown.link.alert_id, by, self._options.follow_up, promised)
         except TransitionError:
             conn.rollback()
             return self._again(shown, "unchanged")
@@ -174,7 +188,7 @@ class Pages:
         row = _alert(conn, shown.link.alert_id)
         if row is None:
             return self._said(410, "gone", shown.language)
-        q = quota_year(conn, self._options.zone, row)
+        q = quota_year(conn, self._options.zone, row) if row["year"] and row["site_code"] else None
         body = self._environment.get_template("page.html.j2").render(
             css=Markup(self._css),
             language=shown.language,
@@ -219,20 +233,19 @@ def page_facts(
     row: Mapping[str, Any], transitions: list[dict[str, Any]], language: str, zone: ZoneInfo
 ) -> dict[str, Any]:
     """What the page says of an alert: how things stand now, what it opened on, and what happened since."""
-    opening = figure_facts(opening_figures(row["evidence"]), row["item_code"])
+    opening = figure_facts(opening_figures(row["evidence"]), item_of(row))
     return {
         "alert_id": row["alert_id"],
-        "site_code": row["site_code"],
-        "site_name": row["site_name"],
         "year": row["year"],
-        "item_name": item_name(row["item_code"], language),
-        "rule_name": named("rule", row["rule"], language),
+        **naming(row, language),
+        "details": details(row["evidence"], language, zone),
+        "promised_on": row["promised_on"].isoformat() if row["promised_on"] else "",
         "severity": row["severity"],
         "severity_name": named("severity", row["severity"], language),
         "state": row["state"],
         "state_name": named("state", row["state"], language),
         "opened_at": local_time(row["opened_at"], zone),
-        "now": {**figure_facts(newest_figures(row), row["item_code"]), **estimate_facts(row)},
+        "now": {**figure_facts(newest_figures(row), item_of(row)), **estimate_facts(row)},
         "opening": opening,
         "quota": {"source": "", "effective_from": "", **(row["evidence"].get("quota") or {})},
         "actions": to_do(row["rule"], language),
@@ -240,7 +253,7 @@ def page_facts(
         "history": [
             {
                 "at": local_time(t["at"], zone),
-                "state": named("state", t["to_state"], language),
+                "state": named("action", t["action"], language),
                 "actor": "" if t["actor"] == "nengliu" else t["actor"],
                 "note": note_in(t["note"], language),
             }
@@ -283,25 +296,31 @@ def _form(request: Request) -> dict[str, str] | None:
     return dict(pairs)
 
 
-def _note(fields: Mapping[str, str], today: date, language: str) -> tuple[str | None, str | None]:
-    """The note to keep, with the day promised; or what is wrong with what was filled in."""
+def _filled_in(
+    fields: Mapping[str, str], today: date, language: str
+) -> tuple[str | None, date | None, str | None]:
+    """The note and the promised day of a form; else what is wrong with what was filled in."""
     zh = language == "zh"
     text = " ".join("".join(c if c.isprintable() else " " for c in fields.get("note", "")).split())
     if len(text) > LONGEST_NOTE:
-        return None, f"说明最多 {LONGEST_NOTE} 字" if zh else f"A note has {LONGEST_NOTE} characters at most"
+        return (
+            None,
+            None,
+            f"说明最多 {LONGEST_NOTE} 字" if zh else f"A note has {LONGEST_NOTE} characters at most",
+        )
     promised = fields.get("promised", "").strip()
     if not promised:
-        return text or None, None
+        return text or None, None, None
     try:
         day = date.fromisoformat(promised) if len(promised) == 10 else None
     except ValueError:
         day = None
     if day is None:
-        return None, "整改日期请写成 2026-12-31 的形式" if zh else "Want a date such as 2026-12-31"
+        return None, None, "整改日期请写成 2026-12-31 的形式" if zh else "Want a date such as 2026-12-31"
     if not today <= day <= today + _FURTHEST_PROMISE:
-        return None, "整改日期须在今天之后三年以内" if zh else "Want a date from today on, within three years"
-    promise = f"[{'承诺整改日期' if zh else 'to be rectified by'} {day.isoformat()}]"
-    return f"{text} {promise}".strip(), None
+        problem = "整改日期须在今天之后三年以内" if zh else "Want a date from today on, within three years"
+        return None, None, problem
+    return text or None, day, None
 
 
 def _whom(conn: Connection, link: Link) -> dict[str, Any] | None:

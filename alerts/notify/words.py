@@ -1,7 +1,8 @@
 """What notifications and their page call things, in Chinese and English: words.csv beside this file.
 
-kind: rule, severity, state and item are names of codes; happened: what an alert went through, by the state that it went
-to; to_do: what is good to do now, by rule, then what holds for every rule; note: what rules note, by their own words.
+kind: severity, action, state, label and item are names of codes (those of rules: alerts/rule_names.csv); happened:
+what an alert went through, by the transition; to_do: what is good to do now, by rule, then what holds for every rule;
+note: what rules note, by their own words.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 select alert_id, site_code, rule, severity, state, subject, opened_at, confirmed_at, acknowledged_at, resolved_at,
-       evidence
+       evidence, promised_on, snoozed_until, escalated
 from api.alert
 where (%(site)s::text is null or site_code = %(site)s)
   and (%(states)s::text[] is null or state = any (%(states)s::text[]))

@@ -30,6 +30,7 @@ def import_(
     from dataclasses import asdict
 
     from alerts.by_hand import refresh_limits_by_hand
+    from deploy.assessing import hand_options
     from deploy.cli.registry_commands import registry_codes
     from deploy.clients import connect_database
     from storage.registry import import_quota_file
@@ -37,7 +38,7 @@ def import_(
     settings = load_settings()
     with connect_database(settings, "pipeline") as connection:
         result = import_quota_file(connection, file, getpass.getuser(), registry_codes(settings))
-        refreshed = refresh_limits_by_hand(connection, _options(settings), datetime.now(UTC))
+        refreshed = refresh_limits_by_hand(connection, hand_options(settings), datetime.now(UTC))
     counts = {kind: asdict(c) for kind, c in result.counts.items()}
     undetermined = [asdict(u) for u in refreshed.undetermined]
     if as_json:
@@ -66,7 +67,7 @@ def show(
 
     settings = load_settings()
     with connect_database(settings, "pipeline") as connection:
-        found = _quotas_of(connection, site)
+        found = _quotas_of(connection, site, settings)
     if found is None:
         raise typer.BadParameter(f"no site {site!r} in the registry")
     if as_json:
@@ -95,16 +96,17 @@ def assess(
 ) -> None:
     """Assess the quotas as of a day: used, forecast, level; open the alerts that are due, each once."""
     from alerts.by_hand import assess_as_known, assess_by_hand
+    from deploy.assessing import hand_options
     from deploy.clients import connect_database
 
     settings = load_settings()
     day, now = _date(as_of), datetime.now(UTC)
     with connect_database(settings, "pipeline") as connection:
         if known_at is None:
-            result = assess_by_hand(connection, _options(settings, site), day, now)
+            result = assess_by_hand(connection, hand_options(settings, site), day, now)
         else:
             moment = _moment(known_at, settings)
-            result = assess_as_known(connection, _options(settings, site), day, moment, now)
+            result = assess_as_known(connection, hand_options(settings, site), day, moment, now)
     zh = settings.language == "zh"
     for s in result.without:
         typer.echo(
@@ -132,15 +134,6 @@ def assess(
         )
 
 
-def _options(settings: Settings, sites: list[str] | None = None) -> Any:
-    from alerts.by_hand import HandOptions
-    from alerts.parameters import shipped_parameters
-    from deploy.settings import Clock
-
-    by_event = settings.clock is Clock.EVENT
-    return HandOptions(by_event, settings.event_patience, shipped_parameters(), sites or None)
-
-
 def _date(text: str | None) -> date | None:
     try:
         return None if text is None else date.fromisoformat(text)
@@ -165,13 +158,13 @@ def _moment(text: str, settings: Settings) -> datetime:
         raise typer.BadParameter(f"--known-at: {e}") from e
 
 
-def _quotas_of(connection: Any, site: str) -> dict[str, Any] | None:
+def _quotas_of(connection: Any, site: str, settings: Settings) -> dict[str, Any] | None:
     from psycopg.rows import dict_row
 
     from alerts.limit_store import explain_missing_limits
-    from alerts.parameters import shipped_parameters
     from alerts.rolling import local_zone
     from alerts.sql import query
+    from deploy.assessing import hand_options
 
     with connection.cursor(row_factory=dict_row) as cursor:
         keys = {"site_code": site}
@@ -185,7 +178,11 @@ def _quotas_of(connection: Any, site: str) -> dict[str, Any] | None:
     reasons = {
         (u.item_code, u.year, u.effective_from): (u.reason, u.reason_zh)
         for u in explain_missing_limits(
-            connection, shipped_parameters().limits, local_zone(connection), datetime.now(UTC), [site]
+            connection,
+            hand_options(settings).parameters.limits,
+            local_zone(connection),
+            datetime.now(UTC),
+            [site],
         )
     }
     for q in quotas:

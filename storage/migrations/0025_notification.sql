@@ -6,6 +6,7 @@ create table nengliu.notification (
     kind text not null check (kind in ('alert', 'digest')),
     alert_id bigint,                      -- NULL: a digest
     transition_no int,
+    action text,                          -- what the transition was, with to_state
     to_state text,
     severity text not null,
     name text not null,

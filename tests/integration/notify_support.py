@@ -20,10 +20,9 @@ from zoneinfo import ZoneInfo
 import psycopg
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP
-from psycopg.types.json import Jsonb
 
-from alerts.alert_store import _record
-from alerts.lifecycle import State, Transition
+from alerts.alert_rows import FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.lifecycle import Action, State, Transition
 from alerts.notify.channels import mail_channel, webhook_channel
 from alerts.notify.content import ContentOptions, Contents
 from alerts.notify.policy import Policy, QuietHours
@@ -32,10 +31,12 @@ from alerts.notify.smtp import SmtpServer
 from alerts.notify.targets import Gate
 from alerts.notify.templates import Templates
 from alerts.notify.webhook import NamedTarget, WebhookOptions, Webhooks
+from alerts.parameter_file import shipped_parameters
 
 SEED = Path(__file__).parent / "seeds" / "city.sql"
 ZONE = ZoneInfo("Asia/Shanghai")
 SECRET = b"s" * 32
+FOLLOW_UP = FollowUp(shipped_parameters().care, ZONE)
 SENDER = "alerts@nengliu.example"
 #: Nothing is held back, and a failure is tried again at once.
 EAGER = Policy(ZONE, QuietHours(), per_hour=1000, first_delay=timedelta(0), most_delay=timedelta(0))
@@ -240,22 +241,19 @@ class Place:
     ) -> int:
         """Open an alert, with its transition."""
         at = datetime(2014, 9, 1, tzinfo=ZONE)
-        evidence = {**EVIDENCE, **(evidence or {})}
+        ((site_id,),) = self.rows("select site_id from nengliu.site where site_code = %s", (site,))
+        found = {**EVIDENCE, **(evidence or {})}
+        new = NewAlert(rule, severity, f"{site}/01/{year}", found, site_id, site, "01", year)
         with psycopg.connect(self.url) as conn:
-            row = conn.execute(
-                "insert into nengliu.alert (site_id, item_code, year, rule, severity, state, subject, opened_at, "
-                "evidence) "
-                "select site_id, '01', %s, %s, %s, %s, site_code || '/01/' || %s, %s, %s from nengliu.site "
-                "where site_code = %s returning alert_id, subject",
-                (year, rule, severity, state, year, at, Jsonb(evidence), site),
-            ).fetchone()
-            assert row is not None
-            alert = {
-                "alert_id": row[0], "site_code": site, "rule": rule, "severity": severity, "subject": row[1],
-                "evidence": evidence,
-            }  # fmt: skip
-            _record(conn, alert, Transition(None, State(state)), at, "nengliu")
-        return int(row[0])
+            row = open_alert(conn, new, Transition(None, State(state), Action.OPENED), at, FOLLOW_UP)
+        return row.alert_id
+
+    def step(self, alert_id: int, action: Action, to_state: State, actor: str = "nengliu") -> None:
+        """Move an alert by itself."""
+        with psycopg.connect(self.url) as conn:
+            row = lock_alert(conn, alert_id)
+            step = Transition(row.life.state, to_state, action)
+            move_alert(conn, row, step, datetime.now(UTC), actor, FOLLOW_UP)
 
     def sender(
         self,

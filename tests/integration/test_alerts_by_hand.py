@@ -10,10 +10,11 @@ import psycopg
 import pytest
 from typer.testing import CliRunner
 
-from alerts.alert_store import acknowledge_alert, close_alert
+from alerts.alert_hand import ByPerson, acknowledge_alert, close_alert, reopen_alert, snooze_alert
+from alerts.alert_rows import FollowUp
 from alerts.by_hand import AsOfError, HandOptions, assess_as_known, assess_by_hand, refresh_limits_by_hand
 from alerts.lifecycle import TransitionError
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from metering.errors import InputFileError
 from storage.derivation import Deriver
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.integration
 
 OPTIONS = HandOptions(by_event=False, patience_s=600.0, parameters=shipped_parameters())
 NOW = datetime(2014, 1, 20, 23, 30, tzinfo=ZONE)
+FOLLOW_UP = FollowUp(OPTIONS.parameters.care, ZONE)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +144,7 @@ def test_limits_of_several_dates_in_a_year_and_a_warning_that_comes_back(connect
     assert warnings() == ["resolved", "confirmed"]
     alert_id = next(a[3] for a in listed(connect) if a[1:3] == ("S1/01/2012", "confirmed"))
     with connect() as conn:
-        close_alert(conn, alert_id, "Li", "agreed", NOW)
+        close_alert(conn, alert_id, ByPerson("Li", NOW, "agreed"), FOLLOW_UP)
     assessed(connect, date(2012, 7, 15))
     assert warnings() == ["resolved", "resolved"], "what a person closed stays closed"
     with psycopg.connect(filled.owner_url) as conn:
@@ -195,11 +197,11 @@ def test_an_alert_is_acknowledged_and_closed_by_people_and_not_opened_again(conn
     assessed(connect, date(2012, 12, 20))
     alert_id = next(a[3] for a in listed(connect) if a[0] == "quota_over")
     with connect() as conn:
-        acknowledge_alert(conn, alert_id, "Li", "chillers are serviced", NOW)
+        acknowledge_alert(conn, alert_id, ByPerson("Li", NOW, "chillers are serviced"), FOLLOW_UP)
     with connect() as conn, pytest.raises(TransitionError, match="already"):
-        acknowledge_alert(conn, alert_id, "Li", None, NOW)
+        acknowledge_alert(conn, alert_id, ByPerson("Li", NOW), FOLLOW_UP)
     with connect() as conn:
-        close_alert(conn, alert_id, "Li", "audited", NOW)
+        close_alert(conn, alert_id, ByPerson("Li", NOW, "audited"), FOLLOW_UP)
     assert assessed(connect, date(2012, 12, 21)).transitions == 0
     with connect() as conn:
         steps = conn.execute(
@@ -291,3 +293,79 @@ def test_one_assessor_works_at_a_time_and_another_skips(connect):
         conn.execute("select 1 from nengliu.assessment_cursor for update")
         assert assessor.run_once().assessed == 0
     assert assessor.run_once().assessed > 0
+
+
+def steps_of(connect, alert_id):
+    with connect() as conn:
+        found = conn.execute(
+            "select action, from_state, to_state, at from api.alert_transition where alert_id = %s order by at",
+            (alert_id,),
+        ).fetchall()
+    return [(action, to_state, at - NOW) for action, _, to_state, at in found]
+
+
+def test_an_alert_that_nobody_takes_up_is_followed_up_by_a_worker_once_a_turn(connect):
+    assessed(connect, date(2012, 12, 20))
+    alert_id = next(a[3] for a in listed(connect) if a[0] == "quota_over" and a[1] == "S1/01/2012")
+    clock = [NOW + timedelta(hours=47)]
+    assessor = RollingAssessor(connect, RollingOptions(by_event=False), clock=lambda: clock[0])
+    assessor.run_once()
+    assert [s[0] for s in steps_of(connect, alert_id)] == ["opened"]
+    clock[0] += timedelta(hours=2)
+    assessor.run_once()
+    assessor.run_once()
+    assert steps_of(connect, alert_id)[1:] == [("escalated", "confirmed", timedelta(hours=49))]
+    # A month without any worker: what was missed is made up for once.
+    clock[0] += timedelta(days=30)
+    assessor.run_once()
+    assessor.run_once()
+    assert [s[0] for s in steps_of(connect, alert_id)] == ["opened", "escalated", "escalated"]
+    with connect() as conn:
+        events = conn.execute(
+            "select value ->> 'action' from nengliu.event_outbox order by event_id"
+        ).fetchall()
+        assert events.count(("escalated",)) >= 2
+        ack = acknowledge_alert(conn, alert_id, ByPerson("Li", clock[0]), FOLLOW_UP, date(2014, 3, 1))
+        assert ack.promised_on == date(2014, 3, 1)
+        with pytest.raises(TransitionError, match="passed"):
+            acknowledge_alert(conn, alert_id, ByPerson("Li", clock[0]), FOLLOW_UP, date(2014, 2, 1))
+    clock[0] = datetime(2014, 3, 1, 23, 59, tzinfo=ZONE)
+    assessor.run_once()
+    assert steps_of(connect, alert_id)[-1][0] == "acknowledged"
+    clock[0] += timedelta(minutes=2)
+    assessor.run_once()
+    assert steps_of(connect, alert_id)[-1][0] == "reminded"
+    with connect() as conn:
+        snooze_alert(conn, alert_id, ByPerson("Li", clock[0]), FOLLOW_UP, clock[0] + timedelta(days=40))
+    clock[0] += timedelta(days=39)
+    assessor.run_once()
+    assert steps_of(connect, alert_id)[-1][0] == "snoozed"
+    clock[0] += timedelta(days=2)
+    assessor.run_once()
+    assert steps_of(connect, alert_id)[-1][0] == "reminded"
+
+
+def test_a_resolved_alert_is_reopened_by_a_person_unless_a_newer_one_stands(connect):
+    assessed(connect, date(2012, 12, 20))
+    alert_id = next(a[3] for a in listed(connect) if a[0] == "quota_over" and a[1] == "S1/01/2012")
+    by = ByPerson("Li", NOW, "not settled after all")
+    with connect() as conn:
+        close_alert(conn, alert_id, by, FOLLOW_UP)
+        assert (
+            conn.execute("select resolved_at from api.alert where alert_id = %s", (alert_id,)).fetchone()[0]
+            == NOW
+        )
+        assert reopen_alert(conn, alert_id, by, FOLLOW_UP).to_state == "confirmed"
+        state = "select state, resolved_at, acknowledged_at from api.alert where alert_id = %s"
+        assert conn.execute(state, (alert_id,)).fetchone() == ("confirmed", None, None)
+    with connect() as conn:
+        close_alert(conn, alert_id, by, FOLLOW_UP)
+        conn.execute(
+            "insert into nengliu.alert "
+            "(site_id, item_code, year, rule, severity, state, subject, opened_at, told_at, evidence) "
+            "select site_id, item_code, year, rule, severity, 'confirmed', subject, now(), now(), evidence "
+            "from nengliu.alert where alert_id = %s",
+            (alert_id,),
+        )
+    with connect() as conn, pytest.raises(TransitionError, match="newer"):
+        reopen_alert(conn, alert_id, by, FOLLOW_UP)

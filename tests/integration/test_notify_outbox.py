@@ -8,11 +8,13 @@ from datetime import UTC, datetime, time, timedelta
 import psycopg
 import pytest
 
-from alerts.alert_store import acknowledge_alert, close_alert
+from alerts.alert_hand import ByPerson, acknowledge_alert, close_alert
+from alerts.alert_rows import NewAlert, open_alert
+from alerts.lifecycle import Action, State, Transition
 from alerts.notify.errors import DeliveryError
 from alerts.notify.policy import QuietHours
 from alerts.notify.store import lease_batch, make_digests, mark_failed, mark_sent, read_counts, release
-from tests.integration.notify_support import EAGER, MailServer, Place, at, emptied, seed
+from tests.integration.notify_support import EAGER, FOLLOW_UP, MailServer, Place, at, emptied, seed
 
 pytestmark = pytest.mark.integration
 
@@ -62,9 +64,9 @@ def test_what_comes_later_is_told_to_those_who_were_told_of_it_but_for_who_did_i
     place.contact("new@x.example", name="New", scope="city")
     now = datetime(2014, 9, 2, tzinfo=UTC)
     with psycopg.connect(place.worker_url) as conn:
-        acknowledge_alert(conn, alert, "Li", "on it", now)
+        acknowledge_alert(conn, alert, ByPerson("Li", now, "on it"), FOLLOW_UP)
     with psycopg.connect(place.worker_url) as conn:
-        close_alert(conn, alert, "admin", None, now)
+        close_alert(conn, alert, ByPerson("admin", now), FOLLOW_UP)
     assert told(place) == {
         ("li@x.example", "confirmed"),
         ("wang@x.example", "confirmed"),
@@ -82,7 +84,7 @@ def test_a_transition_that_is_rolled_back_tells_nobody(place):
     place.contact("wang@x.example", name="Wang")
     alert = place.alert()
     with psycopg.connect(place.url) as conn:
-        acknowledge_alert(conn, alert, "Li", None, datetime.now(UTC))
+        acknowledge_alert(conn, alert, ByPerson("Li", datetime.now(UTC)), FOLLOW_UP)
         conn.rollback()
     assert {state for _, state in told(place)} == {"confirmed"}
 
@@ -96,7 +98,7 @@ def test_a_mail_says_what_happened_in_the_contacts_language_with_the_chart_insid
         zh, en = sorted(server.taken, key=lambda m: m["To"], reverse=True)[::-1]
     zh, en = (zh, en) if "li@" in zh["To"] else (en, zh)
     assert "新预警" in zh["Subject"]
-    assert "预计将超年度限额" in zh["Subject"]
+    assert "预测将超限额" in zh["Subject"]
     assert "new alert" in en["Subject"]
     for mail in (zh, en):
         assert mail["From"].addresses[0].addr_spec == "alerts@nengliu.example"
@@ -153,7 +155,7 @@ def test_at_night_only_what_is_critical_is_sent_and_the_digest_tells_the_rest_in
         assert len(server.taken) == 2
     text = digest.get_body(("plain",)).get_content()
     assert "alerts of the day" in digest["Subject"]
-    assert "forecast to pass the year's limit" in text
+    assert "forecast over the limit" in text
     assert text.count("https://nengliu.example/a/") == 1
 
 
@@ -192,17 +194,12 @@ def test_what_is_provisional_waits_for_the_digest_and_is_dropped_where_it_was_co
     alert = place.alert("provisional", rule="quota_over", severity="major")
     other = place.alert("provisional", rule="quota_over", severity="major", year=2013)
     assert place.states() == {"held": 2}
-    with psycopg.connect(place.url) as conn:
-        from alerts.alert_store import _locked, _move
-        from alerts.lifecycle import State, Transition
-
-        step = Transition(State.PROVISIONAL, State.CONFIRMED)
-        _move(conn, _locked(conn, alert), step, datetime.now(UTC), "nengliu")
+    place.step(alert, Action.CONFIRMED, State.CONFIRMED)
     with MailServer() as server:
         place.sender(server).run_until_idle()
         tomorrow = datetime.now(UTC) + timedelta(days=1, hours=1)
         place.sender(server, clock=lambda _: tomorrow).run_until_idle()
-        assert [m["Subject"].startswith("【能流】新预警") for m in server.taken] == [True, False]
+        assert [m["Subject"].startswith("【能流】预警已确认") for m in server.taken] == [True, False]
     assert place.states() == {"sent": 2, "dropped": 1, "digested": 1}
     (told_of,) = place.rows("select alert_id from nengliu.notification where state = 'digested'")
     assert told_of == (other,)
@@ -261,3 +258,51 @@ def test_two_digests_at_once_tell_everything_once(place):
         assert make_digests(one, EAGER, lambda _: tomorrow) == 3
         assert make_digests(two, EAGER, lambda _: tomorrow) == 0
     assert place.states() == {"digested": 3, "waiting": 3}
+
+
+def test_what_nobody_acknowledges_reaches_those_of_higher_severities_and_reminders_go_to_those_who_were_told(
+    place,
+):
+    for name, from_ in (("w", "warning"), ("m", "major"), ("c", "critical"), ("n", "none")):
+        place.contact(f"{name}@x.example", name=name, severity=from_)
+    alert = place.alert()
+
+    def told_of(action: str) -> list[str]:
+        rows = place.rows(
+            "select name from nengliu.notification where action = %s order by notification_id", (action,)
+        )
+        return sorted(name for (name,) in rows)
+
+    assert told_of("opened") == ["w"]
+    place.step(alert, Action.ESCALATED, State.CONFIRMED)
+    assert told_of("escalated") == ["m", "w"]
+    place.step(alert, Action.SNOOZED, State.CONFIRMED)
+    assert told_of("snoozed") == []
+    place.step(alert, Action.REMINDED, State.CONFIRMED)
+    assert told_of("reminded") == ["m", "w"]
+    place.step(alert, Action.ESCALATED, State.CONFIRMED)
+    assert told_of("escalated") == ["c", "m", "m", "w", "w"]
+
+
+def test_an_alert_of_a_finding_that_is_of_no_one_site_is_told_to_the_city(place):
+    """It has no figures of a quota, no chart and no year: what its evidence says is told instead."""
+    place.contact("li@x.example", name="Li")
+    place.contact("centre@x.example", name="Centre", scope="city", language="en")
+    evidence = {
+        "about": "gw-1", "starts": "2014-09-01T00:00:00+00:00", "findings": 2,
+        "members": [{"finding_id": 1, "kind": "silent_gateway", "subject": "gw-1"}],
+    }  # fmt: skip
+    with psycopg.connect(place.url) as conn:
+        new = NewAlert("gateway_silent", "major", "gw-1", evidence, finding_id=1)
+        step = Transition(None, State.CONFIRMED, Action.OPENED)
+        open_alert(conn, new, step, datetime(2014, 9, 1, 2, tzinfo=UTC), FOLLOW_UP)
+    with MailServer() as server:
+        place.sender(server).run_until_idle()
+        (mail,) = server.taken
+    assert mail["To"].addresses[0].addr_spec == "centre@x.example"
+    assert mail["Subject"] == "[nengliu] new alert: gw-1: gateway silent"
+    text = mail.get_body(("plain",)).get_content()
+    assert "since: 2014-09-01 08:00" in text
+    assert "Check the gateway's power" in text
+    assert "None" not in text + mail.get_body(("html",)).get_content()
+    assert [part.get_content_type() for part in mail.walk() if part.get_content_maintype() == "image"] == []

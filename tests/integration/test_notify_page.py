@@ -15,7 +15,7 @@ import pytest
 from alerts.notify.page import PageOptions, Pages
 from alerts.notify.page_server import PageServer
 from alerts.notify.tokens import Link, make_token
-from tests.integration.notify_support import SECRET, ZONE, Place, emptied, seed
+from tests.integration.notify_support import FOLLOW_UP, SECRET, ZONE, Place, emptied, seed
 
 pytestmark = pytest.mark.integration
 
@@ -56,7 +56,7 @@ class Browser:
 @pytest.fixture
 def browser(place):
     def pages(url: str) -> Pages:
-        options = PageOptions(url, ZONE, now_of=lambda _: NOW, clock=lambda: datetime.now(UTC))
+        options = PageOptions(url, ZONE, FOLLOW_UP, now_of=lambda _: NOW, clock=lambda: datetime.now(UTC))
         return Pages(place.connect, SECRET, options)
 
     server = PageServer("127.0.0.1", 0, pages("http://unset"))
@@ -95,18 +95,18 @@ def test_the_page_shows_the_alert_and_its_form_acknowledges_it(place, browser, t
     where = path(*told)
     answer, page = browser.ask("GET", where)
     assert answer.status == 200
-    for text in ("甲楼 · House A", "forecast to pass the year", "30.0 MWh", "36.0 MWh", "<svg", "“Li”"):
+    for text in ("甲楼 · House A", "forecast over the limit", "30.0 MWh", "36.0 MWh", "<svg", "“Li”"):
         assert text in page
     answer, _ = browser.send_form(
         where, {"form": form_of(page), "note": "chiller\r\nwas on  at night", "promised": "2014-10-01"}
     )
     assert answer.status == 303
-    assert history(place, told[0])[1:] == [
-        ("acknowledged", "Li", "chiller was on at night [to be rectified by 2014-10-01]")
-    ]
+    assert history(place, told[0])[1:] == [("acknowledged", "Li", "chiller was on at night")]
+    assert place.rows("select promised_on::text from api.alert") == [("2014-10-01",)]
     answer, page = browser.ask("GET", "/a/" + answer.headers["Location"])
     assert answer.status == 200
     assert "chiller was on at night" in page
+    assert "Promised for" in page
     assert "nothing is left to acknowledge" in page
     assert "<form" not in page
 
@@ -298,7 +298,7 @@ def test_a_database_that_is_away_is_said(browser, told):
     def away():
         raise psycopg.OperationalError("refused")
 
-    pages = Pages(away, SECRET, PageOptions("http://x.example", ZONE, lambda _: NOW))
+    pages = Pages(away, SECRET, PageOptions("http://x.example", ZONE, FOLLOW_UP, lambda _: NOW))
     server = PageServer("127.0.0.1", 0, pages)
     server.start()
     try:

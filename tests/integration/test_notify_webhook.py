@@ -81,7 +81,7 @@ def test_a_call_is_signed_says_what_happened_and_carries_its_key(place):
     assert alert["evidence"]["used"] == 30_000.0
     assert alert["transition"]["to_state"] == "confirmed"
     assert alert["link"].startswith("https://nengliu.example/a/")
-    assert "forecast to pass the year's limit" in body["title"]
+    assert "forecast over the limit" in body["title"]
 
 
 def test_a_webhook_that_the_settings_name_is_signed_with_its_own_secret(place):

@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from alerts.lifecycle import Action
 from alerts.notify.facts import SAMPLE, alert_facts
 from alerts.notify.templates import LANGUAGES, Templates
 from alerts.notify.words import named, note_in, to_do
-from alerts.parameters import shipped_parameters
-from alerts.rules import RULES
+from alerts.rule_names import rule_names
 from metering.errors import SettingError
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -25,32 +25,33 @@ def context(language: str = "en", **more):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("state", ["provisional", "confirmed", "acknowledged", "resolved", "retracted"])
+@pytest.mark.parametrize("action", [a.value for a in Action if a is not Action.SNOOZED])
 @pytest.mark.parametrize("known", [True, False])
-def test_every_state_is_told_in_both_languages_whatever_is_known(language, state, known):
+def test_every_state_is_told_in_both_languages_whatever_is_known(language, action, known):
     evidence = SAMPLE["evidence"] if known else {"used": 1.0}
     more = {} if known else {"year_consumption": None, "year_estimated": None, "district_code": None}
-    text = Templates().alert(context(language, to_state=state, evidence=evidence, **more))
-    assert named("happened", state, language) in text.subject
+    text = Templates().alert(context(language, action=action, evidence=evidence, **more))
+    assert named("happened", action, language) in text.subject
     assert "\n" not in text.subject
     for words in (text.plain, text.html):
         assert "None" not in words
         assert "https://x/a/t" in words
     assert (to_do("quota_forecast_over", language)[0] in text.plain) == (
-        state in ("provisional", "confirmed")
+        action in ("opened", "confirmed", "reopened", "escalated", "reminded")
     )
 
 
-def test_every_rule_severity_and_note_has_words_in_both_languages():
-    p = shipped_parameters()
+def test_every_rule_severity_action_and_note_has_words_in_both_languages():
     for language in LANGUAGES:
-        for rule in RULES:
-            assert named("rule", rule.name, language) != rule.name
-            assert len(to_do(rule.name, language)) >= 3
-            assert named("severity", p.rules[rule.name].severity, "zh") != p.rules[rule.name].severity
+        for rule in rule_names():
+            assert len(to_do(rule, language)) >= 2, rule
+        for action in Action:
+            assert named("action", action, "zh") != action
+        for severity in ("warning", "major", "critical"):
+            assert named("severity", severity, "zh") != severity
     for note in (
         "the year is over and the limit was kept",
-        "the forecast keeps to the limit, its upper band included",
+        "it has not been so, or not been likely, for long enough",
         "the sum is no longer over: energy or limit was corrected",
     ):
         assert note_in(note, "zh") != note

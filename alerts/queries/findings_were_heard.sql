@@ -1,0 +1,1 @@
+update nengliu.assessment_cursor set findings_heard = statement_timestamp()
