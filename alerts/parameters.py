@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
@@ -14,6 +14,8 @@ from alerts.days import Floats
 from alerts.finding_rules import FindingRule
 from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
+from alerts.month_rule import MonthRule
+from alerts.percentiles import PercentileRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class LimitParameters:
 
     min_coverage: float
     min_move: float
+    percentiles: PercentileRule = field(default_factory=PercentileRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Parameters:
     rules: dict[str, RuleParameters]
     care: dict[str, Care]
     findings: dict[str, FindingRule]
+    months: MonthRule
     profile_band: Band
     run_rate_band: Band
 
@@ -87,13 +91,14 @@ def shipped_parameters() -> Parameters:
     bands = _bands()
     return Parameters(
         levels=LevelThresholds(**data["levels"]),
-        limits=LimitParameters(**data["limits"]),
+        limits=LimitParameters(**data["limits"], percentiles=PercentileRule(**data["percentiles"])),
         forecast=ForecastParameters(**data["forecast"]),
         rules={name: RuleParameters(**rule) for name, rule in data["rules"].items()},
         findings={
             name: FindingRule(**{**rule, "kinds": tuple(rule["kinds"])})
             for name, rule in data["findings"].items()
         },
+        months=MonthRule(**data["months"]),
         care={severity: Care(**care) for severity, care in data["care"].items()},
         profile_band=bands["profile"],
         run_rate_band=bands["run_rate"],

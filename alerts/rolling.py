@@ -31,6 +31,7 @@ from alerts.finding_alerts import hear_findings
 from alerts.frames import Series, first_energy_day, load_series
 from alerts.limit_store import refresh_limits, refresh_limits_of_days
 from alerts.metrics import ASSESSED, ASSESSED_THROUGH, ASSESSMENT_SECONDS, LAST_ASSESSMENT, TRANSITIONS
+from alerts.month_alerts import judge_months
 from alerts.parameters import Parameters, shipped_parameters
 from alerts.sql import query
 
@@ -227,6 +228,7 @@ def assess_and_alert(
     follow_up = FollowUp(scope.parameters.care, scope.zone)
     hearing = Hearing(time_of, energy_revision, scope.by_event)
     transitions = evaluate_alerts(conn, sets, scope.parameters, follow_up, hearing)
+    transitions += judge_months(conn, series, first, last, scope, hearing)
     return RollingResult(sum(int(found.asked.sum()) for found in sets), written, transitions, last)
 
 

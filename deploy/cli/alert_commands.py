@@ -48,6 +48,7 @@ _ACTIONS_ZH = {
 _RULES = {
     "quota_forecast_over": ("预测将超限额", "forecast over the limit"),
     "quota_over": ("已超限额", "over the limit"),
+    "quota_monthly_over": ("月用量超出计划", "month over its plan"),
     "quota_severe": ("超限额 20% 以上", "over by more than 20%"),
     "quota_enforcement": ("连续两年超 20% 以上", "over by more than 20%, two years running"),
 }

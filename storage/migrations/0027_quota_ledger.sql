@@ -1,0 +1,78 @@
+-- The quota ledger (docs/decisions/quota-ledger.md): who approved a limit, its months, its norm; states of quotas by area.
+alter table nengliu.quota
+    add column approved_by text,
+    add column note text,
+    add column monthly_plan float8[] not null default '{}',  -- as given: 12 values, or 12 shares of a computed limit
+    add column norm text;
+
+-- months: 12 values that sum to the limit, as numerics exactly.
+alter table nengliu.quota_limit
+    add column approved_by text,
+    add column note text,
+    add column months numeric[] check (cardinality(months) = 12),
+    add column months_source text check (months_source in ('given', 'shares', 'computed')),
+    add check ((months is null) = (months_source is null));
+
+create index alert_of_month on nengliu.alert (site_id) where rule = 'quota_monthly_over';
+
+-- Monthly plans of limits, every version. source: the months were given, are shares of a computed limit, or computed.
+create view api.quota_month with (security_barrier) as
+select s.site_code, q.item_code, q.year, m.month::int as month, m.plan_value, l.months_source as source,
+       nengliu.item_unit(q.item_code) as unit, q.effective_from, l.recorded_at, l.superseded_at
+from nengliu.quota q
+join nengliu.site s using (site_id)
+join nengliu.quota_limit l using (quota_id)
+cross join lateral unnest(l.months) with ordinality m (plan_value, month);
+
+-- Sites, items and years that may have been assessed: metered two-character items from their first year on, and quotas.
+create view nengliu.quota_series as
+select r.site_id, r.item_code, y.year
+from (select site_id, item_code, min(from_ts) as since
+      from nengliu.root_span
+      where length(item_code) = 2
+      group by site_id, item_code) r
+cross join (select timezone from nengliu.node) n
+cross join lateral generate_series(extract(year from r.since at time zone n.timezone)::int,
+                                   extract(year from now() at time zone n.timezone)::int) y (year)
+union
+select site_id, item_code, year
+from nengliu.quota;
+
+-- The newest assessment of every site, item and year: one look into the primary key each.
+create view api.quota_state with (security_barrier) as
+select s.site_code, s.name, s.sector, s.building_type, s.district_code, s.floor_area_m2,
+       k.item_code, nengliu.item_unit(k.item_code) as unit, k.year, a.as_of, a.used, a.limit_value,
+       a.used / nullif(a.limit_value, 0) as used_ratio, a.forecast_p10, a.forecast_p50, a.forecast_p90,
+       a.exhaustion_date, a.level, a.completeness, a.assessed_at
+from nengliu.quota_series k
+join nengliu.site s using (site_id)
+cross join lateral (
+    select n.as_of, n.used, n.limit_value, n.forecast_p10, n.forecast_p50, n.forecast_p90, n.exhaustion_date,
+           n.level, n.completeness, n.assessed_at
+    from nengliu.quota_assessment n
+    where n.site_id = k.site_id and n.item_code = k.item_code and n.year = k.year
+    order by n.as_of desc, n.assessed_at desc
+    limit 1
+) a;
+
+-- How many sites of an area are at each level of quota, and their shares of its sites, energy and floor area.
+create view api.quota_state_area with (security_barrier) as
+select level, code, item_code, unit, year, quota_level, sites, used, floor_area_m2,
+       (sites / sum(sites) over area)::float8 as sites_share,
+       used / nullif(sum(used) over area, 0) as used_share,
+       floor_area_m2 / nullif(sum(floor_area_m2) over area, 0) as floor_area_share
+from (
+    select a.level, a.code, q.item_code, q.unit, q.year, q.level as quota_level, count(*) as sites,
+           sum(q.used) as used, sum(q.floor_area_m2) as floor_area_m2
+    from api.quota_state q
+    cross join lateral (values ('city', (select name from nengliu.node)),
+                               ('sector', q.sector),
+                               ('district', q.district_code),
+                               ('building_type', q.building_type)) a (level, code)
+    where a.code is not null
+    group by a.level, a.code, q.item_code, q.unit, q.year, q.level
+) g
+window area as (partition by level, code, item_code, year);
+
+grant select on nengliu.quota_series to nengliu_pipeline;
+grant select on api.quota_month, api.quota_state, api.quota_state_area to nengliu_read, nengliu_pipeline;
