@@ -21,7 +21,7 @@ Row = dict[str, Any]
 def print_quotas(quotas: Sequence[Row], zh: bool) -> None:
     """Terms and limits, as they are or were known."""
     heads = (
-        ("分项", "年", "起效", "限值", "单位", "方法", "基准年", "降幅 %", "批准人", "备注", "依据")
+        ("分项", "年", "起效", "限值", "单位", "方法", "基准年", "降幅 %", "批准人", "备注", "文件")
         if zh
         else (
             "item",
@@ -83,7 +83,7 @@ def print_versions(quotas: Sequence[Row], settings: Settings) -> None:
     ]  # fmt: skip
     print_head("限值版本" if zh else "Versions of limits")
     heads = (
-        ("分项", "年", "起效", "记录于", "替代于", "限值", "方法", "计算依据", "批准人", "导入人", "备注", "依据")
+        ("分项", "年", "起效", "记录于", "替代于", "限值", "方法", "计算依据", "批准人", "导入人", "备注", "文件")
         if zh
         else ("item", "year", "from", "recorded", "superseded", "limit", "method", "rests on", "approved by",
               "imported by", "note", "source")
@@ -111,23 +111,27 @@ def print_imports(imports: Sequence[Row], settings: Settings) -> None:
     _print_table(heads, rows, right=(5,))
 
 
+#: The terms of a quota in the order in which a change of them is told.
+_TERMS = (
+    "limit_value", "method", "base_years", "reduction_percent", "norm", "monthly_plan", "approved_by", "note", "source",
+)  # fmt: skip
+
+
 def _changes_text(change: Row, zh: bool) -> str:
-    keys = ("site_code", "item_code", "year", "effective_from")
+    changed = {name: change["changed"][name] for name in _TERMS if name in change["changed"]}
     if change["new"]:
         said = "; ".join(
-            f"{c} {_cell(v)}"
-            for c, (_, v) in change["changed"].items()
-            if c not in keys and v not in (None, [], "")
+            f"{name} {_cell(now)}" for name, (_, now) in changed.items() if now not in (None, [], "")
         )
         return f"新增: {said}" if zh else f"new: {said}"
     return "; ".join(
-        f"{c} {_cell(was) or '-'} → {_cell(now) or '-'}" for c, (was, now) in change["changed"].items()
+        f"{name} {_cell(was) or '-'} → {_cell(now) or '-'}" for name, (was, now) in changed.items()
     )
 
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
-        return ";".join(map(_cell, value))
+        return ";".join(f"{v:.12g}" for v in value)
     if isinstance(value, float):
         return f"{value:,.12g}"
     return "" if value is None else str(value)
@@ -248,9 +252,9 @@ def _years(begin: int | None, end: int | None) -> str:
 
 #: What shares are of -> column of api.quota_state_area, in Chinese, in English.
 _SHARES = {
-    "sites": ("sites_share", "占建筑数", "of sites"),
-    "energy": ("used_share", "占用能", "of energy"),
-    "area": ("floor_area_share", "占面积", "of floor area"),
+    "sites": ("sites_share", "占建筑数", "share of sites"),
+    "energy": ("used_share", "占用能", "share of energy"),
+    "area": ("floor_area_share", "占面积", "share of floor area"),
 }
 #: By what it is rolled up -> in Chinese, in English, list of codes with names.
 _AREAS = {

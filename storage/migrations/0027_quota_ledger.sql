@@ -24,34 +24,34 @@ join nengliu.site s using (site_id)
 join nengliu.quota_limit l using (quota_id)
 cross join lateral unnest(l.months) with ordinality m (plan_value, month);
 
--- Sites, items and years that may have been assessed: metered two-character items from their first year on, and quotas.
-create view nengliu.quota_series as
-select r.site_id, r.item_code, y.year
-from (select site_id, item_code, min(from_ts) as since
-      from nengliu.root_span
-      where length(item_code) = 2
-      group by site_id, item_code) r
-cross join (select timezone from nengliu.node) n
-cross join lateral generate_series(extract(year from r.since at time zone n.timezone)::int,
-                                   extract(year from now() at time zone n.timezone)::int) y (year)
-union
-select site_id, item_code, year
-from nengliu.quota;
-
--- The newest assessment of every site, item and year: one look into the primary key each.
+-- The newest assessment of every site, item and year: one look into the primary key for each that may have been assessed,
+-- those of metered two-character items from their first year on, and those with a quota.
 create view api.quota_state with (security_barrier) as
 select s.site_code, s.name, s.sector, s.building_type, s.district_code, s.floor_area_m2,
        k.item_code, nengliu.item_unit(k.item_code) as unit, k.year, a.as_of, a.used, a.limit_value,
        a.used / nullif(a.limit_value, 0) as used_ratio, a.forecast_p10, a.forecast_p50, a.forecast_p90,
        a.exhaustion_date, a.level, a.completeness, a.assessed_at
-from nengliu.quota_series k
-join nengliu.site s using (site_id)
+from nengliu.site s
+cross join nengliu.node n
 cross join lateral (
-    select n.as_of, n.used, n.limit_value, n.forecast_p10, n.forecast_p50, n.forecast_p90, n.exhaustion_date,
-           n.level, n.completeness, n.assessed_at
-    from nengliu.quota_assessment n
-    where n.site_id = k.site_id and n.item_code = k.item_code and n.year = k.year
-    order by n.as_of desc, n.assessed_at desc
+    select r.item_code, y.year
+    from (select item_code, min(from_ts) as since
+          from nengliu.root_span
+          where site_id = s.site_id and length(item_code) = 2
+          group by item_code) r
+    cross join lateral generate_series(extract(year from r.since at time zone n.timezone)::int,
+                                       extract(year from now() at time zone n.timezone)::int) y (year)
+    union
+    select item_code, year
+    from nengliu.quota
+    where site_id = s.site_id
+) k
+cross join lateral (
+    select q.as_of, q.used, q.limit_value, q.forecast_p10, q.forecast_p50, q.forecast_p90, q.exhaustion_date,
+           q.level, q.completeness, q.assessed_at
+    from nengliu.quota_assessment q
+    where q.site_id = s.site_id and q.item_code = k.item_code and q.year = k.year
+    order by q.as_of desc, q.assessed_at desc
     limit 1
 ) a;
 
@@ -74,5 +74,4 @@ from (
 ) g
 window area as (partition by level, code, item_code, year);
 
-grant select on nengliu.quota_series to nengliu_pipeline;
 grant select on api.quota_month, api.quota_state, api.quota_state_area to nengliu_read, nengliu_pipeline;
