@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -14,9 +14,9 @@ from alerts.alert_care import catch_up
 from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
 from alerts.assess_set import AssessedSet
 from alerts.assessment import LEVELS
-from alerts.days import as_date
+from alerts.days import Bools, as_date
 from alerts.lifecycle import Observation, State, observe
-from alerts.parameters import Parameters
+from alerts.parameters import Parameters, RuleParameters
 from alerts.rules import RULES, judge
 from alerts.sql import query
 
@@ -43,6 +43,7 @@ class _Seen:
     found: AssessedSet
     row: int
     seen: Observation
+    rule: RuleParameters
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ def evaluate_alerts(
         if alert is None:
             new = NewAlert(
                 rule,
-                parameters.rules[rule].severity,
+                item.rule.severity,
                 f"{series.site_code}/{series.item_code}/{item.found.year}",
                 _evidence(item, bases, hearing.energy_revision),
                 series.site_id,
@@ -119,14 +120,17 @@ def _observations(
         a = found.rows
         dates = found.days.dates[a.as_of]
         last_day = dates == np.datetime64(f"{found.year:04d}-12-31", "D")
-        for rule_no, rule in enumerate(RULES):
-            v = judge(rule, a, last_day, parameters.levels, parameters.rules[rule.name])
+        for rule_no, p, of_rule in _as_parameterised(found, parameters):
+            rule = RULES[rule_no]
+            v = judge(rule, a, last_day, parameters.levels, p)
             spoken_of = np.array(
                 [(s.site_id, s.item_code, found.year, rule.name) in known for s in found.series],
                 dtype=np.bool_,
             )
             np.logical_or.at(spoken_of, a.series[v.holds], True)
-            says = found.asked & (v.holds | ((v.gone | v.settled_well | v.calm) & spoken_of[a.series]))
+            says = (
+                found.asked & of_rule & (v.holds | ((v.gone | v.settled_well | v.calm) & spoken_of[a.series]))
+            )
             for row in np.flatnonzero(says).tolist():
                 series = found.series[int(a.series[row])]
                 seen = Observation(
@@ -137,7 +141,21 @@ def _observations(
                     bool(v.calm[row]),
                 )
                 place = (series.site_code, series.item_code)
-                yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen)
+                yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen, p)
+
+
+def _as_parameterised(
+    found: AssessedSet, parameters: Parameters
+) -> Iterator[tuple[int, RuleParameters, Bools]]:
+    """Each rule with each of its parameters in force, and the rows that these are for."""
+    for rule_no, rule in enumerate(RULES):
+        groups: dict[RuleParameters, list[int]] = {}
+        for ix, s in enumerate(found.series):
+            p = parameters.rule(rule.name, s.site_code, s.building_type)
+            groups.setdefault(p, []).append(ix)
+        for p, members in groups.items():
+            if p.enabled:
+                yield rule_no, p, np.isin(found.rows.series, members)
 
 
 def _known_alerts(
@@ -187,8 +205,10 @@ def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | Non
         "forecast": {"p10": _number(a.p10[r]), "p50": _number(a.p50[r]), "p90": _number(a.p90[r])},
         "method": str(a.method[r]),
         "completeness": _number(a.completeness[r]),
+        "expected_share": _number(a.share[r]),
         "exhaustion_date": date.fromordinal(day).isoformat() if exhaustion >= 0 else None,
         "days_to_exhaustion": day - item.day.toordinal() if exhaustion >= 0 else None,
+        "rule": asdict(item.rule),
         "quota": bases.get(int(item.found.limit_id[r])),
     }
     if revision is not None:

@@ -70,7 +70,7 @@ def _assess_year(
     p, year = scope.parameters, first.year
     # The same grid for every day of a year, whatever set it is worked on in: the same sums.
     days = DayGrid.spanning(date(year - p.forecast.years, 1, 1), last, scope.zone)
-    lead = max(rule.longest_run for rule in p.rules.values()) - 1
+    lead = p.longest_run - 1
     begin = max(first - timedelta(days=lead), date(year, 1, 1))
     ix, as_of = as_of_rows(series, days, begin, last)
     asked = _asked(len(series), days, ix, as_of)

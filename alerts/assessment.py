@@ -45,13 +45,14 @@ class Silence:
 
     series: index of the series; begin_s, end_s: seconds since 1970. A tail begins at the last reading as of day
     `as_of` (index) and ends with that day; a head (as_of = -1) lies between an installation and its first reading
-    and is known as such from its end on.
+    and is known as such from its end on. told_s: so much of it sub-meters told instead, taken for its first part.
     """
 
     series: Ints
     as_of: Ints
     begin_s: Floats
     end_s: Floats
+    told_s: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,10 @@ class EnergyDays:
 
 @dataclass(frozen=True, slots=True)
 class Assessments:
-    """Result columns, length R. NaN where there is no value; exhaustion: day index in the year, -1 for never."""
+    """Result columns, length R. NaN where there is no value; exhaustion: day index in the year, -1 for never.
+
+    share: which part of the year's use is expected by the end of the day, by season and kind of day (0..1).
+    """
 
     series: Ints
     as_of: Ints
@@ -90,6 +94,7 @@ class Assessments:
     completeness: Floats
     level: Ints
     method: npt.NDArray[np.object_]
+    share: Floats
 
 
 class Assessor:
@@ -162,14 +167,23 @@ class Assessor:
             completeness,
             level_of(used, limit, p50, p90, completeness, severe_before, self._p.levels),
             np.where(by_profile, METHOD_PROFILE, METHOD_RUN_RATE).astype(object),
+            self._share(expectation.day_energy, as_of),
         )
+
+    def _share(self, day_energy: Floats, as_of: Ints) -> Floats:
+        """Share of the year's expected use that falls up to the end of each day; NaN where a day's is not known."""
+        length = _year_days(self._year)
+        path = np.cumsum(day_energy[:, :length], axis=1)
+        rows, day = np.arange(len(as_of)), as_of - self._data.days.index(date(self._year, 1, 1))
+        share = np.divide(path[rows, day], path[:, -1], out=np.full(len(rows), np.nan), where=path[:, -1] > 0)
+        return np.asarray(np.round(share, _SHARE_DECIMALS))
 
     def _since_new_year(self, running: Floats, series: Ints, as_of: Ints) -> Floats:
         start = self._data.days.year_start[as_of].clip(0)
         return np.asarray(running[series, as_of + 1] - running[series, start])
 
     def _missing_share(self, series: Ints, as_of: Ints) -> Floats:
-        """R x 366: which share of each day of the year no reading bounds as of D, past or to come."""
+        """R x 366: of which share of each day of the year nothing tells as of D, past or to come."""
         data, days = self._data, self._data.days
         start, length = days.index(date(self._year, 1, 1)), _year_days(self._year)
         column = np.arange(YEAR_DAYS)[None, :]
@@ -195,11 +209,12 @@ class Assessor:
         return out
 
     def _silent_rows(self, series: Ints, as_of: Ints) -> Iterator[tuple[int, float, float]]:
-        """The silences that each row knows of, as (row, begin_s, end_s)."""
+        """What nothing tells of the silences that each row knows of, as (row, begin_s, end_s)."""
         row_of = {(int(s), int(d)): r for r, (s, d) in enumerate(zip(series, as_of, strict=True))}
         ends = self._data.days.edges_s[as_of + 1]
         x = self._data.silence
-        for s, d, begin, end in zip(x.series, x.as_of, x.begin_s, x.end_s, strict=True):
+        untold_s = np.minimum(x.begin_s + x.told_s, x.end_s)
+        for s, d, begin, end in zip(x.series, x.as_of, untold_s, x.end_s, strict=True):
             if d >= 0:
                 row = row_of.get((int(s), int(d)))
                 rows = [] if row is None else [row]

@@ -15,7 +15,7 @@ from alerts.sql import query
 
 _COLUMNS = (
     "site_id, item_code, year, as_of, used, limit_value, quota_limit_id, p10, p50, p90, exhaustion_date, level, "
-    "completeness, method"
+    "completeness, method, expected_share"
 )
 
 
@@ -40,7 +40,7 @@ def assessment_rows(found: AssessedSet) -> list[tuple[Any, ...]]:
     a, keep = found.rows, np.flatnonzero(found.asked)
     dates = found.days.dates
     new_year = np.datetime64(f"{found.year:04d}-01-01", "D")
-    numbers = [_optional(c[keep]) for c in (a.limit, a.p10, a.p50, a.p90, a.completeness)]
+    numbers = [_optional(c[keep]) for c in (a.limit, a.p10, a.p50, a.p90, a.completeness, a.share)]
     out = []
     for n, r in enumerate(keep.tolist()):
         series = found.series[int(a.series[r])]
@@ -61,6 +61,7 @@ def assessment_rows(found: AssessedSet) -> list[tuple[Any, ...]]:
                 LEVELS[a.level[r]],
                 numbers[4][n],
                 a.method[r],
+                numbers[5][n],
             )
         )
     return out

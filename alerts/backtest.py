@@ -18,7 +18,8 @@ import pandas as pd
 
 from alerts.assessment import Assessor, EnergyDays, Silence
 from alerts.days import DayGrid, Ints
-from alerts.parameters import Parameters, shipped_parameters
+from alerts.parameter_file import shipped_parameters
+from alerts.parameters import Parameters
 
 #: Shares of the year that is missing at which the table of bands has a row.
 BAND_SHARES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
@@ -124,7 +125,7 @@ def read_archive(folder: Path, since: int) -> pd.DataFrame:
 def _complete(days: DayGrid, energy: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> EnergyDays:
     seconds = np.broadcast_to(days.seconds, energy.shape)
     nothing = np.zeros_like(energy)
-    none = Silence(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+    none = Silence(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0), np.zeros(0))
     return EnergyDays(days, energy, seconds, seconds, nothing, nothing, none, nothing > 0)
 
 

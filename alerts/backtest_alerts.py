@@ -19,7 +19,8 @@ import pandas as pd
 from alerts.assessment import Assessments
 from alerts.backtest import Backtest, read_archive
 from alerts.lifecycle import Observation, State, observe
-from alerts.parameters import LevelThresholds, RuleParameters, shipped_parameters
+from alerts.parameter_file import shipped_parameters
+from alerts.parameters import LevelThresholds, RuleParameters
 from alerts.rules import RULES, judge
 
 CUTS = (0.02, 0.04, 0.06, 0.12)
@@ -59,7 +60,7 @@ def warned_years(
         a = Assessments(
             np.zeros(n, dtype=np.int64), np.arange(n), used, np.full(n, limit), rows["p10"].to_numpy(),
             rows["p50"].to_numpy(), rows["p90"].to_numpy(), np.full(n, -1), np.ones(n), np.zeros(n, dtype=np.int64),
-            np.full(n, "profile/1", dtype=object),
+            np.full(n, "profile/1", dtype=object), np.full(n, np.nan),
         )  # fmt: skip
         over = np.flatnonzero(used > limit)
         # The last day of the year is not among the rows: a limit may be passed on it alone.

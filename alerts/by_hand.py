@@ -25,7 +25,8 @@ from alerts.rolling import energy_revision, local_zone
 from alerts.sql import query
 from metering.errors import InputFileError, NengliuError
 
-_FIELDS = (
+#: The columns of `assessment_rows`, as people read them.
+FIELDS = (
     "site_id",
     "item_code",
     "year",
@@ -40,6 +41,7 @@ _FIELDS = (
     "level",
     "completeness",
     "method",
+    "expected_share",
 )
 
 
@@ -190,7 +192,7 @@ def _rows(sets: list[AssessedSet], basis: str, assessed_at: datetime | None) -> 
     for found in sets:
         codes = {s.site_id: s.site_code for s in found.series}
         for row in assessment_rows(found):
-            named = dict(zip(_FIELDS, row, strict=True))
+            named = dict(zip(FIELDS, row, strict=True))
             named = {"site_code": codes[named.pop("site_id")], **named}
             out.append(_with_ratio({**named, "assessed_at": assessed_at, "basis": basis}))
     return out
@@ -198,4 +200,10 @@ def _rows(sets: list[AssessedSet], basis: str, assessed_at: datetime | None) -> 
 
 def _with_ratio(row: dict[str, Any]) -> dict[str, Any]:
     limit = row["limit_value"]
-    return {**row, "used_ratio": row["used"] / limit if limit else None}
+    share = row["expected_share"]
+    due = limit * share if limit and share else None
+    return {
+        **row,
+        "used_ratio": row["used"] / limit if limit else None,
+        "pace": row["used"] / due if due else None,
+    }

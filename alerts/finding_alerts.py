@@ -36,6 +36,8 @@ def hear_findings(
     since = conn.execute(query("findings_heard")).fetchone()
     assert since is not None  # the cursor has one row
     for name, rule in rules.items():
+        if not rule.enabled:
+            continue
         keys = {"kinds": list(rule.kinds), "since": since[0], "patience": rule.patience, "until": until}
         concerned = conn.execute(query("findings_to_hear"), keys).fetchall()
         if not concerned:

@@ -31,6 +31,7 @@ class FindingRule:
     group: Group = "finding"
     period: bool = False
     recent_days: float = 0.0
+    enabled: bool = True
 
     @property
     def patience(self) -> timedelta:

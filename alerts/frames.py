@@ -13,6 +13,7 @@ import psycopg
 from alerts.assessment import EnergyDays, Silence
 from alerts.days import Bools, DayGrid, Floats, Ints
 from alerts.sql import query
+from alerts.told import told_s
 from metering.registers import Role, register_table
 from storage.copying import decode
 
@@ -24,7 +25,7 @@ class Series:
     """A site and item that is assessed.
 
     since: the first local day that it can have energy. parts: the items that it sums: itself, or of tce and tco2 the
-    site's two-character items.
+    site's two-character items. building_type: None where the registry names none.
     """
 
     site_code: str
@@ -32,12 +33,15 @@ class Series:
     item_code: str
     since: date
     parts: tuple[str, ...]
+    building_type: str | None = None
 
 
 def load_series(conn: psycopg.Connection[Any], site_codes: list[str] | None = None) -> list[Series]:
     """All series that are assessed, in order of (site_code, item_code); `site_codes` narrows them."""
     rows = conn.execute(query("assessed_series"), {"site_codes": site_codes}).fetchall()
-    return [Series(code, site, item, since, tuple(parts)) for code, site, item, since, parts in rows]
+    return [
+        Series(code, site, item, since, tuple(parts), kind) for code, site, item, since, parts, kind in rows
+    ]
 
 
 def first_energy_day(conn: psycopg.Connection[Any]) -> date | None:
@@ -139,19 +143,23 @@ class _Reader:
             "hindsight": hindsight,
             **_registers(),
         }
-        types = ("int4", "int4", "float8", "float8")
-        tails = _copy(self._conn, "silent_tails", keys, types) if rows else _nothing(4)
+        types = ("int4", "int4", "float8", "float8", "int4", "float8")
+        ix, day, begin, end, point, interval = (
+            copy_columns(self._conn, "silent_tails", keys, types) if rows else _nothing(6)
+        )
+        told = told_s(self._conn, (point, interval, begin, end), self._days.zone.key, hindsight=hindsight)
         heads = self._columns("silent_heads", ("int4", "float8", "float8"))
         no_day = np.full(len(heads[0]), -1, dtype=np.int64)
         return Silence(
-            np.concatenate([tails[0], self._series_of[heads[0]]]).astype(np.int64),
-            np.concatenate([tails[1], no_day]).astype(np.int64),
-            np.concatenate([tails[2], heads[1]]).astype(np.float64),
-            np.concatenate([tails[3], heads[2]]).astype(np.float64),
+            np.concatenate([ix, self._series_of[heads[0]]]).astype(np.int64),
+            np.concatenate([day, no_day]).astype(np.int64),
+            np.concatenate([begin, heads[1]]).astype(np.float64),
+            np.concatenate([end, heads[2]]).astype(np.float64),
+            np.concatenate([told, np.zeros(len(no_day))]),
         )
 
     def _columns(self, name: str, types: tuple[str, ...]) -> list[npt.NDArray[Any]]:
-        return _copy(self._conn, name, self._keys, types)
+        return copy_columns(self._conn, name, self._keys, types)
 
 
 def _weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: DayGrid) -> Floats:
@@ -172,9 +180,10 @@ def _weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: 
     return out
 
 
-def _copy(
+def copy_columns(
     conn: psycopg.Connection[Any], name: str, keys: dict[str, Any], types: tuple[str, ...]
 ) -> list[npt.NDArray[Any]]:
+    """The columns of a query, read as binary; types: float8, int4."""
     statement = f"copy ({query(name)}) to stdout (format binary)"
     with conn.cursor() as cursor, cursor.copy(statement.encode(), keys) as copy:
         return decode(b"".join(bytes(part) for part in copy), types)

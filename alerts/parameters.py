@@ -1,12 +1,9 @@
-"""Thresholds and parameters as frozen types, read from parameters.toml and forecast_bands.csv beside this file."""
+"""Thresholds and parameters of assessments, forecasts and rules as frozen types; values: parameter_file.py."""
 
 from __future__ import annotations
 
-import csv
-import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.resources import files
 
 import numpy as np
 
@@ -14,6 +11,7 @@ from alerts.days import Floats
 from alerts.finding_rules import FindingRule
 from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
+from alerts.load_rules import LoadParameters
 from alerts.month_rule import MonthRule
 from alerts.percentiles import PercentileRule
 
@@ -41,13 +39,18 @@ class RuleParameters:
     """A rule's severity, and for how many assessed days on end its ground must hold before an alert opens.
 
     Of a rule about the forecast: band_share: how far down from p50 to p10 the forecast must still be over the limit;
-    calm_days: after so many days on end with p90 within the limit its alert is resolved (0: not before the year ends).
+    calm_days: after so many days on end with p90 within the limit its alert is resolved (0: not before the year ends);
+    of a rule about a state: without its ground. Of the pace: margin: by which share of what should have been used it
+    must be ahead; min_share: from which share of the year's expected use on. enabled: a rule that is not opens nothing.
     """
 
     severity: str
     days: int
     band_share: float = 0.0
     calm_days: int = 0
+    margin: float = 0.0
+    min_share: float = 0.0
+    enabled: bool = True
 
     @property
     def longest_run(self) -> int:
@@ -70,8 +73,12 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
-    """Everything that assessments and rules are parameterised by. rules: by name; care: by
-    severity; findings: rules about findings, by name."""
+    """Everything that assessments and rules are parameterised by. rules: by name; care: by severity; findings: rules
+    about findings, loads: about loads, by name.
+
+    of_types, of_sites: rules (about quotas or loads) that are other for a building type or a site code, by (that,
+    name); what is said of a site counts before what is said of its type.
+    """
 
     levels: LevelThresholds
     limits: LimitParameters
@@ -80,36 +87,34 @@ class Parameters:
     care: dict[str, Care]
     findings: dict[str, FindingRule]
     months: MonthRule
+    loads: dict[str, LoadParameters]
     profile_band: Band
     run_rate_band: Band
+    of_types: Mapping[tuple[str, str], RuleParameters | LoadParameters] = field(default_factory=dict)
+    of_sites: Mapping[tuple[str, str], RuleParameters | LoadParameters] = field(default_factory=dict)
 
+    def rule(self, name: str, site_code: str, building_type: str | None) -> RuleParameters:
+        """A rule about quotas as it is for a site."""
+        found = self._own(name, site_code, building_type)
+        return found if isinstance(found, RuleParameters) else self.rules[name]
 
-@cache
-def shipped_parameters() -> Parameters:
-    """The parameters that come with the software."""
-    data = tomllib.loads(files("alerts").joinpath("parameters.toml").read_text(encoding="utf-8"))
-    bands = _bands()
-    return Parameters(
-        levels=LevelThresholds(**data["levels"]),
-        limits=LimitParameters(**data["limits"], percentiles=PercentileRule(**data["percentiles"])),
-        forecast=ForecastParameters(**data["forecast"]),
-        rules={name: RuleParameters(**rule) for name, rule in data["rules"].items()},
-        findings={
-            name: FindingRule(**{**rule, "kinds": tuple(rule["kinds"])})
-            for name, rule in data["findings"].items()
-        },
-        months=MonthRule(**data["months"]),
-        care={severity: Care(**care) for severity, care in data["care"].items()},
-        profile_band=bands["profile"],
-        run_rate_band=bands["run_rate"],
-    )
+    def load(self, name: str, site_code: str, building_type: str | None) -> LoadParameters:
+        """A rule about loads as it is for a site."""
+        found = self._own(name, site_code, building_type)
+        return found if isinstance(found, LoadParameters) else self.loads[name]
 
+    @property
+    def longest_run(self) -> int:
+        """How many days on end any rule about quotas looks at, at most."""
+        return max(p.longest_run for p in self._all_rules())
 
-def _bands() -> dict[str, Band]:
-    rows: dict[str, list[tuple[float, float, float]]] = {}
-    with files("alerts").joinpath("forecast_bands.csv").open(encoding="utf-8") as f:
-        for row in csv.DictReader(line for line in f if not line.startswith("#")):
-            values = (float(row["missing_share"]), float(row["q10"]), float(row["q90"]))
-            rows.setdefault(row["method"], []).append(values)
-    tables = {method: np.array(sorted(values)) for method, values in rows.items()}
-    return {method: Band(t[:, 0].copy(), t[:, 1].copy(), t[:, 2].copy()) for method, t in tables.items()}
+    def _own(
+        self, name: str, site_code: str, building_type: str | None
+    ) -> RuleParameters | LoadParameters | None:
+        return self.of_sites.get((site_code, name)) or self.of_types.get((building_type or "", name))
+
+    def _all_rules(self) -> Iterator[RuleParameters]:
+        yield from self.rules.values()
+        for own in (*self.of_types.values(), *self.of_sites.values()):
+            if isinstance(own, RuleParameters):
+                yield own

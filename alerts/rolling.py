@@ -30,15 +30,19 @@ from alerts.event_clock import last_assessable, read_event_clock
 from alerts.finding_alerts import hear_findings
 from alerts.frames import Series, first_energy_day, load_series
 from alerts.limit_store import refresh_limits, refresh_limits_of_days
+from alerts.load_alerts import hear_loads
 from alerts.metrics import ASSESSED, ASSESSED_THROUGH, ASSESSMENT_SECONDS, LAST_ASSESSMENT, TRANSITIONS
 from alerts.month_alerts import judge_months
-from alerts.parameters import Parameters, shipped_parameters
+from alerts.parameter_file import shipped_parameters
+from alerts.parameters import Parameters
 from alerts.sql import query
 
 log = structlog.get_logger(__name__)
 
 #: A set is at most so many local days, so that its transaction stays short.
 DAYS_AT_ONCE = 400
+#: By the wall clock, after a standstill, loads of so many days before are looked at.
+LOAD_DAYS_BACK = 14
 #: So many marks make a set by the wall clock.
 MARKS_AT_ONCE = 1000
 
@@ -114,14 +118,36 @@ class RollingAssessor:
         p, zone = self._options.parameters, local_zone(conn)
         follow_up, now = FollowUp(p.care, zone), self._clock()
         if not self._options.by_event:
-            made = hear_findings(conn, p.findings, now, follow_up, by_event=False)
+            hearing = Hearing(lambda _: now, None, by_event=False)
+            yesterday = now.astimezone(zone).date() - timedelta(days=1)
+            made = self._hear_loads(conn, yesterday, follow_up, hearing)
+            made += hear_findings(conn, p.findings, now, follow_up, by_event=False)
             return made + follow_up_at(conn, now, follow_up)
         through = read_event_clock(conn, self._options.patience_s, self._watched_since)[0].assessed_through
         if through is None:
             return 0
         until = end_of_day(through, zone).astimezone(UTC)
-        made = hear_findings(conn, p.findings, until, follow_up, by_event=True)
+        hearing = Hearing(lambda day: end_of_day(day, zone).astimezone(UTC), None, by_event=True)
+        made = self._hear_loads(conn, through, follow_up, hearing)
+        made += hear_findings(conn, p.findings, until, follow_up, by_event=True)
         return made + follow_up_to(conn, until, follow_up)
+
+    def _hear_loads(
+        self, conn: psycopg.Connection[Any], through: date, follow_up: FollowUp, hearing: Hearing
+    ) -> int:
+        """Let the rules about loads see each ended local day once, up to `through`."""
+        row = conn.execute("select loads_heard from nengliu.assessment_cursor").fetchone()
+        assert row is not None  # the cursor has one row
+        first = _day_after(row[0]) or (first_energy_day(conn) if hearing.by_event else through)
+        if first is None or first > through:
+            return 0
+        if not hearing.by_event:
+            first = max(first, through - timedelta(days=LOAD_DAYS_BACK))
+        made = hear_loads(
+            conn, load_series(conn), first, through, self._options.parameters, follow_up, hearing
+        )
+        conn.execute("update nengliu.assessment_cursor set loads_heard = %s", (through,))
+        return made
 
     def _by_event(self, conn: psycopg.Connection[Any]) -> RollingResult:
         total = RollingResult()

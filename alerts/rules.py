@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 
@@ -14,19 +15,44 @@ from alerts.parameters import LevelThresholds, RuleParameters
 _RANK = {level: rank for rank, level in enumerate(Level)}
 
 
+class About(StrEnum):
+    """What a rule is about, and so how its alert ends without a person.
+
+    FACT: what the registers say; retracted where a correction takes the ground away. FORECAST: what is feared;
+    resolved where it has been unlikely for long enough, or did not come true. STATE: how things stand; resolved when it
+    has not been so for long enough.
+    """
+
+    FACT = "fact"
+    FORECAST = "forecast"
+    STATE = "state"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule by name. `about_forecast`: it fears what will be; the others state what the registers say."""
+    """A rule by name; needs_data: its evidence must be complete enough, else its alert stays provisional."""
 
     name: str
     ground: Callable[[Assessments, LevelThresholds, RuleParameters], Bools]
-    about_forecast: bool
+    about: About
+    needs_data: bool = True
 
 
 def _forecast_over(a: Assessments, t: LevelThresholds, p: RuleParameters) -> Bools:
     # Once the sum itself is over there is nothing left to foretell: quota_over says so.
     sure = a.p50 - p.band_share * (a.p50 - a.p10)
     return np.asarray((sure > a.limit) & (a.used <= a.limit) & (a.completeness >= t.min_completeness))
+
+
+def _pace(a: Assessments, t: LevelThresholds, p: RuleParameters) -> Bools:
+    # Where the year is likely to end over the limit, that is what is to be said.
+    ahead = a.used > (1.0 + p.margin) * a.share * a.limit
+    kept = (a.used <= a.limit) & (a.p50 <= a.limit)
+    return np.asarray(ahead & kept & (a.share >= p.min_share) & (a.completeness >= t.min_completeness))
+
+
+def _no_verdict(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:
+    return np.asarray(np.isfinite(a.limit) & (a.used <= a.limit) & (a.completeness < t.min_completeness))
 
 
 def _over(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:
@@ -42,10 +68,12 @@ def _enforcement(a: Assessments, _: LevelThresholds, __: RuleParameters) -> Bool
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("quota_forecast_over", _forecast_over, about_forecast=True),
-    Rule("quota_over", _over, about_forecast=False),
-    Rule("quota_severe", _severe, about_forecast=False),
-    Rule("quota_enforcement", _enforcement, about_forecast=False),
+    Rule("quota_forecast_over", _forecast_over, About.FORECAST),
+    Rule("quota_over", _over, About.FACT),
+    Rule("quota_severe", _severe, About.FACT),
+    Rule("quota_enforcement", _enforcement, About.FACT),
+    Rule("quota_pace", _pace, About.STATE),
+    Rule("quota_no_verdict", _no_verdict, About.STATE, needs_data=False),
 )
 
 
@@ -66,20 +94,22 @@ def judge(rule: Rule, a: Assessments, last_day: Bools, t: LevelThresholds, p: Ru
     last_day: whether the row's day is the last of its year. Days that are missing in the sequence break a run.
     """
     ground = rule.ground(a, t, p)
-    if rule.about_forecast:
+    if rule.about is About.FORECAST:
         ground &= ~last_day  # nothing is left to foretell
     complete = np.asarray(a.completeness >= t.min_completeness)
-    kept = np.isfinite(a.limit) & (a.p50 <= a.limit) & (a.used <= a.limit) & complete
     nothing = np.zeros(len(ground), dtype=np.bool_)
-    calm = nothing
-    if rule.about_forecast and p.calm_days:
-        within = np.asarray((a.p90 <= a.limit) & complete)
+    settled_well = calm = nothing
+    if rule.about is About.FORECAST:
+        kept = np.isfinite(a.limit) & (a.p50 <= a.limit) & (a.used <= a.limit) & complete
+        settled_well = kept & last_day
+    if rule.about is not About.FACT and p.calm_days:
+        within = ~ground if rule.about is About.STATE else np.asarray((a.p90 <= a.limit) & complete)
         calm = run_length(within, a.series, a.as_of) >= p.calm_days
     return Verdicts(
         holds=run_length(ground, a.series, a.as_of) >= p.days,
-        complete=complete,
-        settled_well=kept & last_day if rule.about_forecast else nothing,
-        gone=nothing if rule.about_forecast else ~ground,
+        complete=complete if rule.needs_data else ~nothing,
+        settled_well=settled_well,
+        gone=~ground if rule.about is About.FACT else nothing,
         calm=calm,
     )
 

@@ -149,15 +149,19 @@ def derive(case: Case) -> Derived:
     calendar = local_calendar("Asia/Shanghai")
     hour = np.array(sorted(case.children), dtype=np.int64)
     since = T0 // HOUR_US + hour
+    asked = registers, [0] * len(registers), readings, windows, calendar, T0 + HOURS * HOUR_US
+    hours = hourly_energy(*asked).hours
+    whole = (hours.covered_s == 3600) & (hours.estimated == 0)
+    own = dict(zip(hours.hour_us[whole].tolist(), hours.consumption[whole].tolist(), strict=True))
     children = ChildHours(
         np.zeros(len(hour), dtype=np.int64),
         since,
         np.array([case.children[h] for h in hour.tolist()]),
+        np.array([own.get(h * HOUR_US, np.nan) for h in since.tolist()]),
         np.ones(len(hour), dtype=np.int64),
         (since + 1) * HOUR_US,
     )
-    now = T0 + HOURS * HOUR_US
-    return hourly_energy(registers, [0] * len(registers), readings, windows, calendar, now, children=children)
+    return hourly_energy(*asked, children=children)
 
 
 def draw(case: Case) -> str:

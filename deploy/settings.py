@@ -44,6 +44,11 @@ class Settings(BaseSettings):
     event_patience: float = Field(
         600.0, gt=0, description="s of silence before a gateway leaves the event clock"
     )
+    alert_parameters: Path | None = Field(
+        None,
+        description="TOML file of what is to be other than alerts/parameters.toml: thresholds and rules, for all, "
+        "for a building type or a site",
+    )
     language: str = Field("zh", pattern="^(zh|en)$", description="language of texts for people: zh or en")
 
     state_dir: Path = Field(Path(".nengliu"), description="everything a local stack keeps")
@@ -234,6 +239,11 @@ class Settings(BaseSettings):
 
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     log_json: bool = Field(False, description="log as JSON lines instead of text")
+
+    @field_validator("alert_parameters")
+    @classmethod
+    def _wherever_it_is_read_from(cls, value: Path | None) -> Path | None:
+        return None if value is None else value.absolute()
 
     @field_validator("timezone")
     @classmethod

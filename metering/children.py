@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from metering.estimation import BEFORE_US
 from metering.spans import HOUR_US
 
 Ints = npt.NDArray[np.int64]
@@ -25,21 +26,23 @@ FILLING_SHARE = 0.1
 class ChildHours:
     """Hours in which all children of an owner were measured in full; columns of equal length, by (owner, hour).
 
-    hour: since the epoch; energy: the children's sum in the item's unit; count: how many children; known_us: from when
-    on readings tell all of it, not before the hour's end.
+    hour: since the epoch; energy: the children's sum in the item's unit; own: what the owner measured, NaN where it did
+    not measure all of the hour; family: which children they are, as a number; known_us: from when on readings tell all
+    of it, not before the hour's end.
     """
 
     owner: Ints
     hour: Ints
     energy: Floats
-    count: Ints
+    own: Floats
+    family: Ints
     known_us: Ints
 
     @classmethod
     def none(cls) -> ChildHours:
         """No hours of anyone."""
         empty = np.zeros(0, dtype=np.int64)
-        return cls(empty, empty, np.zeros(0), empty, empty)
+        return cls(empty, empty, np.zeros(0), np.zeros(0), empty, empty)
 
     def of(self, owner: int) -> ChildHours:
         """The hours of one owner."""
@@ -89,14 +92,12 @@ class Filled:
     known_us: Ints
 
 
-def fill(
-    children: ChildHours, own: tuple[Ints, Floats], read_to_us: int, until_us: int, gap_us: float
-) -> Filled | None:
+def fill(children: ChildHours, read_to_us: int, until_us: int, gap_us: float) -> Filled | None:
     """A total's silence from its last reading on, from its children and the usual loss; None where they tell nothing.
 
-    own: hours (ascending) and energy of the total's measured hours before; gap_us: how long a step may be without being
-    a gap. Each hour stands for itself, but the first ones, up to a gap's length, count only if all of them are known:
-    no estimate where just the last reading is still on its way.
+    children: of the owner, with the eight weeks before; gap_us: how long a step may be without being a gap. Each hour
+    stands for itself, but the first ones, up to a gap's length, count only if all of them are known: no estimate where
+    just the last reading is still on its way.
     """
     first = read_to_us // HOUR_US
     near_last = int((read_to_us + gap_us) // HOUR_US)
@@ -112,25 +113,22 @@ def fill(
     end = np.minimum((silent.hour[chosen] + 1) * HOUR_US, until_us)
     known = silent.known_us[chosen].copy()
     known[near[chosen]] = known[near[chosen]].max(initial=0)
-    counts, inverse = np.unique(silent.count[chosen], return_inverse=True)
-    usual = np.array([_usual(children, own, count) for count in counts.tolist()])[inverse]
+    before = children.between(-((BEFORE_US - read_to_us) // HOUR_US), first - 1)
+    families, inverse = np.unique(silent.family[chosen], return_inverse=True)
+    usual = np.array([_usual(before, family) for family in families.tolist()])[inverse]
     some = np.isfinite(usual)
     energy = silent.energy[chosen] * usual * ((end - begin) / HOUR_US)
     return Filled(begin[some], end[some], energy[some], known[some]) if some.any() else None
 
 
-def _usual(children: ChildHours, own: tuple[Ints, Floats], count: int) -> float:
-    """The total over the sum of its children in the hours that both have, of as many children where there are any; 1
+def _usual(before: ChildHours, family: int) -> float:
+    """The total over the sum of its children in the hours that both have, of the same children where there are any; 1
     where nothing is known; NaN where they are too small a part.
     """
-    hour, energy = own
-    at = np.searchsorted(hour, children.hour)
-    at[at == len(hour)] = 0
-    common = hour[at] == children.hour if len(hour) else np.zeros(len(children), dtype=np.bool_)
-    if (common & (children.count == count)).any():
-        common &= children.count == count
-    parts = float(children.energy[common].sum())
-    if not common.any() or parts <= 0:
+    common = np.isfinite(before.own)
+    if (common & (before.family == family)).any():
+        common &= before.family == family
+    whole, parts = float(before.own[common].sum()), float(before.energy[common].sum())
+    if whole <= 0 and parts <= 0:
         return 1.0
-    whole = float(energy[at[common]].sum())
-    return whole / parts if parts >= FILLING_SHARE * whole else float("nan")
+    return whole / parts if parts > 0 and parts >= FILLING_SHARE * whole else float("nan")

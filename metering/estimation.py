@@ -237,8 +237,8 @@ def _shape(ix: int, start_us: int, end_us: int, energy: float, load: _Load) -> P
 def _unread_end(until: int, ix: int, judged: Judged, calendar: LocalCalendar) -> Pieces | None:
     """From the last reading to the removal; None where no load is known, or nothing is missing."""
     steps = judged.steps
-    last = int(np.searchsorted(judged.raw.register_ix, ix, "right")) - 1
-    if last < 0 or judged.raw.register_ix[last] != ix or judged.raw.ts_us[last] >= until:
+    last = judged.raw.last_of(ix)
+    if last < 0 or judged.raw.ts_us[last] >= until:
         return None
     start = int(judged.raw.ts_us[last])
     hour, begin, end = hour_pieces(start, until)

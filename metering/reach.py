@@ -88,8 +88,8 @@ def _unsettled(
 
 def _last_us(judged: Judged, ix: int) -> int:
     """The last reading of a register, or far away where it has none."""
-    last = int(np.searchsorted(judged.raw.register_ix, ix, "right")) - 1
-    return int(judged.raw.ts_us[last]) if last >= 0 and judged.raw.register_ix[last] == ix else 2**62
+    last = judged.raw.last_of(ix)
+    return int(judged.raw.ts_us[last]) if last >= 0 else END
 
 
 def widened(judged: Judged, within: Within) -> Within:
@@ -143,14 +143,9 @@ def wanted(
     judged: Judged,
     within: Within,
     now_us: int,
-    silent: Silences | None = None,
 ) -> Wanted:
-    """What verdicts and estimates in the windows are learnt from, the windows included; silent: also the usual loss of
-    those silences.
-    """
+    """What verdicts and estimates in the windows are learnt from, the windows included."""
     begin, end = within[0].copy(), within[1].copy()
-    if silent is not None:
-        np.minimum.at(begin, silent.register_ix, silent.start_us - BEFORE_US)
     steps, still, raw = judged.steps, judged.still, judged.raw
     at = np.flatnonzero(shaped_steps(steps, within))
     np.minimum.at(begin, steps.register_ix[at], steps.start_us[at] - BEFORE_US)

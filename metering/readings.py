@@ -87,6 +87,11 @@ class Raw:
     def __len__(self) -> int:
         return len(self.value)
 
+    def last_of(self, register_ix: int) -> int:
+        """Which reading is the last one of a register, -1 where it has none."""
+        last = int(np.searchsorted(self.register_ix, register_ix, "right")) - 1
+        return last if last >= 0 and self.register_ix[last] == register_ix else -1
+
 
 def whole_installation(registers: Sequence[InstalledRegister]) -> tuple[Bools, Bools]:
     """from_first and to_last of readings that are all there are."""

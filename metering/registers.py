@@ -54,3 +54,9 @@ def register_table() -> dict[str, RegisterType]:
             )
             for row in csv.DictReader(f)
         }
+
+
+@cache
+def energy_registers() -> tuple[str, ...]:
+    """Codes of the registers that a point's consumption is taken from."""
+    return tuple(r.code for r in register_table().values() if r.role in (Role.TOTAL, Role.TARIFF))

@@ -67,10 +67,12 @@ class Steps:
 class Judged:
     """Good steps, the readings that are doubtful, what a person should know, and what that hangs on.
 
-    still: runs of readings without a rise, by readings of `raw`.
+    unbound: steps between good readings that carry no energy, as steps of none; still: runs of readings without a rise,
+    by readings of `raw`.
     """
 
     steps: Steps
+    unbound: Steps
     doubts: Doubts
     findings: list[StepFinding]
     dependencies: Dependencies
@@ -110,22 +112,15 @@ def register_steps(registers: Sequence[InstalledRegister], readings: RegisterRea
     pairs = _pairs(raw, ~(doubtful | stuck))
     verdict = _judge_steps(raw, rates, limits, pairs, doubtful)
     good = ~np.isnan(verdict.change)
-    factor = np.array([r.factor for r in registers], dtype=np.float64)
-    interval_us = np.array([r.interval_s * 1e6 for r in registers], dtype=np.float64)
-    ix = pairs.register_ix[good]
-    steps = Steps(
-        register_ix=ix,
-        start_us=pairs.start_us[good],
-        end_us=pairs.end_us[good],
-        energy=verdict.change[good] * factor[ix],
-        estimated=(pairs.end_us - pairs.start_us)[good] > GAP_INTERVALS * interval_us[ix],
-    )
+    steps = _steps(registers, pairs, good, verdict.change[good])
+    unbound = _steps(registers, pairs, ~good, np.zeros(np.count_nonzero(~good)))
     doubts, findings = run_findings(
         raw, doubtful, still, registers, lambda at: usual_rates(raw, rates, limits, at)
     )
     spots = _spots(registers, raw, excluded, verdict.looked_at)
     return Judged(
         steps,
+        unbound,
         doubts.joined(excluded_doubts(excluded)),
         findings
         + excluded_findings(raw, excluded)
@@ -134,6 +129,14 @@ def register_steps(registers: Sequence[InstalledRegister], readings: RegisterRea
         raw,
         still,
     )
+
+
+def _steps(registers: Sequence[InstalledRegister], pairs: _Pairs, chosen: Bools, change: Floats) -> Steps:
+    """The chosen pairs as steps; change: of these, in display units."""
+    factor = np.array([r.factor for r in registers], dtype=np.float64)
+    interval_us = np.array([r.interval_s * 1e6 for r in registers], dtype=np.float64)
+    ix, start, end = pairs.register_ix[chosen], pairs.start_us[chosen], pairs.end_us[chosen]
+    return Steps(ix, start, end, change * factor[ix], end - start > GAP_INTERVALS * interval_us[ix])
 
 
 def _raw(

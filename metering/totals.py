@@ -1,7 +1,7 @@
 """What the sub-meters of a total tell of the times that it did not measure: they shape its gaps and fill its silence.
 
-Pure. A gap between two good registers keeps its energy; a silence that no register ends is estimated from the children
-and the usual loss (metering/children.py). See docs/decisions/estimation.md.
+Pure. A gap between two good registers keeps its energy; a silence that no good register ends is estimated from the
+children and the usual loss (metering/children.py). See docs/decisions/estimation.md.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from metering.estimation import (
     SHORTEST_US,
     Pieces,
     hour_pieces,
-    measured_hours,
     merged,
     pieces_of,
     reach_into,
@@ -30,7 +29,10 @@ from metering.estimation import (
 from metering.readings import InstalledRegister, RegisterReadings
 from metering.registers import Role
 from metering.spans import END, HOUR_US, Span
-from metering.steps import GAP_INTERVALS, Judged, Steps
+from metering.steps import GAP_INTERVALS, Judged
+
+#: Silences that no good step is of: no reading ends them, or one that bounds no energy (a reset, another meter).
+UNENDED, UNBOUND = -1, -2
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -64,7 +66,7 @@ class Fills:
 @dataclass(frozen=True, slots=True)
 class Silences:
     """Times that total registers did not measure, as columns: [start_us, end_us); end_us END where nothing ended it;
-    step: the step that it is, -1 where no good register ends it.
+    step: the good step that it is, else UNENDED or UNBOUND.
     """
 
     register_ix: Ints
@@ -83,32 +85,28 @@ def silences(
     within: tuple[Ints, Ints],
     now_us: int,
 ) -> Silences:
-    """The gaps, and times after the last reading, of total registers that reach into from_us, to_us (registers,)."""
-    steps, raw = judged.steps, judged.raw
+    """The gaps, with energy or without, and times after the last reading, of total registers: those that reach into
+    from_us, to_us (registers,).
+    """
+    raw = judged.raw
     total = np.array([r.role is Role.TOTAL for r in registers], dtype=np.bool_)
-    near = reach_into(steps.start_us, steps.end_us, steps.register_ix, within)
-    gap = np.flatnonzero(steps.estimated & (steps.end_us - steps.start_us > SHORTEST_US) & near)
-    gap = gap[total[steps.register_ix[gap]]]
     rows = [
-        (n, int(raw.ts_us[last]), end, -1)
-        for n, last in _last_readings(registers, judged)
+        (n, int(raw.ts_us[last]), end, UNENDED)
+        for n in range(len(registers))
         if total[n]
         and readings.to_last[n]
+        and (last := raw.last_of(n)) >= 0
         and (end := _end(registers[n], now_us)) > raw.ts_us[last]
         and within[1][n] > raw.ts_us[last]
         and within[0][n] < end
     ]
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-    gaps = steps.register_ix[gap], steps.start_us[gap], steps.end_us[gap], gap
-    return Silences(*(np.concatenate([one, other]) for one, other in zip(gaps, table, strict=True)))
-
-
-def _last_readings(registers: Sequence[InstalledRegister], judged: Judged) -> list[tuple[int, int]]:
-    """(register, its last raw reading), of those that have one."""
-    own = np.arange(len(registers))
-    first = np.searchsorted(judged.raw.register_ix, own, "left")
-    last = np.searchsorted(judged.raw.register_ix, own, "right") - 1
-    return [(n, int(last[n])) for n in np.flatnonzero(last >= first).tolist()]
+    columns = [np.array(rows, dtype=np.int64).reshape(-1, 4).T]
+    for steps, is_good in ((judged.steps, True), (judged.unbound, False)):
+        near = reach_into(steps.start_us, steps.end_us, steps.register_ix, within)
+        gap = np.flatnonzero(steps.estimated & near & total[steps.register_ix])
+        step = gap if is_good else np.full(len(gap), UNBOUND)
+        columns.append(np.stack([steps.register_ix[gap], steps.start_us[gap], steps.end_us[gap], step]))
+    return Silences(*np.concatenate(columns, axis=1))
 
 
 def _end(register: InstalledRegister, now_us: int) -> int:
@@ -158,25 +156,17 @@ def by_children(
             continue
         rows.append((ix, ON_CHILDREN, *span, *span, span[0] - BEFORE_US, _hangs_until(registers[ix], span)))
         mine = (own.register_ix == ix) & (own.start_us >= span[0]) & (own.end_us <= span[1])
-        told = _told(ix, span, registers[ix], judged.steps, children)
+        told = pieces = _told(ix, span, registers[ix], children)
         if silent.step[n] >= 0:
             typical = bool((mine & own.estimated & (own.method != FLAT)).any())
             pieces = _shaped(ix, span, float(judged.steps.energy[silent.step[n]]), children, typical=typical)
-        else:
-            pieces = told
-        if span[1] != END and told is not None:
+        elif told is not None and silent.step[n] == UNENDED and span[1] != END:
+            pieces = _closed(told, span)
+        if told is not None and pieces is not told:
+            closing = np.full(len(told.energy), span[1], dtype=np.int64)
             fills.append(
-                Fills(
-                    told.register_ix,
-                    told.start_us,
-                    told.end_us,
-                    told.closing_us,
-                    np.full(len(told.energy), span[1], dtype=np.int64),
-                    told.energy,
-                )
+                Fills(told.register_ix, told.start_us, told.end_us, told.closing_us, closing, told.energy)
             )
-            if silent.step[n] < 0:
-                pieces = _closed(told, span)
         if pieces is not None:
             kept &= ~mine
             found.append(pieces)
@@ -188,20 +178,17 @@ def _hangs_until(register: InstalledRegister, span: Span) -> int:
     return span[1] if span[1] != END else span[0] + int(near_us(register)) + HOUR_US
 
 
-def _told(
-    ix: int, span: Span, register: InstalledRegister, steps: Steps, children: ChildHours
-) -> Pieces | None:
+def _told(ix: int, span: Span, register: InstalledRegister, children: ChildHours) -> Pieces | None:
     """What children tell of a silence without looking at its end; each piece closes when it is known."""
-    own = measured_hours(steps, ix, (span[0] - BEFORE_US, span[0]))
-    found = fill(children, own, *span, near_us(register))
+    found = fill(children, *span, near_us(register))
     if found is None:
         return None
     return pieces_of(ix, found.begin_us, found.end_us, found.energy, CHILDREN_USUAL, found.known_us)
 
 
 def _shaped(ix: int, span: Span, energy: float, children: ChildHours, *, typical: bool) -> Pieces | None:
-    """A gap's energy as its children lay it over its hours."""
-    shaped = shape(children, *span, energy, typical=typical)
+    """A gap's energy as its children lay it over its hours; within an hour's time a straight line will do."""
+    shaped = shape(children, *span, energy, typical=typical) if span[1] - span[0] > SHORTEST_US else None
     if shaped is None:
         return None
     _, begin, end = hour_pieces(*span)

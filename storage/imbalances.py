@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from metering.calendar import LocalCalendar
 from metering.imbalance import FamilyDays, out_of_balance
 from metering.instants import from_us
 from metering.items import unit_factor
-from metering.registers import Role, register_table
+from metering.registers import energy_registers
 from metering.rules import Rules
 from storage.finding_rows import Row, finding_row, keep_derived, withdraw_derived
 from storage.level_verdicts import said
@@ -28,15 +28,31 @@ RULE = "balance"
 IMBALANCE = "imbalance"
 
 
-@dataclass(slots=True)
-class _Total:
-    """A total: the step of its own and its sub-meters' displays, its rules, and its days (day, total, sub-meters)."""
+@dataclass(frozen=True, slots=True)
+class _Display:
+    """A register of a total (own) or of one of its sub-meters, for a time; step: what it counts in, in item units."""
 
-    point_code: str
-    meter: str | None
+    meter: str
+    own: bool
     step: float
     rules: Rules
-    days: list[tuple[date, float, float]] = field(default_factory=list)
+    installed_at: datetime
+    removed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """A month of a total: its meter and rules at the end of it, the steps of all displays in it added up, and its days
+    (day, total, sub-meters).
+    """
+
+    point_id: int
+    point_code: str
+    month: int
+    meter: str
+    rules: Rules
+    step: float
+    days: list[tuple[date, float, float]]
 
 
 def judge_balance(
@@ -50,12 +66,16 @@ def judge_balance(
     days: first and last of each span.
     """
     for first, last in _months(days):
-        asked = {"points": list(points), "from_day": first, "to_day": last, "zone": calendar.zone}
+        asked = {
+            "points": list(points),
+            "from_day": first,
+            "to_day": last,
+            "zone": calendar.zone,
+            "registers": list(energy_registers()),
+        }
         rows = cursor.execute(query("imbalance_days"), asked).fetchall()
-        totals = _totals(cursor, rows)
-        found = [
-            row for point_id, total in totals.items() for row in _rows(site_id, point_id, total, calendar)
-        ]
+        families = _families(cursor, rows, calendar)
+        found = [row for family in families for row in _rows(site_id, family, calendar)]
         within = {
             "points": list(points),
             "from_ts": from_us(calendar.start_of(first)),
@@ -68,66 +88,86 @@ def judge_balance(
 
 
 def _months(days: Iterable[tuple[date, date]]) -> list[tuple[date, date]]:
-    """The whole months of spans of days, neighbours together: first day, day after the last."""
-    months = sorted({m for first, last in days for m in range(_month(first), _month(last) + 1)})
+    """The whole months of spans of days, and of the days before them, which are over with their first hours: neighbours
+    together; first day, day after the last.
+    """
+    spans = [(_month(first - timedelta(days=1)), _month(last)) for first, last in days]
+    months = sorted({m for first, last in spans for m in range(first, last + 1)})
     runs: list[list[int]] = []
     for m in months:
         if runs and runs[-1][1] == m:
             runs[-1][1] = m + 1
         else:
             runs.append([m, m + 1])
-    return [(date(a // 12, a % 12 + 1, 1), date(b // 12, b % 12 + 1, 1)) for a, b in runs]
+    return [(_first(a), _first(b)) for a, b in runs]
 
 
 def _month(day: date) -> int:
     return 12 * day.year + day.month - 1
 
 
-def _totals(cursor: Cursor, rows: Sequence[tuple[Any, ...]]) -> dict[int, _Total]:
-    """Totals by point_id, with their days."""
-    days: dict[int, list[tuple[date, float, float]]] = defaultdict(list)
+def _first(month: int) -> date:
+    return date(month // 12, month % 12 + 1, 1)
+
+
+def _families(cursor: Cursor, rows: Sequence[tuple[Any, ...]], calendar: LocalCalendar) -> Iterator[_Family]:
+    """What the days of totals (point_id, day, total, sub-meters) are to be judged by, month by month."""
+    days: dict[tuple[int, int], list[tuple[date, float, float]]] = defaultdict(list)
     for point_id, day, energy, children in rows:
-        days[point_id].append((day, energy, children))
+        days[point_id, _month(day)].append((day, energy, children))
+    codes, displays = _displays(cursor, sorted({point_id for point_id, _ in days}))
+    for (point_id, month), found in days.items():
+        begins, ends = (from_us(calendar.start_of(_first(m))) for m in (month, month + 1))
+        shown = [
+            d
+            for d in displays[point_id]
+            if d.installed_at < ends and (d.removed_at is None or d.removed_at > begins)
+        ]
+        steps: dict[str, float] = {}
+        for d in shown:
+            steps[d.meter] = max(d.step, steps.get(d.meter, 0.0))
+        for d in [d for d in shown if d.own][-1:]:
+            total = sum(steps.values())
+            yield _Family(point_id, codes[point_id], month, d.meter, d.rules, total, found)
+
+
+def _displays(cursor: Cursor, totals: Sequence[int]) -> tuple[dict[int, str], dict[int, list[_Display]]]:
+    """Codes of the totals, and their displays with those of their sub-meters, in order of installation."""
     book = load_rules(cursor)
-    steps: dict[int, dict[str, float]] = defaultdict(dict)
-    found: dict[int, _Total] = {}
-    for point_id, code, item, own, meter, model, register, unit, ratio, decimals in cursor.execute(
-        query("imbalance_meters"), {"totals": list(days)}
-    ).fetchall():
-        if register_table()[register].role not in (Role.TOTAL, Role.TARIFF):
-            continue
+    codes: dict[int, str] = {}
+    displays: dict[int, list[_Display]] = defaultdict(list)
+    asked = {"totals": list(totals), "registers": list(energy_registers())}
+    for row in cursor.execute(query("imbalance_meters"), asked).fetchall():
+        point_id, code, item, own, meter, model, unit, ratio, decimals, installed_at, removed_at = row
         step = unit_factor(unit, item) * ratio * 10.0**-decimals
-        steps[point_id][meter] = max(step, steps[point_id].get(meter, 0.0))
-        if own:
-            found[point_id] = _Total(code, meter, 0.0, book.of(item, model, code), days[point_id])
-    for point_id, total in found.items():
-        total.step = sum(steps[point_id].values())
-    return found
+        rules = book.of(item, model, code)
+        displays[point_id].append(_Display(meter, own, step, rules, installed_at, removed_at))
+        codes[point_id] = code
+    return codes, displays
 
 
-def _rows(site_id: int, point_id: int, total: _Total, calendar: LocalCalendar) -> Iterable[Row]:
-    energy = np.array([(a, b) for _, a, b in total.days]).reshape(-1, 2)
-    bad = out_of_balance(FamilyDays(energy[:, 0], energy[:, 1], total.step), total.rules)
-    by_month: dict[int, list[int]] = defaultdict(list)
-    for n in np.flatnonzero(bad).tolist():
-        by_month[_month(total.days[n][0])].append(n)
-    for month, chosen in by_month.items():
-        whole, parts = energy[chosen].sum(axis=0).tolist()
-        first, last = total.days[chosen[0]][0], total.days[chosen[-1]][0]
+def _rows(site_id: int, family: _Family, calendar: LocalCalendar) -> Iterator[Row]:
+    energy = np.array([(a, b) for _, a, b in family.days]).reshape(-1, 2)
+    bad = np.flatnonzero(
+        out_of_balance(FamilyDays(energy[:, 0], energy[:, 1], family.step), family.rules)
+    ).tolist()
+    if bad:
+        whole, parts = energy[bad].sum(axis=0).tolist()
+        first, last = family.days[bad[0]][0], family.days[bad[-1]][0]
         yield finding_row(
             IMBALANCE,
-            f"{total.point_code} {month // 12}-{month % 12 + 1:02d}",
+            f"{family.point_code} {_first(family.month):%Y-%m}",
             from_us(calendar.start_of(first)),
             {
-                "days": len(chosen),
+                "days": len(bad),
                 "total": round(whole, 3),
                 "children": round(parts, 3),
-                **_text(whole, parts, len(chosen)),
+                **_text(whole, parts, len(bad)),
             },
-            rule_key=f"{point_id}:{month}",
-            point_id=point_id,
+            rule_key=f"{family.point_id}:{family.month}",
+            point_id=family.point_id,
             site_id=site_id,
-            meter=total.meter,
+            meter=family.meter,
             ends=from_us(calendar.start_of(last + timedelta(days=1))),
         )
 

@@ -185,13 +185,10 @@ def _derive_restless(source: Source, jobs: Sequence[Job], *, children: bool = Fa
         if again:
             readings = ask.readings(source, beyond, beyond)
             judged = register_steps(ask.registers, readings, source.now_us)
-        silent = ask.silences(source, readings, judged) if children else None
-        want = wanted(ask.registers, readings, judged, ask.within(), source.now_us, silent)
+        want = wanted(ask.registers, readings, judged, ask.within(), source.now_us)
         more = ask.reaching(want.from_us, want.to_us)
         if (more.from_us >= ask.from_us).all() and (more.to_us <= ask.to_us).all():
-            told = (
-                None if silent is None else child_hours(source.cursor, ask.spans_of(silent), source.calendar)
-            )
+            told = ask.children(source, readings, judged) if children else None
             return ask.hours(source, readings, judged, told)
         ask, again = more, True
 
@@ -283,11 +280,13 @@ class _Ask:
     def silences(self, source: Source, readings: RegisterReadings, judged: Judged) -> Silences:
         return silences(self.registers, readings, judged, self.within(), source.now_us)
 
-    def spans_of(self, silent: Silences) -> list[tuple[int, int, Span]]:
-        """(job, point, span) of the children's hours that silences hang on."""
+    def children(self, source: Source, readings: RegisterReadings, judged: Judged) -> ChildHours:
+        """The children's hours that silences hang on, by job."""
+        silent = self.silences(source, readings, judged)
         owner = self.owner[silent.register_ix].tolist()
         spans = zip((silent.start_us - BEFORE_US).tolist(), silent.end_us.tolist(), strict=True)
-        return [(n, self.jobs[n].point_id, span) for n, span in zip(owner, spans, strict=True)]
+        asked = [(n, self.jobs[n].point_id, span) for n, span in zip(owner, spans, strict=True)]
+        return child_hours(source.cursor, asked, source.calendar.zone)
 
     def hours(
         self,

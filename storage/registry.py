@@ -218,7 +218,7 @@ def _write_effects(cursor: Cursor, plan: _Plan) -> None:
         for span in spans
     ]
     _copy_spans(cursor, "nengliu.change", ("site_id", "point_id"), changes)
-    if plan.changed["rule"] or plan.changed["point"]:
+    if any(plan.changed[kind] for kind in ("rule", "point", "installation")):
         again = balanced_otherwise(plan.before, plan.after)
         cursor.execute(query("registry_mark_levels"), {"codes": sorted(again)})
     _mark_assessments(cursor, [(site, begin, end) for site, _, begin, end in changes])

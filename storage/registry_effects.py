@@ -90,15 +90,24 @@ def _judged_otherwise(before: RegistryState, after: RegistryState) -> set[Point]
 
 
 def balanced_otherwise(before: RegistryState, after: RegistryState) -> set[str]:
-    """Points that other rules judge or that are below another total, with these totals: their balance may differ."""
+    """Points that other rules judge, that belong to another family, with these totals, or that are read or displayed
+    otherwise: their balance may differ where their energy does not.
+    """
     moved = {
         p
         for key, point in after.points.items()
-        if (was := before.points.get(key)) is not None and was.parent_point_code != point.parent_point_code
+        if (was := before.points.get(key)) is not None
+        and (was.parent_point_code, was.item_code) != (point.parent_point_code, point.item_code)
         for p in (point.point_code, point.parent_point_code, was.parent_point_code)
         if p is not None
     }
-    return moved | {p.point_code for p in _judged_otherwise(before, after)}
+    read = {
+        i.point_code
+        for key, i in after.installations.items()
+        if (old := before.installations.get(key)) is not None
+        and (old.interval_s, old.decimals) != (i.interval_s, i.decimals)
+    }
+    return moved | read | {p.point_code for p in _judged_otherwise(before, after)}
 
 
 def affected(before: SitePlan, after: SitePlan) -> dict[str, list[Span]]:

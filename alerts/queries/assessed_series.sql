@@ -5,7 +5,7 @@ select s.site_code, k.site_id, k.item_code,
        coalesce((select (min(r.from_ts) at time zone nengliu.local_zone())::date
                  from nengliu.root_span r
                  where r.site_id = k.site_id and r.item_code = any (p.parts)), k.first_quota) as since,
-       p.parts
+       p.parts, s.building_type
 from (
     select site_id, item_code, min(first_quota) as first_quota
     from (

@@ -1,7 +1,7 @@
 -- The newest assessment of each series as of a day that was known at a time.
 select distinct on (s.site_code, a.item_code)
        s.site_code, a.item_code, a.year, a.as_of, a.used, a.limit_value, a.quota_limit_id,
-       a.forecast_p10, a.forecast_p50, a.forecast_p90, a.exhaustion_date, a.level, a.completeness, a.method,
+       a.forecast_p10, a.forecast_p50, a.forecast_p90, a.exhaustion_date, a.level, a.completeness, a.method, a.expected_share,
        a.assessed_at
 from nengliu.quota_assessment a
 join nengliu.site s using (site_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from deploy.settings import Clock, Settings, load_settings
 
 if TYPE_CHECKING:
     from alerts.lifecycle import Transition
+    from alerts.provenance import Provenance
 
 alerts = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -46,6 +48,17 @@ _ACTIONS_ZH = {
     "reopened": "重新打开",
 }
 _RULES = {
+    "quota_pace": ("用能进度超前", "ahead of pace"),
+    "quota_no_verdict": ("数据不足无法判定", "no verdict for want of data"),
+    "platform_silent": ("平台未收到数据", "platform hears nothing"),
+    "gateway_silent": ("网关静默", "gateway silent"),
+    "meter_silent": ("表计静默", "meters silent"),
+    "data_missing": ("报文缺失", "messages missing"),
+    "lasting_step": ("计量水平突变", "lasting step of a meter"),
+    "imbalance": ("总分表不平衡", "sub-meters do not balance"),
+    "night_load": ("夜间负荷高于惯常", "night load above habit"),
+    "weekend_load": ("周末负荷高于惯常", "weekend load above habit"),
+    "load_step": ("负荷水平持续升高", "load stepped up"),
     "quota_forecast_over": ("预测将超限额", "forecast over the limit"),
     "quota_over": ("已超限额", "over the limit"),
     "quota_monthly_over": ("月用量超出计划", "month over its plan"),
@@ -83,10 +96,46 @@ def show(alert_id: AlertId, as_json: AsJson = False) -> None:
     if not found:
         raise typer.BadParameter(f"there is no alert {alert_id}; `nengliu alerts list` shows those there are")
     alert = {**found[0], "transitions": _rows(settings, "transitions_of_alert", {"alert_id": alert_id})}
+    traced = _traced(alert, settings)
     if as_json:
-        _print_json(alert)
+        _print_json({**alert, "provenance": asdict(traced) if traced else None})
         return
     _print_alert(alert, settings)
+    if traced is not None:
+        _print_traced(traced, None, settings)
+
+
+@alerts.command()
+def verify(alert_id: AlertId, as_json: AsJson = False) -> None:
+    """Assess a quota alert's day again from what was known then, and say whether the verdict is the same.
+
+    Readings, verdicts on readings and limits that came later are taken away, the site is derived anew and assessed,
+    all of it in a transaction that is rolled back. Exit code 1 where the verdict differs.
+    """
+    from alerts.provenance import same, verify
+    from deploy.assessing import hand_options
+    from deploy.clients import connect_database
+    from storage.derivation import Deriver
+
+    settings = load_settings()
+    found = _listed(settings, alert_id=alert_id)
+    if not found:
+        raise typer.BadParameter(f"there is no alert {alert_id}; `nengliu alerts list` shows those there are")
+    traced = _traced(found[0], settings)
+    if traced is None:
+        raise typer.BadParameter(f"alert {alert_id} ({found[0]['rule']}) is not about a quota")
+    deriver = Deriver(lambda: connect_database(settings, "pipeline"))
+    try:
+        again = verify(deriver, found[0], traced, hand_options(settings))
+    finally:
+        deriver.close()
+    verdict = same(traced.then, again)
+    if as_json:
+        _print_json({"alert_id": alert_id, "same": verdict, "again": again, "provenance": asdict(traced)})
+    else:
+        _print_traced(traced, (again, verdict), settings)
+    if not verdict:
+        raise typer.Exit(1)
 
 
 @alerts.command()
@@ -156,8 +205,8 @@ def _step(
 ) -> None:
     from alerts.alert_hand import ByPerson
     from alerts.alert_rows import FollowUp
-    from alerts.parameters import shipped_parameters
     from alerts.rolling import local_zone
+    from deploy.assessing import hand_options
     from deploy.clients import connect_database
 
     settings = load_settings()
@@ -170,7 +219,10 @@ def _step(
         def moment(day: date | None, days: float | None) -> datetime:
             return datetime.combine(day, time(), zone) if day else now + timedelta(days=days or 0)
 
-        person, follow_up = ByPerson(by, now, note), FollowUp(shipped_parameters().care, zone)
+        person, follow_up = (
+            ByPerson(by, now, note),
+            FollowUp(hand_options(settings).parameters.care, zone),
+        )
         step = act(connection, alert_id, person, follow_up, **further(moment))
     if as_json:
         _print_json(
@@ -266,11 +318,18 @@ def _print_alerts(found: list[dict[str, Any]], settings: Settings) -> None:
             (
                 str(a["alert_id"]), a["subject"], _rule(a["rule"], settings), a["severity"],
                 _state(a["state"], settings), _local(a["opened_at"], settings), str(e.get("as_of") or ""),
-                _number(e.get("used")), _number(e.get("limit_value")), _number((e.get("forecast") or {}).get("p50")),
+                *_use_and_limit(e), _number((e.get("forecast") or {}).get("p50")),
                 str(e.get("exhaustion_date") or ""),
             )
         )  # fmt: skip
     _print_table(heads, rows, right=(0, 7, 8, 9))
+
+
+def _use_and_limit(e: dict[str, Any]) -> tuple[str, str]:
+    """Used and limit of a quota; of a load its mean and habit in an hour."""
+    if "habit" in e:
+        return f"{_number(e['actual'])}/h", f"{_number(e['habit'])}/h"
+    return _number(e.get("used")), _number(e.get("limit_value"))
 
 
 def _print_alert(alert: dict[str, Any], settings: Settings) -> None:
@@ -293,6 +352,75 @@ def _print_alert(alert: dict[str, Any], settings: Settings) -> None:
         if t["from_state"] == t["to_state"]:
             step = f"{before}, {_action(t['action'], settings)}"
         typer.echo(f"  {_local(t['at'], settings)}  {step}  {t['actor']}{note}")
+
+
+def _traced(alert: dict[str, Any], settings: Settings) -> Provenance | None:
+    """What became of a quota alert's ground; None for other alerts."""
+    from alerts.provenance import NotOfAQuotaError, trace
+    from deploy.assessing import hand_options
+    from deploy.clients import connect_database
+
+    with connect_database(settings, "pipeline") as connection:
+        try:
+            return trace(connection, alert, hand_options(settings), datetime.now(UTC))
+        except NotOfAQuotaError:
+            return None
+
+
+_FIGURES = (
+    ("used", "已用"),
+    ("limit_value", "限值"),
+    ("forecast_p10", "预测 p10"),
+    ("forecast_p50", "预测 p50"),
+    ("forecast_p90", "预测 p90"),
+    ("completeness", "完整率"),
+    ("exhaustion_date", "用尽日"),
+    ("level", "等级"),
+)
+_SINCE = (
+    ("readings", "后来到达的读数"),
+    ("corrected", "被更正的读数"),
+    ("reviews", "人工判定"),
+    ("limits", "限值版本"),
+    ("registry", "档案变更"),
+)
+
+
+def _print_traced(
+    traced: Provenance, again: tuple[dict[str, Any] | None, bool] | None, settings: Settings
+) -> None:
+    """What was known then beside what is known now, and beside what comes out when assessed again as known then."""
+    from deploy.cli.quota_commands import _print_table
+
+    zh = settings.language == "zh"
+    at, day = _local(traced.known_at, settings), traced.as_of
+    typer.echo(
+        f"\n截至 {day}, 当时 ({at}) 与现在所知:" if zh else f"\nas of {day}, as known then ({at}) and now:"
+    )
+    heads = ["", "当时", "现在"] if zh else ["", "then", "now"]
+    if again is not None:
+        heads.append("按当时所知重算" if zh else "again, as known then")
+    sources = [traced.then, traced.now or {}, *([again[0] or {}] if again else [])]
+    rows = [
+        (chinese if zh else name, *(_figure(source.get(name)) for source in sources))
+        for name, chinese in _FIGURES
+    ]
+    _print_table(tuple(heads), rows, right=tuple(range(1, len(heads))))
+    came = [f"{zh_ if zh else name} {n}" for name, zh_ in _SINCE if (n := getattr(traced.since, name))]
+    nothing = "无变化" if zh else "nothing came"
+    typer.echo(("此后: " if zh else "since then: ") + ("; ".join(came) or nothing))
+    if again is not None and again[1]:
+        typer.echo("按当时所知重算, 结论一致。" if zh else "Assessed again as known then: the same verdict.")
+    elif again is not None:
+        typer.echo(
+            "按当时所知重算, 结论不同!" if zh else "Assessed again as known then: the verdict DIFFERS."
+        )
+
+
+def _figure(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4f}" if abs(value) <= 1 else f"{value:,.2f}"
+    return "" if value is None else str(value)
 
 
 def _rule(name: str, settings: Settings) -> str:

@@ -31,6 +31,7 @@ def import_(
     from dataclasses import asdict
 
     from alerts.by_hand import refresh_limits_by_hand
+    from deploy.assessing import hand_options
     from deploy.cli.registry_commands import registry_codes
     from deploy.clients import connect_database
     from storage.registry import import_quota_file
@@ -38,7 +39,7 @@ def import_(
     settings = load_settings()
     with connect_database(settings, "pipeline") as connection:
         result = import_quota_file(connection, file, getpass.getuser(), registry_codes(settings))
-        refreshed = refresh_limits_by_hand(connection, _options(settings), datetime.now(UTC))
+        refreshed = refresh_limits_by_hand(connection, hand_options(settings), datetime.now(UTC))
     counts = {kind: asdict(c) for kind, c in result.counts.items()}
     undetermined = [asdict(u) for u in refreshed.undetermined]
     if as_json:
@@ -82,16 +83,17 @@ def assess(
 ) -> None:
     """Assess the quotas as of a day: used, forecast, level; open the alerts that are due, each once."""
     from alerts.by_hand import assess_as_known, assess_by_hand
+    from deploy.assessing import hand_options
     from deploy.clients import connect_database
 
     settings = load_settings()
     day, now = _date(as_of), datetime.now(UTC)
     with connect_database(settings, "pipeline") as connection:
         if known_at is None:
-            result = assess_by_hand(connection, _options(settings, site), day, now)
+            result = assess_by_hand(connection, hand_options(settings, site), day, now)
         else:
             moment = _moment(known_at, settings)
-            result = assess_as_known(connection, _options(settings, site), day, moment, now)
+            result = assess_as_known(connection, hand_options(settings, site), day, moment, now)
     zh = settings.language == "zh"
     for s in result.without:
         typer.echo(
@@ -121,15 +123,6 @@ def assess(
 
 quota.command()(norms)
 quota.command()(rollup)
-
-
-def _options(settings: Settings, sites: list[str] | None = None) -> Any:
-    from alerts.by_hand import HandOptions
-    from alerts.parameters import shipped_parameters
-    from deploy.settings import Clock
-
-    by_event = settings.clock is Clock.EVENT
-    return HandOptions(by_event, settings.event_patience, shipped_parameters(), sites or None)
 
 
 def _date(text: str | None) -> date | None:

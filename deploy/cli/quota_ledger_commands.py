@@ -158,15 +158,16 @@ def rollup(
 
 def _ledger(settings: Settings, site: str, known_at: str | None) -> Row:
     from alerts.ledger import site_ledger
-    from alerts.parameters import shipped_parameters
     from alerts.rolling import local_zone
+    from deploy.assessing import hand_options
     from deploy.cli.quota_commands import _moment
     from deploy.clients import connect_database
 
+    parameters = hand_options(settings).parameters.limits
     moment = None if known_at is None else _moment(known_at, settings)
     with connect_database(settings, "pipeline") as connection:
         zone = local_zone(connection)
-        found = site_ledger(connection, site, shipped_parameters().limits, zone, datetime.now(UTC), moment)
+        found = site_ledger(connection, site, parameters, zone, datetime.now(UTC), moment)
     if found is None:
         raise typer.BadParameter(f"no site {site!r} in the registry")
     return found

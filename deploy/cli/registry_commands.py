@@ -13,7 +13,7 @@ import typer
 
 from deploy.cli.registry_history_command import history
 from deploy.clients import connect_database
-from deploy.settings import Clock, Settings, load_settings
+from deploy.settings import Settings, load_settings
 from metering.errors import DependencyAwayError, InputFileError
 from storage.registry import ImportResult, check_registry, import_registry
 from storage.registry_codes import RegistryCodes
@@ -56,11 +56,10 @@ def import_(
 
 def _refresh_limits(connection: Any, settings: Settings) -> None:
     """Give imported quotas their limits at once, as far as they can be known."""
-    from alerts.by_hand import HandOptions, refresh_limits_by_hand
-    from alerts.parameters import shipped_parameters
+    from alerts.by_hand import refresh_limits_by_hand
+    from deploy.assessing import hand_options
 
-    options = HandOptions(settings.clock is Clock.EVENT, settings.event_patience, shipped_parameters())
-    refresh_limits_by_hand(connection, options, datetime.now(UTC))
+    refresh_limits_by_hand(connection, hand_options(settings), datetime.now(UTC))
 
 
 @registry.command()

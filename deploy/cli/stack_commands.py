@@ -32,10 +32,12 @@ def up(
     ] = None,
 ) -> None:
     """Start the local stack and return when all of it is ready. Run again, it only starts what is missing."""
+    from alerts.parameter_file import read_parameters
     from deploy.stack import stack
     from deploy.stack.status import read_tls
 
     settings = load_settings()
+    read_parameters(settings.alert_parameters)  # what cannot be used stops the start
     steps = Steps(settings.language)
     site = stack.up(settings, steps, servers_only=servers_only, tls=tls)
     if told := read_tls(settings):

@@ -21,6 +21,7 @@ from prometheus_client import start_http_server
 
 from alerts.event_clock import read_event_clock
 from alerts.metrics import EVENTS_RELAYED
+from alerts.parameter_file import read_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from deploy.clients import connect_database, kafka_server
 from deploy.logging import configure_logging
@@ -250,7 +251,10 @@ def main(settings: Settings) -> None:
 
     deriver = Deriver(connect)
     by_event = settings.clock is Clock.EVENT
-    assessor = RollingAssessor(connect, RollingOptions(by_event=by_event, patience_s=settings.event_patience))
+    options = RollingOptions(
+        by_event, settings.event_patience, parameters=read_parameters(settings.alert_parameters)
+    )
+    assessor = RollingAssessor(connect, options)
     events = KafkaEvents(lambda: kafka_server(settings, "worker"), settings.kafka_topic_prefix)
     log.info("worker_started", clock=settings.clock.value)
     try:

@@ -18,6 +18,7 @@ create index alert_due on nengliu.alert (due_at) where due_at is not null;
 create index alert_of_finding on nengliu.alert (finding_id) where finding_id is not null;
 
 alter table nengliu.assessment_cursor add column findings_heard timestamptz;  -- up to when findings were heard, wall clock
+alter table nengliu.assessment_cursor add column loads_heard date;  -- the last local day as of which loads were looked at
 create index finding_changed on nengliu.finding (changed_at);
 
 alter table nengliu.alert_transition add column action text;
@@ -33,3 +34,13 @@ from nengliu.alert a left join nengliu.site s using (site_id);
 create or replace view api.alert_transition with (security_barrier) as
 select alert_id, at, from_state, to_state, actor, note, action
 from nengliu.alert_transition;
+
+-- Which share of the year's use season and kind of day say is due by the end of the day; pace: used by what that is of the limit.
+alter table nengliu.quota_assessment add column expected_share float8;
+create or replace view api.quota_assessment with (security_barrier) as
+select distinct on (s.site_code, a.item_code, a.year, a.as_of)
+       s.site_code, a.item_code, a.year, a.as_of, a.used, a.limit_value, a.used / nullif(a.limit_value, 0) as used_ratio,
+       a.forecast_p10, a.forecast_p50, a.forecast_p90, a.exhaustion_date, a.level, a.completeness, a.assessed_at,
+       a.expected_share, a.used / nullif(a.limit_value * a.expected_share, 0) as pace
+from nengliu.quota_assessment a join nengliu.site s using (site_id)
+order by s.site_code, a.item_code, a.year, a.as_of, a.assessed_at desc;

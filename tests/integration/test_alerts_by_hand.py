@@ -14,7 +14,7 @@ from alerts.alert_hand import ByPerson, acknowledge_alert, close_alert, reopen_a
 from alerts.alert_rows import FollowUp
 from alerts.by_hand import AsOfError, HandOptions, assess_as_known, assess_by_hand, refresh_limits_by_hand
 from alerts.lifecycle import TransitionError
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from metering.errors import InputFileError
 from storage.derivation import Deriver

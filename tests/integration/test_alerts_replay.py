@@ -57,9 +57,12 @@ select site_code, item_code, year, as_of, used, limit_value, forecast_p10, forec
        exhaustion_date, level, completeness
 from api.quota_assessment order by 1, 2, 3, 4"""
 ALERTS = """
-select row_number() over (order by alert_id), site_code, rule, severity, state, subject, opened_at, confirmed_at,
+select case when rule like 'quota%' then row_number() over (partition by rule like 'quota%' order by alert_id) end,
+       site_code, rule, severity, state, subject, opened_at, confirmed_at,
        acknowledged_at, resolved_at, evidence
-from api.alert order by alert_id"""
+from api.alert order by opened_at, rule, subject"""
+#: Rules of which there is one alert a quota, if any; the others tell of states, which come and go.
+ABOUT_SUMS = {"quota_forecast_over", "quota_over", "quota_severe", "quota_enforcement"}
 LIMITS = (
     "select site_code, year, limit_value, effective_from, superseded_at from api.quota order by 1, 2, 4, 5"
 )
@@ -102,11 +105,11 @@ def test_tonnes_are_assessed_every_day_as_the_electricity_that_they_are_made_of(
 
 
 def test_alerts_open_for_the_site_that_is_over_and_once(at_once):
-    over = [(r[1], r[2], r[5]) for r in at_once[ALERTS]]
+    over = [(r[1], r[2], r[5]) for r in at_once[ALERTS] if r[2] in ABOUT_SUMS]
     assert len(over) == len(set(over))
     assert ("S1", "quota_forecast_over", "S1/01/2012") in over
     assert ("S1", "quota_over", "S1/01/2012") in over
-    assert not [o for o in over if o[0] == "S2" and o[1] != "quota_forecast_over"]
+    assert {o[1] for o in over if o[0] == "S2"} <= {"quota_forecast_over"}
     by_rule = {r[2]: r for r in at_once[ALERTS] if r[5] == "S1/01/2012"}
     assert by_rule["quota_forecast_over"][6] < by_rule["quota_over"][6]
 
@@ -134,7 +137,8 @@ def test_over_by_more_than_a_fifth_in_two_years_running_is_a_case_for_enforcemen
 
 def test_a_fear_that_has_passed_is_resolved_long_before_the_year_ends(at_once):
     feared = [r for r in at_once[ALERTS] if r[5] == "S2/01/2012"]
-    assert [(r[2], r[4]) for r in feared] == [("quota_forecast_over", "resolved")]
+    assert ("quota_forecast_over", "resolved") in [(r[2], r[4]) for r in feared]
+    feared = [r for r in feared if r[2] == "quota_forecast_over"]
     assert (
         feared[0][6] < datetime(2012, 3, 1, tzinfo=ZONE) < feared[0][9] < datetime(2012, 12, 15, tzinfo=ZONE)
     )

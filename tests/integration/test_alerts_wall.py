@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from alerts.by_hand import HandOptions, assess_by_hand, refresh_limits_by_hand
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from metering.records import Intake
 from storage.derivation import Deriver

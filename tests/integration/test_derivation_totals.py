@@ -156,7 +156,7 @@ def test_a_removal_without_an_end_value_is_told_by_children(database):
 
 
 def test_a_new_sub_meter_does_not_change_the_usual_loss_of_the_others(database):
-    """Losses are learnt from hours with as many children."""
+    """Losses are learnt from hours with the same children."""
     with town_of(database) as town:
         site, total = town.rows("select site_id, point_id from nengliu.point where point_code = 'total'")[0]
         town.install("m-lift", town.point("lift", site, "01C", total), T0 + timedelta(hours=6 * DAY))
@@ -182,8 +182,8 @@ def used(town: Town, code: str, last: datetime) -> float:
                 - coalesce((select consumption from nengliu.point_day_open o
                             where o.point_id = p.point_id and day = %s::date), 0)
            from nengliu.point p where point_code = %s""",
-        last,
-        last,
+        last.date(),
+        last.date(),
         code,
     )[0][0]
 
@@ -216,6 +216,118 @@ def test_later_readings_do_not_change_what_was_known_at_the_end_of_a_day(databas
         assert known[8] - known[6] > 1.5 * (known[5] - known[4]), "the silence is filled"
         for day, kwh in known.items():
             assert used(town, "total", T0 + timedelta(days=day)) == pytest.approx(kwh, rel=1e-9), day
+
+
+def test_what_a_silence_was_filled_with_stays_where_a_reset_ends_it(database):
+    """The register bounds no energy then: children and the usual loss are all that tells, as they told before."""
+    with town_of(database) as town:
+        for code in ("light", "hvac"):
+            send(town, code, range(10 * DAY + 1))
+        send(town, "total", range(6 * DAY + 11))
+        derive(town)
+        known = [used(town, "total", T0 + timedelta(days=day)) for day in range(9)]
+        back = range(9 * DAY + 5, 10 * DAY + 1)
+        town.read("m-total", [(T0 + timedelta(hours=h), 5.0 + 20 * (h - back[0])) for h in back])
+        derive(town)
+        assert town.rows("select kind from nengliu.finding") == [("register_reset",)]
+        assert [used(town, "total", T0 + timedelta(days=day)) for day in range(9)] == pytest.approx(known)
+        found = hours_of(town, "total")
+        assert {found[h][2] for h in range(6 * DAY + 10, 9 * DAY + 5)} == {"children_usual"}
+        assert found[9 * DAY + 5] == (20, 0, "measured")
+
+
+def test_what_a_short_silence_around_midnight_was_filled_with_is_taken_back(database):
+    """Read every quarter, the total was silent from 23:05 to 00:04: what it was filled with by midnight stays known."""
+    with town_of(database) as town:
+        town.connection.execute("update nengliu.installation set interval_s = 900 where meter = 'm-total'")
+        town.place()
+        for code in ("light", "hvac"):
+            send(town, code, range(3 * DAY + 1))
+        times = [timedelta(minutes=m) for m in range(5, 3 * DAY * 60 - 54, 15)]
+        town.read("m-total", [(T0 + t, 1000 + 3 * t / timedelta(hours=1)) for t in times])
+        derive(town)
+        known = used(town, "total", T0 + timedelta(days=2))
+        assert hours_of(town, "total")[3 * DAY - 1][2] == "children_usual"
+        town.read("m-total", [(T0 + timedelta(days=3, minutes=4), 1000 + 3 * (3 * DAY + 4 / 60))])
+        derive(town)
+        assert hours_of(town, "total")[3 * DAY - 1][2] == "interpolated"
+        assert used(town, "total", T0 + timedelta(days=2)) == pytest.approx(known)
+
+
+def test_children_that_stand_still_tell_nothing_of_a_total_that_never_did(database):
+    with town_of(database) as town:
+        for code in ("light", "hvac"):
+            town.read(f"m-{code}", [(T0 + timedelta(hours=h), 50.0) for h in range(10 * DAY)])
+        send(town, "total", range(8 * DAY + 1))
+        derive(town)
+        assert max(hours_of(town, "total")) == 8 * DAY - 1
+
+
+def test_a_new_meter_goes_on_with_the_usual_loss_of_the_one_before(database):
+    with town_of(database) as town:
+        total = town.rows("select point_id from nengliu.point where point_code = 'total'")[0][0]
+        town.connection.execute(
+            "update nengliu.installation set removed_at = %s, end_value = %s where meter = 'm-total'",
+            (T0 + timedelta(hours=8 * DAY), register("total", 8 * DAY)),
+        )
+        town.install("m-new", total, T0 + timedelta(hours=8 * DAY), start_value=0)
+        town.place()
+        for code in ("light", "hvac"):
+            send(town, code, range(10 * DAY + 1))
+        send(town, "total", range(8 * DAY))
+        derive(town)
+        found = hours_of(town, "total")
+        for h in range(8 * DAY, 10 * DAY):
+            assert found[h] == (pytest.approx(load("total", h)), found[h][0], "children_usual")
+
+
+def test_the_usual_loss_is_that_of_the_same_sub_meters(database):
+    """A small one gave way to a large one, of which the total shows twice as much."""
+    with town_of(database) as town:
+        site, total = town.rows("select site_id, point_id from nengliu.point where point_code = 'total'")[0]
+        swapped = 7 * DAY
+        town.connection.execute(
+            "update nengliu.installation set removed_at = %s, end_value = %s where meter = 'm-light'",
+            (T0 + timedelta(hours=swapped), register("light", swapped)),
+        )
+        lift = town.point("lift", site, "01C", total)
+        town.install("m-lift", lift, T0 + timedelta(hours=swapped), start_value=0)
+        town.place()
+        send(town, "light", range(swapped))
+        send(town, "hvac", range(10 * DAY + 1))
+        town.read(
+            "m-lift", [(T0 + timedelta(hours=h), 100.0 * (h - swapped)) for h in range(swapped, 10 * DAY + 1)]
+        )
+        own = list(accumulate((2 * (load("hvac", h) + 100) for h in range(swapped, 8 * DAY)), initial=0.0))
+        send(town, "total", range(swapped))
+        last = register("total", swapped)
+        town.read("m-total", [(T0 + timedelta(hours=swapped + n), last + kwh) for n, kwh in enumerate(own)])
+        derive(town)
+        assert hours_of(town, "total")[9 * DAY][0] == pytest.approx(2 * (load("hvac", 9 * DAY) + 100))
+
+
+def test_a_sub_meter_that_was_read_by_the_day_once_counts_since_it_is_read_by_the_hour(database):
+    with town_of(database) as town:
+        site, hvac = town.rows("select site_id, point_id from nengliu.point where point_code = 'hvac'")[0]
+        before = T0 - timedelta(days=200), T0 - timedelta(days=150)
+        town.install("m-old", hvac, before[0], removed_at=before[1], start_value=0, interval_s=86400)
+        town.place()
+        for code in ("light", "hvac"):
+            send(town, code, range(10 * DAY))
+        send(town, "total", [h for h in range(10 * DAY) if not 130 < h < 150])
+        derive(town)
+        energy = register("total", 150) - register("total", 130)
+        shares = [load("light", h) + load("hvac", h) for h in range(130, 150)]
+        assert hours_of(town, "total")[140][0] == pytest.approx(energy * shares[10] / sum(shares))
+        town.connection.execute("update nengliu.installation set interval_s = 3600 where meter = 'm-old'")
+        town.connection.execute(
+            "insert into nengliu.change (site_id, point_id, from_ts, to_ts) values (%s, %s, %s, %s)",
+            (site, hvac, *before),
+        )
+        derive(town)
+        grown = derived(town.connection)
+        for table, rows in derive_anew(town.connection, database).items():
+            assert grown[table] == rows, table
 
 
 @settings(

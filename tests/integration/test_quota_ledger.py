@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from alerts.by_hand import HandOptions, assess_by_hand, refresh_limits_by_hand
 from alerts.ledger import site_ledger
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 from alerts.percentiles import PercentileRule
 from metering.errors import InputFileError
 from storage.derivation import Deriver

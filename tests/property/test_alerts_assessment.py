@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from alerts.assessment import LEVELS, Assessor, EnergyDays, Level, Silence, level_of
 from alerts.days import DayGrid
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 
 P = shipped_parameters()
 ZONE = ZoneInfo("Asia/Shanghai")
 FIRST, LAST = date(2011, 1, 1), date(2013, 12, 31)
 DAYS = DayGrid.spanning(FIRST, LAST, ZONE)
 RANK = {level: rank for rank, level in enumerate(Level)}
-NO_SILENCE = Silence(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0))
+NO_SILENCE = Silence(np.zeros(0, int), np.zeros(0, int), np.zeros(0), np.zeros(0), np.zeros(0))
 
 
 def metered(energy, silence=NO_SILENCE, covered=None):
@@ -89,7 +89,11 @@ def test_silence_at_the_end_of_the_year_is_forecast_like_time_to_come():
     covered = np.broadcast_to(DAYS.seconds, energy.shape).copy()
     energy[:, begin:], covered[:, begin:] = 0.0, 0.0
     tail = Silence(
-        np.array([0]), np.array([DAYS.index(LAST)]), DAYS.edges_s[[begin]], DAYS.edges_s[[DAYS.size]]
+        np.array([0]),
+        np.array([DAYS.index(LAST)]),
+        DAYS.edges_s[[begin]],
+        DAYS.edges_s[[DAYS.size]],
+        np.zeros(1),
     )
     a = assess(metered(energy, tail, covered), LAST, 36_000.0)
     assert a.used[0] == pytest.approx(30_400)
@@ -99,10 +103,27 @@ def test_silence_at_the_end_of_the_year_is_forecast_like_time_to_come():
     assert LEVELS[a.level[0]] == "undetermined"
 
 
+def test_what_sub_meters_told_of_a_silence_is_not_forecast_again():
+    energy = np.full((1, DAYS.size), 100.0)
+    begin, told = DAYS.index(date(2013, 8, 1)), DAYS.index(date(2013, 9, 1))
+    covered = np.broadcast_to(DAYS.seconds, energy.shape).copy()
+    covered[:, begin:], energy[:, begin:told], energy[:, told:] = 0.0, 90.0, 0.0
+    as_of = DAYS.index(date(2013, 9, 10))
+    edges = DAYS.edges_s
+    tail = Silence(
+        np.array([0]), np.array([as_of]), edges[[begin]], edges[[as_of + 1]], np.array([31 * 86_400.0])
+    )
+    a = assess(metered(energy, tail, covered), date(2013, 9, 10), 36_000.0)
+    assert a.used[0] == pytest.approx(212 * 100 + 31 * 90)
+    assert a.p50[0] == pytest.approx(a.used[0] + (365 - 212 - 31) * 100)
+    assert a.completeness[0] == pytest.approx(212 / 253)
+
+
 def test_a_site_without_any_reading_has_no_forecast():
     energy = np.zeros((1, DAYS.size))
     ends = np.array([DAYS.index(date(year, 12, 31)) for year in (2011, 2012, 2013)])
-    silence = Silence(np.zeros(3, dtype=int), ends, np.repeat(DAYS.edges_s[0], 3), DAYS.edges_s[ends + 1])
+    begins = np.repeat(DAYS.edges_s[0], 3)
+    silence = Silence(np.zeros(3, dtype=int), ends, begins, DAYS.edges_s[ends + 1], np.zeros(3))
     a = assess(metered(energy, silence, np.zeros_like(energy)), LAST, 10.0)
     assert np.isnan([a.p10[0], a.p50[0], a.p90[0]]).all()
     assert a.completeness[0] == 0
@@ -115,7 +136,7 @@ def test_an_open_step_counts_neither_as_used_nor_as_covered():
     open_energy, open_covered = data.open_energy.copy(), data.open_covered_s.copy()
     open_energy[0, DAYS.index(day)], open_covered[0, DAYS.index(day)] = 10.0, 8640.0
     ended = DAYS.edges_s[[DAYS.index(day) + 1]]
-    tail = Silence(np.array([0]), np.array([DAYS.index(day)]), ended - 8640.0, ended)
+    tail = Silence(np.array([0]), np.array([DAYS.index(day)]), ended - 8640.0, ended, np.zeros(1))
     a = assess(replace(data, open_energy=open_energy, open_covered_s=open_covered, silence=tail), day, 1e9)
     assert a.used[0] == pytest.approx(5_990)
     assert a.completeness[0] == pytest.approx(59.9 / 60)

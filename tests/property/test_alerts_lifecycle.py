@@ -31,8 +31,8 @@ from alerts.lifecycle import (
     reopen,
     snooze,
 )
-from alerts.parameters import shipped_parameters
-from alerts.rules import RULES, judge, run_length
+from alerts.parameter_file import shipped_parameters
+from alerts.rules import RULES, About, judge, run_length
 
 observations = st.builds(
     Observation,
@@ -185,18 +185,21 @@ def test_a_run_counts_days_on_end_of_one_series(rows):
         assert length == expected
 
 
-FORECAST = next(r for r in RULES if r.about_forecast)
+FORECAST = next(r for r in RULES if r.about is About.FORECAST)
+PACE = next(r for r in RULES if r.name == "quota_pace")
+NO_VERDICT = next(r for r in RULES if r.name == "quota_no_verdict")
 SHIPPED = shipped_parameters()
 
 
-def assessed(p10, p50, p90, limit=100.0, used=10.0):
+def assessed(p10, p50, p90, limit=100.0, used=10.0, share=0.1, completeness=1.0):
     """Assessments of one series on consecutive days, complete."""
     n = len(p50)
     columns = [np.broadcast_to(np.asarray(c, dtype=float), n) for c in (used, limit, p10, p50, p90)]
     level = np.zeros(n, dtype=np.int64)
     return Assessments(
-        np.zeros(n, dtype=np.int64), np.arange(n), *columns, np.full(n, -1), np.ones(n), level,
-        np.full(n, "profile/1", dtype=object),
+        np.zeros(n, dtype=np.int64), np.arange(n), *columns, np.full(n, -1),
+        np.broadcast_to(np.asarray(completeness, dtype=float), n), level,
+        np.full(n, "profile/1", dtype=object), np.broadcast_to(np.asarray(share, dtype=float), n),
     )  # fmt: skip
 
 
@@ -220,6 +223,37 @@ def test_on_the_last_day_of_the_year_nothing_is_left_to_foretell():
     last = np.array([False] * 4 + [True])
     v = judge(FORECAST, a, last, SHIPPED.levels, SHIPPED.rules[FORECAST.name])
     assert v.holds.tolist() == [False, False, True, True, False]
+
+
+@given(st.lists(st.tuples(st.floats(0, 60), st.floats(0.01, 0.6)), min_size=1, max_size=25))
+def test_the_pace_is_told_of_when_use_runs_ahead_for_long_and_ends_when_it_does_not(days):
+    used, share = np.array([d[0] for d in days]), np.array([d[1] for d in days])
+    n = len(days)
+    v = judge(PACE, assessed([90.0] * n, [95.0] * n, [99.0] * n, used=used, share=share),
+              np.zeros(n, dtype=bool), SHIPPED.levels, SHIPPED.rules["quota_pace"])  # fmt: skip
+    p = SHIPPED.rules["quota_pace"]
+    ahead = (used > (1 + p.margin) * share * 100.0) & (share >= p.min_share)
+    for i in range(n):
+        assert v.holds[i] == (i + 1 >= p.days and ahead[i + 1 - p.days : i + 1].all())
+        assert v.calm[i] == (i + 1 >= p.calm_days and not ahead[i + 1 - p.calm_days : i + 1].any())
+    assert not v.gone.any()
+
+
+def test_the_pace_says_nothing_where_the_year_is_likely_to_end_over():
+    n = 10
+    v = judge(PACE, assessed([95.0] * n, [105.0] * n, [110.0] * n, used=50.0, share=0.1),
+              np.zeros(n, dtype=bool), SHIPPED.levels, SHIPPED.rules["quota_pace"])  # fmt: skip
+    assert not v.holds.any()
+
+
+def test_without_a_verdict_for_a_week_somebody_is_told_though_the_evidence_is_incomplete():
+    whole = [0.95] * 2 + [0.5] * 7 + [0.92] * 3
+    n = len(whole)
+    v = judge(NO_VERDICT, assessed([90.0] * n, [95.0] * n, [99.0] * n, completeness=whole),
+              np.zeros(n, dtype=bool), SHIPPED.levels, SHIPPED.rules["quota_no_verdict"])  # fmt: skip
+    assert np.flatnonzero(v.holds).tolist() == [8]
+    assert v.complete.all()
+    assert np.flatnonzero(v.calm).tolist() == [11]
 
 
 MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)

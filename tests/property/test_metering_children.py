@@ -12,15 +12,20 @@ from metering.spans import END, HOUR_US
 FIRST = 390_000
 
 
-def hours(energy: list[float], missing: set[int] = frozenset(), count: int = 2) -> ChildHours:
+def hours(
+    energy: list[float], missing: set[int] = frozenset(), family: int = 2, own: list[float] | None = None
+) -> ChildHours:
+    """own: what the total measured in the first hours."""
     kept = [n for n in range(len(energy)) if n not in missing]
     hour = np.array([FIRST + n for n in kept], dtype=np.int64)
     n = len(kept)
+    total = [*(own or []), *[np.nan] * len(energy)]
     return ChildHours(
         np.zeros(n, dtype=np.int64),
         hour,
         np.array([energy[k] for k in kept], dtype=np.float64),
-        np.full(n, count, dtype=np.int64),
+        np.array([total[k] for k in kept], dtype=np.float64),
+        np.full(n, family, dtype=np.int64),
         (hour + 1) * HOUR_US,
     )
 
@@ -63,10 +68,9 @@ def test_children_that_are_a_small_part_leave_a_gap_to_typical_hours(energy, fac
 def test_a_silence_is_its_children_and_the_usual_loss(energy, usual, gap_s):
     """The first half is known of both; from then on the total is silent."""
     known = len(energy) // 2
-    children = hours(energy)
-    own = children.hour[:known], usual * children.energy[:known]
+    children = hours(energy, own=[usual * kwh for kwh in energy[:known]])
     read_to = (FIRST + known) * HOUR_US
-    found = fill(children, own, read_to, END, gap_s * 1e6)
+    found = fill(children, read_to, END, gap_s * 1e6)
     near = int((read_to + gap_s * 1e6) // HOUR_US) - FIRST
     if near >= len(energy):
         assert found is None  # just the last reading may be on its way
@@ -82,8 +86,7 @@ def test_a_silence_is_its_children_and_the_usual_loss(energy, usual, gap_s):
 def test_an_hour_that_is_missing_is_not_filled_and_spoils_no_other(energy, data):
     gone = data.draw(st.integers(2, len(energy) - 1))
     read_to = FIRST * HOUR_US + 600_000_000
-    nothing = np.zeros(0, dtype=np.int64), np.zeros(0)
-    found = fill(hours(energy, {gone}), nothing, read_to, END, 1.35e9)
+    found = fill(hours(energy, {gone}), read_to, END, 1.35e9)
     assert found is not None
     filled = set((found.begin_us // HOUR_US - FIRST).tolist())
     assert filled == set(range(len(energy))) - {gone}
@@ -92,17 +95,29 @@ def test_an_hour_that_is_missing_is_not_filled_and_spoils_no_other(energy, data)
     )
 
 
-def test_losses_are_learnt_from_hours_with_as_many_children():
-    few, many = hours([10.0] * 5, count=1), hours([0.0] * 5 + [15.0] * 5, set(range(5)), count=2)
+def test_losses_are_learnt_from_hours_of_the_same_children():
+    few = hours([10.0] * 5, family=1, own=[20.0] * 5)
+    many = hours([0.0] * 5 + [15.0] * 5, set(range(5)), family=2, own=[20.0] * 7)
     both = ChildHours(*(np.concatenate([getattr(few, n), getattr(many, n)]) for n in ChildHours.__slots__))
-    own = both.hour[:7], np.array([20.0] * 7)
-    found = fill(both, own, (FIRST + 7) * HOUR_US, END, 1.35e9)
+    found = fill(both, (FIRST + 7) * HOUR_US, END, 1.35e9)
     assert found is not None
     assert np.allclose(found.energy, 20.0)
 
 
 @given(st.floats(1.01, 50))
 def test_silence_is_not_told_from_a_tiny_part(factor):
-    children = hours([1.0] * 10)
-    own = children.hour[:5], np.full(5, factor / FILLING_SHARE)
-    assert fill(children, own, (FIRST + 5) * HOUR_US, END, 1.35e9) is None
+    children = hours([1.0] * 10, own=[factor / FILLING_SHARE] * 5)
+    assert fill(children, (FIRST + 5) * HOUR_US, END, 1.35e9) is None
+
+
+def test_silence_is_not_told_from_children_that_stood_still_while_the_total_did_not():
+    assert fill(hours([0.0] * 10, own=[30.0] * 5), (FIRST + 5) * HOUR_US, END, 1.35e9) is None
+    assert fill(hours([0.0] * 10, own=[0.0] * 5), (FIRST + 5) * HOUR_US, END, 1.35e9) is not None
+
+
+def test_losses_are_learnt_from_eight_weeks_before_the_silence_alone():
+    weeks = 8 * 7 * 24
+    children = hours([1.0] * (weeks + 20), own=[9.0] * 10 + [2.0] * weeks)
+    found = fill(children, (FIRST + weeks + 10) * HOUR_US, END, 1.35e9)
+    assert found is not None
+    assert np.allclose(found.energy, 2.0)

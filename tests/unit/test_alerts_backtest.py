@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from alerts.backtest_alerts import summary, warned_years
-from alerts.parameters import RuleParameters, shipped_parameters
+from alerts.parameter_file import shipped_parameters
+from alerts.parameters import RuleParameters
 
 LEVELS = shipped_parameters().levels
 

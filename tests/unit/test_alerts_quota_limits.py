@@ -154,3 +154,17 @@ def test_peers_without_area_do_not_count():
 def test_a_computed_limit_has_to_move_by_more_than_a_ten_thousandth():
     assert not moved(1_000_000.0, 1_000_100.0, 0.0001)
     assert moved(1_000_000.0, 1_000_101.0, 0.0001)
+
+
+def test_an_operators_file_turns_the_percentiles_on(tmp_path):
+    from alerts.parameter_file import ParameterFileError, read_parameters
+
+    file = tmp_path / "own.toml"
+    file.write_text("[percentiles]\nenabled = true\n[months]\nmargin = 0.2\n", encoding="utf-8")
+    read = read_parameters(file)
+    assert not read_parameters(None).limits.percentiles.enabled
+    assert (read.limits.percentiles.enabled, read.limits.percentiles.best_percent) == (True, 5)
+    assert (read.months.margin, read.months.min_completeness) == (0.2, 0.9)
+    file.write_text("[percentiles]\nbest = 5\n", encoding="utf-8")
+    with pytest.raises(ParameterFileError, match=r"percentiles\.best is not known"):
+        read_parameters(file)

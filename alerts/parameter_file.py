@@ -1,0 +1,186 @@
+"""The values of parameters: parameters.toml and forecast_bands.csv beside this file, and an operator's file over them.
+
+The operator's file has the same tables as parameters.toml with only what is to be other, and tables for some buildings:
+
+    [rules.quota_pace]
+    margin = 0.2
+    [type.A.rules.quota_pace]
+    days = 14
+    [site."110108D041".loads.weekend_load]
+    enabled = false
+"""
+
+from __future__ import annotations
+
+import csv
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from alerts.finding_rules import FindingRule
+from alerts.forecast import ForecastParameters
+from alerts.lifecycle import Care
+from alerts.load_rules import LoadParameters
+from alerts.month_rule import MonthRule
+from alerts.parameters import Band, LevelThresholds, LimitParameters, Parameters, RuleParameters
+from alerts.percentiles import PercentileRule
+from metering.errors import SettingError
+
+T = TypeVar("T")
+
+_SEVERITIES = ("warning", "major", "critical")
+_OF_SOME = {"type": "of_types", "site": "of_sites"}
+
+
+class ParameterFileError(SettingError):
+    """A file of parameters (NENGLIU_ALERT_PARAMETERS) that cannot be used; the message names the table and the key."""
+
+
+@cache
+def shipped_parameters() -> Parameters:
+    """The parameters that come with the software."""
+    return _parameters(_shipped(), "parameters.toml")
+
+
+def read_parameters(file: Path | None) -> Parameters:
+    """The parameters in force: the shipped ones, with what a file says otherwise. Raises ParameterFileError."""
+    if file is None:
+        return shipped_parameters()
+    try:
+        own = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        raise ParameterFileError(f"{file}: {e}") from e
+    return _parameters(_merged(_shipped(), own, str(file)), str(file))
+
+
+def _shipped() -> dict[str, Any]:
+    return tomllib.loads(files("alerts").joinpath("parameters.toml").read_text(encoding="utf-8"))
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """`base` with what `own` says otherwise; tables of types and sites as they are. Raises ParameterFileError."""
+    out = dict(base)
+    for name, value in own.items():
+        if where.count(":") == 0 and name in _OF_SOME:
+            out[name] = value
+        elif name not in base:
+            raise ParameterFileError(f"{where}: {name} is not known; known: {', '.join(sorted(base))}")
+        elif isinstance(base[name], dict):
+            if not isinstance(value, dict):
+                raise ParameterFileError(f"{where}: {name} must be a table")
+            out[name] = _table(base[name], value, f"{where}: {name}")
+        else:
+            raise ParameterFileError(f"{where}: {name} must not be a table")
+    return out
+
+
+def _table(base: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """A table of values, or of tables of values by rule or severity, with what is said otherwise."""
+    out = dict(base)
+    for name, value in own.items():
+        if isinstance(value, dict) and isinstance(base.get(name), dict):
+            out[name] = {**base[name], **value}
+        elif isinstance(value, dict) or isinstance(base.get(name), dict):
+            known = ", ".join(sorted(base))
+            raise ParameterFileError(f"{where}.{name} is not known; known: {known}")
+        else:
+            out[name] = value
+    return out
+
+
+def _parameters(data: dict[str, Any], where: str) -> Parameters:
+    bands = _bands()
+    made = Parameters(
+        levels=_made(LevelThresholds, data["levels"], f"{where}: levels"),
+        limits=replace(
+            _made(LimitParameters, data["limits"], f"{where}: limits"),
+            percentiles=_made(PercentileRule, data["percentiles"], f"{where}: percentiles"),
+        ),
+        months=_made(MonthRule, data["months"], f"{where}: months"),
+        forecast=_made(ForecastParameters, data["forecast"], f"{where}: forecast"),
+        rules=_each(RuleParameters, data, "rules", where),
+        care=_each(Care, data, "care", where),
+        findings=_each(FindingRule, data, "findings", where),
+        loads=_each(LoadParameters, data, "loads", where),
+        profile_band=bands["profile"],
+        run_rate_band=bands["run_rate"],
+        of_types=_of_some(data, "type", where),
+        of_sites=_of_some(data, "site", where),
+    )
+    if missing := set(_SEVERITIES) - made.care.keys():
+        raise ParameterFileError(f"{where}: care.{min(missing)} is missing")
+    return made
+
+
+def _each(kind: type[T], data: Mapping[str, Any], table: str, where: str) -> dict[str, T]:
+    return {name: _made(kind, values, f"{where}: {table}.{name}") for name, values in data[table].items()}
+
+
+def _of_some(
+    data: Mapping[str, Any], kind: str, where: str
+) -> dict[tuple[str, str], RuleParameters | LoadParameters]:
+    """Rules that are other for some buildings, by (building type or site code, rule)."""
+    found: dict[tuple[str, str], RuleParameters | LoadParameters] = {}
+    for code, tables in data.get(kind, {}).items():
+        for table, rules in tables.items():
+            here = f"{where}: {kind}.{code}.{table}"
+            if table not in ("rules", "loads"):
+                raise ParameterFileError(f"{here} is not known; known: rules, loads")
+            for name, values in rules.items():
+                if name not in data[table]:
+                    known = ", ".join(sorted(data[table]))
+                    raise ParameterFileError(f"{here}.{name} is not known; known: {known}")
+                whole, place = {**data[table][name], **values}, f"{here}.{name}"
+                found[code, name] = (
+                    _made(RuleParameters, whole, place)
+                    if table == "rules"
+                    else _made(LoadParameters, whole, place)
+                )
+    return found
+
+
+def _made(kind: type[T], values: Mapping[str, Any], where: str) -> T:
+    """A parameter type from a table. Raises ParameterFileError, naming what is unknown, missing or of a wrong kind."""
+    types = {f.name: str(f.type) for f in fields(kind)}  # type: ignore[arg-type]  # T is one of our dataclasses
+    given = dict(values)
+    for name, value in values.items():
+        if name not in types:
+            raise ParameterFileError(f"{where}.{name} is not known; known: {', '.join(types)}")
+        problem = _problem(name, value, types[name])
+        if problem:
+            raise ParameterFileError(f"{where}.{name}: {problem}")
+        if isinstance(value, list):
+            given[name] = tuple(value)
+    try:
+        return kind(**given)
+    except TypeError as e:
+        raise ParameterFileError(f"{where}: {e}") from e
+
+
+def _problem(name: str, value: Any, wanted: str) -> str | None:
+    if name == "severity":
+        return None if value in _SEVERITIES else f"{value!r}; want one of {', '.join(_SEVERITIES)}"
+    if wanted in ("int", "float"):
+        right = isinstance(value, int if wanted == "int" else int | float) and not isinstance(value, bool)
+        if not right:
+            return f"{value!r}; want {'a whole number' if wanted == 'int' else 'a number'}"
+        return None if value >= 0 else f"{value}; want at least 0"
+    if wanted == "bool":
+        return None if isinstance(value, bool) else f"{value!r}; want true or false"
+    return None
+
+
+def _bands() -> dict[str, Band]:
+    rows: dict[str, list[tuple[float, float, float]]] = {}
+    with files("alerts").joinpath("forecast_bands.csv").open(encoding="utf-8") as f:
+        for row in csv.DictReader(line for line in f if not line.startswith("#")):
+            values = (float(row["missing_share"]), float(row["q10"]), float(row["q90"]))
+            rows.setdefault(row["method"], []).append(values)
+    tables = {method: np.array(sorted(values)) for method, values in rows.items()}
+    return {method: Band(t[:, 0].copy(), t[:, 1].copy(), t[:, 2].copy()) for method, t in tables.items()}

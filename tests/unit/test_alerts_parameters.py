@@ -1,0 +1,78 @@
+"""What an operator says otherwise of rules: for all, for a building type, for a site; and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from alerts.parameter_file import ParameterFileError, read_parameters, shipped_parameters
+
+
+def said(tmp_path, text):
+    file = tmp_path / "alerts.toml"
+    file.write_text(text, encoding="utf-8")
+    return read_parameters(file)
+
+
+def test_without_a_file_the_shipped_parameters_are_in_force():
+    assert read_parameters(None) is shipped_parameters()
+
+
+def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
+    p = said(
+        tmp_path,
+        """
+        [rules.quota_pace]
+        margin = 0.2
+        [type.A.rules.quota_pace]
+        days = 14
+        [site."S 1".rules.quota_pace]
+        severity = "major"
+        [site.S2.loads.night_load]
+        enabled = false
+        [care.major]
+        remind_after_h = 24
+        """,
+    )
+    shipped = shipped_parameters()
+    pace = shipped.rules["quota_pace"]
+    assert (p.rules["quota_pace"].margin, p.rules["quota_pace"].days) == (0.2, pace.days)
+    assert p.rules["quota_over"] == shipped.rules["quota_over"]
+    of_type = p.rule("quota_pace", "S3", "A")
+    assert (of_type.margin, of_type.days) == (0.2, 14)
+    of_site = p.rule("quota_pace", "S 1", "A")
+    assert (of_site.severity, of_site.days) == ("major", pace.days)
+    assert p.rule("quota_pace", "S3", None) == p.rules["quota_pace"]
+    assert not p.load("night_load", "S2", "A").enabled
+    assert p.load("night_load", "S1", "A").enabled
+    assert p.longest_run == 14
+    assert (p.care["major"].remind_after_h, p.care["major"].escalations) == (
+        24,
+        shipped.care["major"].escalations,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[rules.quota_pace]\nmargins = 1", "rules.quota_pace.margins is not known"),
+        ("[rules.quota_paces]\nmargin = 1", "rules.quota_paces is not known"),
+        ("[rule.quota_pace]\nmargin = 1", "rule is not known; known: .*rules"),
+        ("[rules.quota_pace]\nmargin = 'much'", "rules.quota_pace.margin: 'much'; want a number"),
+        ("[rules.quota_pace]\nmargin = -0.1", "rules.quota_pace.margin: -0.1; want at least 0"),
+        ("[rules.quota_pace]\ndays = 1.5", "rules.quota_pace.days: 1.5; want a whole number"),
+        ("[rules.quota_pace]\nenabled = 1", "rules.quota_pace.enabled: 1; want true or false"),
+        ("[rules.quota_pace]\nseverity = 'bad'", "severity: 'bad'; want one of warning, major, critical"),
+        ("[type.A.rules.quota_paces]\ndays = 1", "type.A.rules.quota_paces is not known"),
+        ("[site.S1.findings.imbalance]\nafter_h = 1", "site.S1.findings is not known"),
+        ("levels = 3", "levels must be a table"),
+        ("[levels\n", "alerts.toml: "),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_table_and_key(tmp_path, text, problem):
+    with pytest.raises(ParameterFileError, match=problem):
+        said(tmp_path, text)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ParameterFileError, match=r"none\.toml"):
+        read_parameters(tmp_path / "none.toml")
