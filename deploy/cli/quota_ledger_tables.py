@@ -54,7 +54,7 @@ def print_months(quotas: Sequence[Row], zh: bool) -> None:
     if not planned:
         return
     print_head("月度计划" if zh else "Monthly plans")
-    sources = {"given": "给定", "shares": "按比例", "computed": "推算"}
+    sources = {"given": "给定", "shares": "按比例"}
     months = [f"{n} 月" if zh else f"{date(2000, n, 1):%b}" for n in range(1, 13)]
     heads = ("分项", "年", *months, "来源") if zh else ("item", "year", *months, "months")
     rows = [

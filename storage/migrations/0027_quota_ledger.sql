@@ -10,12 +10,23 @@ alter table nengliu.quota_limit
     add column approved_by text,
     add column note text,
     add column months numeric[] check (cardinality(months) = 12),
-    add column months_source text check (months_source in ('given', 'shares', 'computed')),
+    add column months_source text check (months_source in ('given', 'shares')),
     add check ((months is null) = (months_source is null));
 
+create index quota_limit_of_quota on nengliu.quota_limit (quota_id);
 create index alert_of_month on nengliu.alert (site_id) where rule = 'quota_monthly_over';
 
--- Monthly plans of limits, every version. source: the months were given, are shares of a computed limit, or computed.
+create or replace view api.quota with (security_barrier) as
+select s.site_code, q.item_code, q.year, l.limit_value, nengliu.item_unit(q.item_code) as unit,
+       coalesce(l.method, q.method) as method, coalesce(l.source, q.source) as source,
+       q.effective_from, l.superseded_at, l.recorded_at,
+       case when l.quota_limit_id is null then q.approved_by else l.approved_by end as approved_by,
+       case when l.quota_limit_id is null then q.note else l.note end as note
+from nengliu.quota q
+join nengliu.site s using (site_id)
+left join nengliu.quota_limit l using (quota_id);
+
+-- Monthly plans of limits, every version. source: the months were given, or are shares of a computed limit.
 create view api.quota_month with (security_barrier) as
 select s.site_code, q.item_code, q.year, m.month::int as month, m.plan_value, l.months_source as source,
        nengliu.item_unit(q.item_code) as unit, q.effective_from, l.recorded_at, l.superseded_at

@@ -221,6 +221,11 @@ def test_what_was_known_when_is_shown_with_who_and_why(ledger):
         (1200, "Liu", "Qian", "notice 7"),
     ]
     assert now["versions"][0]["superseded_at"] == now["versions"][1]["recorded_at"]
+    said = "select limit_value, approved_by, note, superseded_at is null from api.quota order by recorded_at"
+    assert ledger.rows(said) == [
+        (1000, "Wang", "to be confirmed", False),
+        (1200, "Liu", "after appeal", True),
+    ]
 
 
 def test_the_best_of_a_type_are_exempt_where_the_rule_is_on(ledger):
