@@ -320,8 +320,8 @@ def dashboard() -> dict[str, Any]:
         "panels": laid_out(
             [
                 (4, [(4, p) for p in figures]),
-                (9, [(16, quota_table()), (8, levels_by_district())]),
-                (8, [(12, share_used()), (12, levels_over_time())]),
+                (9, [(24, quota_table())]),
+                (8, [(8, levels_by_district()), (8, share_used()), (8, levels_over_time())]),
                 (8, [(12, city_by_day()), (12, districts_by_month())]),
                 (8, [(12, alert_table()), (12, completeness_by_district())]),
                 (8, [(9, gateway_table()), (9, intake_by_day()), (6, rejects_by_reason())]),
