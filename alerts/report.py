@@ -14,6 +14,8 @@ from markupsafe import Markup
 
 from alerts.report_charts import band_shown, display_unit, months_chart, number, pace_chart
 from alerts.report_data import QuotaYear, ReportData
+from alerts.report_lines import lanes
+from alerts.rule_names import rule_names
 
 #: Levels of an assessment, in words: (Chinese, English).
 LEVEL_NAMES = {
@@ -45,6 +47,7 @@ def render_report(data: ReportData, language: str, made_at: datetime) -> str:
         made_at=made_at.astimezone(ZoneInfo(data.timezone)),
         levels=LEVEL_NAMES,
         states=STATE_NAMES,
+        rules=rule_names(),
         css=Markup(_template("report.css")),
     )
 
@@ -72,6 +75,9 @@ def _environment() -> Environment:
     )
     environment.globals["months_chart"] = lambda q: Markup(months_chart(q))
     environment.globals["pace_chart"] = lambda q: Markup(pace_chart(q))
+    environment.globals["lanes"] = lambda spans, until: [
+        (rule, Markup(svg)) for rule, svg in lanes(spans, until)
+    ]
     environment.globals["band_shown"] = band_shown
     environment.filters["energy"] = _energy
     environment.filters["percent"] = lambda v: "–" if v is None else f"{v:.1%}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache, cached_property
 from importlib.resources import files
@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import dict_row
+
+from alerts.report_lines import AlertSpan, spans_by_site
 
 #: A year whose energy is measured for less than this share does not shape the monthly shares of a limit.
 _SHAPE_COMPLETENESS = 0.9
@@ -126,12 +128,13 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything that one report shows; left_out: sites with a quota that it does not show."""
+    """Everything that one report shows; left_out: sites with a quota that it does not show; alerts: by site code."""
 
     quotas: Sequence[QuotaYear]
     intake: Intake
     timezone: str
     left_out: int = 0
+    alerts: Mapping[str, Sequence[AlertSpan]] = field(default_factory=dict)
 
     @property
     def sites(self) -> dict[str, list[QuotaYear]]:
@@ -158,13 +161,14 @@ def load_report(
         args = {"sites": list(sites)}
         days = _days(cur.execute(_query("report_days"), args).fetchall())
         assessments = _assessments(cur.execute(_query("report_assessments"), args).fetchall())
-        alerts = _alerts(cur.execute(_query("report_alerts"), args).fetchall(), ZoneInfo(timezone))
+        alert_rows = cur.execute(_query("report_alerts"), args).fetchall()
+        alerts = _alerts(alert_rows, ZoneInfo(timezone))
         quotas = [
             _quota_year(row, days.get((row["site_code"], row["item_code"]), []), assessments, alerts)
             for row in cur.execute(_query("report_quotas"), args).fetchall()
         ]
         intake = Intake(**(cur.execute(_query("report_ledger")).fetchone() or {}))
-    return ReportData(quotas, intake, timezone, left_out)
+    return ReportData(quotas, intake, timezone, left_out, spans_by_site(alert_rows, ZoneInfo(timezone)))
 
 
 @cache
@@ -173,6 +177,9 @@ def _query(name: str) -> str:
 
 
 _Key = tuple[str, str, int]
+
+#: Alerts that warn of the limit or say that it is passed; the others stand in the time line only.
+_OF_THE_LIMIT = frozenset({"quota_forecast_over", "quota_over", "quota_severe", "quota_enforcement"})
 
 
 def _days(rows: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], list[Day]]:
@@ -193,11 +200,11 @@ def _assessments(rows: Sequence[Mapping[str, Any]]) -> dict[_Key, list[Assessed]
 
 
 def _alerts(rows: Sequence[Mapping[str, Any]], zone: ZoneInfo) -> dict[_Key, list[OpenedAlert]]:
-    """By site, item and year, as the evidence names them; alerts about other things are left out."""
+    """Those of the limit by site, item and year, as the evidence names them."""
     found: dict[_Key, list[OpenedAlert]] = defaultdict(list)
     for r in rows:
         evidence = r["evidence"]
-        if not {"item_code", "year"} <= evidence.keys():
+        if r["rule"] not in _OF_THE_LIMIT or not {"item_code", "year"} <= evidence.keys():
             continue
         # Without an as_of in the evidence: the last day that had ended when the alert opened.
         as_of = evidence.get("as_of")

@@ -17,12 +17,14 @@ from enum import StrEnum
 class Step:
     """From a reading to the next one, with nothing between.
 
-    initial: it begins with the installation, not with a reading.
+    initial: it begins with the installation, not with a reading. patience: how long it might have been (None: as long
+    as its subject may be silent now).
     """
 
     begin: datetime
     end: datetime
     initial: bool = False
+    patience: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ class Subject:
 
 
 def silences(steps: Iterable[Step], excuses: Sequence[Step], subject: Subject) -> list[Silence]:
-    """The silences of a subject, in order. steps: those longer than its patience, in any order; excuses: silences of
-    what it is reached through (a meter's gateway, in order); what they leave of a step must be too long by itself.
+    """The silences of a subject, in order. steps: those longer than their patience, in any order; excuses: silences
+    of what it is reached through (a meter's gateway, in order); what they leave of a step must be too long by itself.
     """
     found: list[Silence] = []
     for step in sorted(steps, key=lambda s: s.begin):
-        if not is_unexplained(step, excuses, subject.patience):
+        if not is_unexplained(step, excuses, step.patience or subject.patience):
             continue
         if subject.joined and found and found[-1].ends == step.begin:
             found[-1] = Silence(found[-1].anchor, step.end, found[-1].initial)

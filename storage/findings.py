@@ -7,7 +7,7 @@ transaction at a time does it, whichever worker; others find it locked. See docs
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,9 +24,11 @@ from metering.findings import (
     finding_kinds,
     is_silent,
 )
+from metering.instants import to_us
 from storage import locks
 from storage.finding_metrics import OPEN, SECONDS
 from storage.finding_rows import Connection, Row, change_findings, finding_row, open_findings
+from storage.heard import lasting_patiences
 from storage.losses import subject_of
 from storage.silences import find_silences
 from storage.sql import query
@@ -148,21 +150,59 @@ def _watch(connection: Connection, moment: datetime, options: FindingOptions) ->
     row = connection.execute(query("finding_watched")).fetchone()
     assert row is not None  # a select without a table yields one row
     gateways = {g.gateway: g for g in found}
+    patience = _Patience(connection, options.silence, moment)
     if options.by_event:
-        silent = _silent(found, moment, None, options)
+        silent = _silent(found, moment, None, options, patience)
         return _Watch(moment, None, gateways, silent, None)
     imported_at, received_again = row
     watched_from = max((m for m in (imported_at, received_again) if m is not None), default=None)
     newest = max((h for g in found if (h := g.heard(False)) is not None), default=None)
     speaking = [g for g in found if not g.final]
     if len(speaking) < 2:
-        return _Watch(moment, watched_from, gateways, _silent(found, moment, watched_from, options), None)
-    nothing = _nothing(speaking, newest, watched_from, moment, options.silence)
+        silent = _silent(found, moment, watched_from, options, patience)
+        return _Watch(moment, watched_from, gateways, silent, None)
+    nothing = _nothing(speaking, newest, watched_from, moment, patience)
     # What nobody could hear is held against nobody: silence is judged up to soon after the newest receipt.
     floor = timedelta(seconds=options.silence.gateway_floor_s)
     now = moment if newest is None else min(moment, newest + floor)
-    silent = {} if nothing else _silent(found, now, watched_from, options)
+    silent = {} if nothing else _silent(found, now, watched_from, options, patience)
     return _Watch(now, watched_from, gateways, silent, nothing)
+
+
+class _Patience:
+    """How long gateways may be silent: by the meters that were heard before (storage/heard.py), which are looked up
+    where a gateway has meters of several intervals.
+    """
+
+    #: So many gateways are looked up at once.
+    _BATCH = 100
+
+    def __init__(self, connection: Connection, rule: SilenceRule, moment: datetime) -> None:
+        self._connection, self._rule, self._moment_us = connection, rule, to_us(moment)
+        self._known: dict[str, timedelta] = {}
+
+    def least(self, gateway: _Gateway) -> timedelta:
+        """What the most frequent of its meters says."""
+        return self._rule.gateway(gateway.interval_s)
+
+    def most(self, gateway: _Gateway) -> timedelta:
+        """What the least frequent of its meters says."""
+        return self._rule.gateway(gateway.longest_s)
+
+    def of(self, gateways: Iterable[_Gateway]) -> Iterator[tuple[_Gateway, timedelta]]:
+        """Each gateway with how long it may be silent; those that need no look first."""
+        mixed: list[_Gateway] = []
+        for g in gateways:
+            if self.least(g) < self.most(g):
+                mixed.append(g)
+            else:
+                yield g, self.least(g)
+        for n in range(0, len(mixed), self._BATCH):
+            batch = mixed[n : n + self._BATCH]
+            new = [g.gateway for g in batch if g.gateway not in self._known]
+            if new:
+                self._known |= lasting_patiences(self._connection, self._rule, new, self._moment_us)
+            yield from ((g, self._known.get(g.gateway, self.least(g))) for g in batch)
 
 
 def _nothing(
@@ -170,25 +210,46 @@ def _nothing(
     newest: datetime | None,
     watched_from: datetime | None,
     now: datetime,
-    rule: SilenceRule,
+    patience: _Patience,
 ) -> datetime | None:
-    """Since when nothing was received from anybody, where that is for too long."""
+    """Since when nothing was received from anybody, where that is for too long: for longer than a gateway may be silent
+    that was heard shortly before; where none ever was, than the most frequent meter says.
+    """
     installed_at = min(g.installed_at for g in speaking)
-    patience = rule.gateway(min(g.interval_s for g in speaking))
-    return (newest or installed_at) if is_silent(newest, installed_at, watched_from, patience, now) else None
+
+    def too_long(may_be: timedelta) -> bool:
+        return is_silent(newest, installed_at, watched_from, may_be, now)
+
+    if newest is None:
+        return installed_at if too_long(min(patience.least(g) for g in speaking)) else None
+    lag = {g.gateway: newest - heard for g in speaking if (heard := g.heard(False)) is not None}
+    some = [
+        g
+        for g in speaking
+        if g.gateway in lag and lag[g.gateway] <= patience.most(g) and too_long(patience.least(g))
+    ]
+    nothing = any(lag[g.gateway] <= may_be and too_long(may_be) for g, may_be in patience.of(some))
+    return newest if nothing else None
 
 
 def _silent(
-    gateways: Sequence[_Gateway], now: datetime, watched_from: datetime | None, options: FindingOptions
+    gateways: Sequence[_Gateway],
+    now: datetime,
+    watched_from: datetime | None,
+    options: FindingOptions,
+    patience: _Patience,
 ) -> dict[str, datetime | None]:
     """The gateways that are silent and did not take their leave, with when they were heard last."""
-    rule, by_event = options.silence, options.by_event
-    return {
-        g.gateway: heard
-        for g in gateways
-        for heard in [g.heard(by_event)]
-        if not g.final and is_silent(heard, g.installed_at, watched_from, rule.gateway(g.interval_s), now)
-    }
+    heard = {g.gateway: g.heard(options.by_event) for g in gateways if not g.final}
+
+    def too_long(g: _Gateway, may_be: timedelta) -> bool:
+        return is_silent(heard[g.gateway], g.installed_at, watched_from, may_be, now)
+
+    some = [g for g in gateways if g.gateway in heard and too_long(g, patience.least(g))]
+    found = {g.gateway for g in some if too_long(g, patience.most(g))}
+    left = [g for g in some if g.gateway not in found]
+    found |= {g.gateway for g, may_be in patience.of(left) if too_long(g, may_be)}
+    return {g.gateway: heard[g.gateway] for g in some if g.gateway in found}
 
 
 def _gateway_changes(connection: Connection, watch: _Watch, options: FindingOptions) -> list[Row]:

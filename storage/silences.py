@@ -1,69 +1,45 @@
 """Find the silences of the past from the readings that are stored, wherever these or the registry changed.
 
 Whatever marks a change marks it here too (nengliu.silence_due). A look reads the readings of the changed times and
-their neighbours, keeps the steps that are too long (nengliu.silent_step), and brings the findings of the gateways
-concerned to what the steps say (metering/silences.py). See docs/decisions/findings.md.
+their neighbours (storage/silence_steps.py), keeps the steps that are too long (nengliu.silent_step), and brings the
+findings of the gateways concerned to what the steps say (metering/silences.py). See docs/decisions/findings.md.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
-import psycopg
+import numpy as np
 
 from metering.findings import SILENT_GATEWAY, SILENT_METER, FindingState, SilenceRule
 from metering.instants import from_us, to_us
 from metering.silences import Judged, Known, Settled, Silence, Step, Subject, settle_silences, silences
-from metering.spans import END, Span, union
+from metering.silent_steps import LongSteps
+from metering.spans import START, Span, union
+from storage.copying import PgArray
 from storage.finding_rows import Row, change_findings, finding_row, open_findings
+from storage.heard import Asked, lasting, newest_readings, step_patiences
+from storage.silence_readings import TooManyReadingsError
+from storage.silence_steps import FoundStep, Looked, Window, find_steps
+from storage.silence_subjects import Connection, Installed, Watched, Who, watched_of
 from storage.sql import query
 
-Connection = psycopg.Connection[Any]
-#: (gateway, meter); of the gateway itself the meter is ''.
-Who = tuple[str, str]
-
-#: A look takes at most so many sites, and of them so much time in all, each window for at least an hour; the rest stays
-#: due. So a look lasts seconds whatever waits.
-_SITES = 400
-_MOST_US = 200 * 86_400_000_000
-_LEAST_US = 3_600_000_000
+#: A look takes at most so many sites, and of them so much time that about so many readings are expected; the rest stays
+#: due. So a look lasts a second or two whatever waits.
+_SITES = 200
+_READINGS = 500_000
+#: Where so many are found instead, the interval of a meter is not what the registry says: less time is taken.
+_MOST = 1_000_000
+_LESS = 16
+#: What a window costs for each register, however short it is, in readings: the index is asked for it several times.
+_LOOK_UP = 20.0
 #: Windows closer together than this are looked through as one.
 _JOIN_US = 86_400_000_000
 _NAMED = 50
-
-
-class _Installed(NamedTuple):
-    gateway: str
-    meter: str
-    register: str
-    installed_at: datetime
-    removed_at: datetime | None
-    interval_s: int
-    point_id: int
-    site_id: int
-    passed: bool
-
-
-@dataclass(slots=True)
-class _Watched:
-    """A meter behind a gateway, or the gateway: its installations, when it is to be heard, and how long it may not:
-    patience now, and patiences as installations came and went.
-    """
-
-    who: Who
-    interval_s: int
-    patience: timedelta
-    installed: list[_Installed]
-    spans: list[Span] = field(default_factory=list)
-    patiences: list[tuple[Span, timedelta]] = field(default_factory=list)
-
-    def ended(self, span: Span) -> bool:
-        """Whether nothing more comes of that span."""
-        return span[1] != END and all(i.passed for i in self.installed if _span(i)[1] == span[1])
 
 
 def find_silences(connection: Connection, rule: SilenceRule, now: datetime | None, initial: bool) -> bool:
@@ -75,160 +51,155 @@ def find_silences(connection: Connection, rule: SilenceRule, now: datetime | Non
     due = connection.execute(query("silence_take"), {"sites": _SITES}).fetchall()
     if not due:
         return False
-    windows = _site_windows(connection, due)
-    rows = connection.execute(query("silence_installed"), {"sites": sorted(windows)}).fetchall()
-    watched = _watched([_Installed(*row) for row in rows], rule)
-    connection.execute(query("silence_temp"))
-    _fill(connection, watched, _gateway_windows(windows, watched))
-    connection.execute(query("silence_looks"), prepare=False)
-    changed = {g for (g,) in connection.execute(query("silence_steps"), prepare=False).fetchall()}
-    changed |= {g for (g,) in connection.execute(query("silence_concerned")).fetchall()}
+    asked: dict[int, list[Span]] = defaultdict(list)
+    for site, begin, end in due:
+        asked[site].append((to_us(begin), to_us(end)))
+    watched = watched_of(connection, rule, sites=asked)
+    windows, looked, found = _look(connection, rule, watched, asked)
+    changed = _store(connection, windows, looked, found)
     if changed:
-        _settle(connection, sorted(changed), watched, now, initial)
+        _settle(connection, rule, sorted(changed), watched, now, initial)
     return True
 
 
 # ---------------------------------------------------------------- where to look
 
 
-def _site_windows(
-    connection: Connection, due: Iterable[tuple[int, datetime, datetime]]
-) -> dict[int, list[Span]]:
-    """Times to look through by site, both ends included, near ones joined; what is too much is due again."""
-    asked: dict[int, list[Span]] = defaultdict(list)
-    for site, begin, end in due:
-        asked[site].append((to_us(begin), to_us(end)))
+def _look(
+    connection: Connection, rule: SilenceRule, watched: Mapping[Who, Watched], asked: Mapping[int, list[Span]]
+) -> tuple[list[Window], list[Looked], list[FoundStep]]:
+    """Look through as much of what sites ask as there is time for; the rest is due again."""
+    readings = float(_READINGS)
+    while True:
+        by_site, left = _cut(asked, _loads(watched), readings)
+        windows = _gateway_windows(by_site, watched)
+        try:
+            looked, found = find_steps(connection, rule, watched, windows, _MOST)
+        except TooManyReadingsError:
+            readings /= _LESS
+            continue
+        if left:
+            again = [{"site": site, "from": from_us(a), "to": from_us(b)} for site, (a, b) in left]
+            with connection.cursor() as cursor:
+                cursor.executemany(query("silence_due_again"), again)
+        return windows, looked, found
+
+
+class _Load(NamedTuple):
+    """What looking through a time of a site costs: its registers, how many readings of them a µs are expected, and how
+    far beyond the time they are read on both sides, µs.
+    """
+
+    registers: int = 1
+    per_us: float = 1e-9
+    beyond_us: int = 0
+
+    def readings(self, us: int) -> float:
+        """In readings."""
+        return self.registers * _LOOK_UP + (us + 2 * self.beyond_us) * self.per_us
+
+
+def _cut(
+    asked: Mapping[int, list[Span]], loads: Mapping[int, _Load], readings: float
+) -> tuple[dict[int, list[Span]], list[tuple[int, Span]]]:
+    """Times to look through by site, both ends included, near ones joined, and what is too much for now."""
     windows: dict[int, list[Span]] = defaultdict(list)
-    again: list[Row] = []
-    left = _MOST_US
+    left: list[tuple[int, Span]] = []
     for site, spans in asked.items():
-        for begin_us, end_us in _joined(spans):
-            until = min(end_us, begin_us + max(left, 0))
-            looked = left > 0
-            if looked:
-                windows[site].append((begin_us, until))
-                left -= max(until - begin_us, _LEAST_US)
-            if until < end_us or not looked:
-                again.append({"site": site, "from": from_us(until), "to": from_us(end_us)})
-    if again:
-        with connection.cursor() as cursor:
-            cursor.executemany(query("silence_due_again"), again)
-    return windows
+        load = loads.get(site, _Load())
+        for begin, end in _joined(spans):
+            if readings <= 0:
+                left.append((site, (begin, end)))
+                continue
+            until = min(end, begin + int(readings / load.per_us))
+            windows[site].append((begin, until))
+            readings -= load.readings(until - begin)
+            if until < end:
+                left.append((site, (until, end)))
+    return windows, left
 
 
 def _joined(spans: Iterable[Span]) -> list[Span]:
     return [(a, b - _JOIN_US) for a, b in union((a, b + _JOIN_US) for a, b in spans)]
 
 
-def _gateway_windows(
-    windows: dict[int, list[Span]], watched: dict[Who, _Watched]
-) -> list[tuple[str, datetime, datetime]]:
+def _gateways_of(watched: Mapping[Who, Watched]) -> dict[int, set[str]]:
+    """The gateways of each site."""
+    found: dict[int, set[str]] = defaultdict(set)
+    for (gateway, meter), w in watched.items():
+        if not meter:
+            for i in w.installed:
+                found[i.site_id].add(gateway)
+    return found
+
+
+def _loads(watched: Mapping[Who, Watched]) -> dict[int, _Load]:
+    """The loads of sites: those of all meters of their gateways."""
+    of_gateway = {
+        w.who[0]: (len(w.installed), sum(1e-6 / max(i.interval_s, 1) for i in w.installed), w.mixed_us)
+        for w in watched.values()
+        if not w.who[1]
+    }
+    found: dict[int, _Load] = {}
+    for site, gateways in _gateways_of(watched).items():
+        registers, per_us, beyond_us = zip(*(of_gateway[g] for g in gateways), strict=True)
+        found[site] = _Load(sum(registers), sum(per_us), max(beyond_us))
+    return found
+
+
+def _gateway_windows(windows: Mapping[int, list[Span]], watched: Mapping[Who, Watched]) -> list[Window]:
     """The same by gateway, where it stands at the site; near ones joined."""
     found: dict[str, list[Span]] = defaultdict(list)
-    for (gateway, meter), w in watched.items():
-        if meter:
-            for site in {i.site_id for i in w.installed} & windows.keys():
-                found[gateway] += windows[site]
-    return [(g, from_us(a), from_us(b)) for g, spans in found.items() for a, b in _joined(spans)]
+    for site, gateways in _gateways_of(watched).items():
+        for gateway in gateways:
+            found[gateway] += windows.get(site, [])
+    return [Window(g, a, b) for g, spans in found.items() for a, b in _joined(spans)]
 
 
-def _watched(rows: Sequence[_Installed], rule: SilenceRule) -> dict[Who, _Watched]:
-    """Meters and gateways; the interval of a meter is that of its newest installation, a gateway's the smallest of the
-    meters that were installed last. What was silent before is held against what was installed then.
-    """
-    of_meter: dict[Who, list[_Installed]] = defaultdict(list)
-    of_gateway: dict[Who, list[_Installed]] = defaultdict(list)
-    for row in rows:
-        of_meter[row.gateway, row.meter].append(row)
-        of_gateway[row.gateway, ""].append(row)
-    watched: dict[Who, _Watched] = {}
-    for subjects, patience in ((of_meter, rule.meter), (of_gateway, rule.gateway)):
-        for who, installed in subjects.items():
-            interval_s = _interval(installed)
-            watched[who] = _Watched(
-                who,
-                interval_s,
-                patience(interval_s),
-                installed,
-                _spans(installed),
-                _patiences(installed, patience),
-            )
-    return watched
+def _store(
+    connection: Connection, windows: Sequence[Window], looked: Sequence[Looked], found: Sequence[FoundStep]
+) -> set[str]:
+    """Bring the stored steps to what was found; the gateways whose findings are to be settled."""
+    columns = {
+        "gateway": [w.gateway for w in windows],
+        "from": _times([w.begin for w in windows]),
+        "to": _times([w.end for w in windows]),
+        "look_gateway": [k.who[0] for k in looked],
+        "look_meter": [k.who[1] for k in looked],
+        "look_from": _times([k.begin for k in looked]),
+        "look_to": _times([k.end for k in looked]),
+        "step_gateway": [f.who[0] for f in found],
+        "step_meter": [f.who[1] for f in found],
+        "step_from": _times([f.begin for f in found]),
+        "step_to": _times([f.end for f in found]),
+        "step_initial": [f.initial for f in found],
+    }
+    changed = {g for (g,) in connection.execute(query("silence_store"), columns, prepare=False).fetchall()}
+    some = {name: columns[name] for name in ("gateway", "from")}
+    return changed | {g for (g,) in connection.execute(query("silence_concerned"), some).fetchall()}
 
 
-def _interval(installed: Sequence[_Installed]) -> int:
-    """The smallest of those that are open, or else ended last, in s."""
-    last = max(_span(i)[1] for i in installed)
-    return min(i.interval_s for i in installed if _span(i)[1] == last)
-
-
-def _patiences(
-    installed: Sequence[_Installed], patience: Callable[[float], timedelta]
-) -> list[tuple[Span, timedelta]]:
-    """When how long it may be silent by the intervals of its installations; where these overlap the shortest counts."""
-    by_interval: dict[int, list[_Installed]] = defaultdict(list)
-    for row in installed:
-        by_interval[row.interval_s].append(row)
-    return [(span, patience(s)) for s, rows in by_interval.items() for span in _spans(rows)]
-
-
-def _span(installed: _Installed) -> Span:
-    removed = installed.removed_at
-    return to_us(installed.installed_at), END if removed is None else to_us(removed)
-
-
-def _spans(installed: Sequence[_Installed]) -> list[Span]:
-    return union(_span(i) for i in installed)
-
-
-def _fill(
-    connection: Connection, watched: dict[Who, _Watched], windows: Sequence[tuple[str, datetime, datetime]]
-) -> None:
-    """The work tables: subjects by span, the meters whose readings each is heard by, and the windows."""
-    with connection.cursor() as cursor:
-        with cursor.copy("copy pg_temp.silence_window from stdin") as copy:
-            for window in windows:
-                copy.write_row(window)
-        numbered = list(enumerate((w, span) for w in watched.values() for span in w.spans))
-        with cursor.copy("copy pg_temp.silence_subject from stdin") as copy:
-            for n, (w, span) in numbered:
-                shortest = min(patience for _, patience in w.patiences)
-                copy.write_row((n, *w.who, *_bounds(span), w.ended(span), shortest))
-        with cursor.copy("copy pg_temp.silence_patience from stdin") as copy:
-            for n, (w, _) in numbered:
-                for part, patience in w.patiences:
-                    copy.write_row((n, *_bounds(part), patience))
-        members: dict[str, list[_Watched]] = defaultdict(list)
-        for (gateway, meter), w in watched.items():
-            if meter:
-                members[gateway].append(w)
-        with cursor.copy("copy pg_temp.silence_member from stdin") as copy:
-            for n, (w, span) in numbered:
-                for m in [w] if w.who[1] else members[w.who[0]]:
-                    for part in m.spans:
-                        both = max(span[0], part[0]), min(span[1], part[1])
-                        if both[0] < both[1]:
-                            copy.write_row((n, m.who[1], *_bounds(both)))
-        cursor.execute(
-            "analyze pg_temp.silence_subject; analyze pg_temp.silence_member; analyze pg_temp.silence_patience"
-        )
-
-
-def _bounds(span: Span) -> tuple[datetime, datetime | str]:
-    return from_us(span[0]), "infinity" if span[1] == END else from_us(span[1])
+def _times(us: list[int]) -> PgArray:
+    return PgArray("timestamptz", np.array(us, dtype=np.int64))
 
 
 # ---------------------------------------------------------------- findings
 
 
-def _settle(
-    connection: Connection,
-    gateways: list[str],
-    watched: dict[Who, _Watched],
-    now: datetime | None,
-    initial: bool,
-) -> None:
-    """Bring the findings of the gateways and their meters to the stored steps."""
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What is stored of some gateways and their meters: steps, findings, and when they were read last."""
+
+    steps: dict[Who, list[Step]]
+    known: dict[Who, list[Known]]
+    last: dict[tuple[Who, Span], int]
+
+    def last_of(self, w: Watched) -> int:
+        """The newest reading, µs; START where there is none."""
+        return max(self.last.get((w.who, span), START) for span in w.spans)
+
+
+def _stored(connection: Connection, gateways: list[str], watched: Mapping[Who, Watched]) -> _Stored:
     asked = {"gateways": gateways}
     steps: dict[Who, list[Step]] = defaultdict(list)
     for gateway, meter, *step in connection.execute(query("silence_stored"), asked).fetchall():
@@ -238,18 +209,41 @@ def _settle(
         query("silence_known"), asked
     ).fetchall():
         known[gateway, meter].append(Known(finding_id, anchor, ends, Judged(judged)))
-    last = {(g, m): at for g, m, at in connection.execute(query("silence_last"), asked).fetchall()}
+    names = set(gateways)
+    return _Stored(
+        steps, known, newest_readings(connection, {who: w for who, w in watched.items() if who[0] in names})
+    )
+
+
+def _settle(
+    connection: Connection,
+    rule: SilenceRule,
+    gateways: list[str],
+    watched: Mapping[Who, Watched],
+    now: datetime | None,
+    initial: bool,
+) -> None:
+    """Bring the findings of the gateways and their meters to the stored steps."""
+    stored = _stored(connection, gateways, watched)
     platform = [Step(*row) for row in connection.execute(query("silence_platform")).fetchall()]
+    patiences = _heard_patiences(connection, rule, gateways, watched, stored, platform)
     changes: list[Row] = []
     openings: list[Row] = []
-    for who in sorted({*steps, *known}):
-        w = watched.get(who)
+    for who in sorted({*stored.steps, *stored.known}):
+        w, known = watched.get(who), stored.known[who]
         if w is None:
-            changes += [_withdrawn(k, k.ends or k.anchor) for k in known[who] if k.judged is Judged.OPEN]
+            changes += [_withdrawn(k, k.ends or k.anchor) for k in known if k.judged is Judged.OPEN]
             continue
-        subject = Subject(w.patience, last.get(who), now, joined=bool(who[1]), over=w.ended(w.spans[-1]))
-        excuses = steps[who[0], ""] if who[1] else platform
-        settled = settle_silences(known[who], silences(steps[who], excuses, subject), subject)
+        last_us = stored.last_of(w)
+        last = None if last_us == START else from_us(last_us)
+        patience = patiences.get((who, last), w.patience)
+        subject = Subject(patience, last, now, joined=bool(who[1]), over=w.ended(w.spans[-1]))
+        steps = [
+            replace(s, patience=patiences.get((who, s.begin), w.patience_at(to_us(s.begin))))
+            for s in stored.steps[who]
+        ]
+        excuses = stored.steps[who[0], ""] if who[1] else platform
+        settled = settle_silences(known, silences(steps, excuses, subject), subject)
         changes += _changes(w, settled, subject)
         openings += [
             _opening(w, s)
@@ -260,14 +254,49 @@ def _settle(
     open_findings(connection, openings)
 
 
-def _was_read(connection: Connection, w: _Watched, moment: datetime) -> bool:
+def _heard_patiences(
+    connection: Connection,
+    rule: SilenceRule,
+    gateways: list[str],
+    watched: Mapping[Who, Watched],
+    stored: _Stored,
+    platform: Sequence[Step],
+) -> dict[tuple[Who, datetime | None], timedelta]:
+    """How long gateways of several intervals may be silent: in the steps of which the platform's own outages explain a
+    part, by their begin, and from their newest reading on.
+    """
+    asked: list[Asked] = []
+    for gateway in gateways:
+        w = watched.get((gateway, ""))
+        if w is None or not w.mixed_us:
+            continue
+        partly = [
+            s for s in stored.steps[w.who] if any(p.begin < s.end and s.begin < p.end for p in platform)
+        ]
+        for span in w.spans:
+            some = [s for s in partly if span[0] <= to_us(s.begin) < span[1]]
+            columns = [[to_us(s.begin) for s in some], [to_us(s.end) for s in some]]
+            begin, end = (np.array(c, dtype=np.int64) for c in columns)
+            flags = np.array([s.initial for s in some], dtype=np.bool_)
+            asked.append(Asked(w, span, LongSteps(begin * 0, begin, end, flags)))
+            if (w.who, span) in stored.last:
+                asked.append(Asked(w, span, lasting(stored.last[w.who, span])))
+    patiences = step_patiences(connection, rule, watched, asked, stored.last)
+    return {
+        (a.watched.who, from_us(begin)): timedelta(microseconds=us)
+        for a, found in zip(asked, patiences, strict=True)
+        for begin, us in zip(a.steps.begin.tolist(), found.tolist(), strict=True)
+    }
+
+
+def _was_read(connection: Connection, w: Watched, moment: datetime) -> bool:
     """Whether the site was being read when something was installed there: then its first reading was due at once."""
     asked = {"moment": moment, "sites": sorted({i.site_id for i in w.installed})}
     row = connection.execute(query("silence_site_read"), asked, prepare=False).fetchone()
     return bool(row and row[0])
 
 
-def _changes(w: _Watched, settled: Settled, subject: Subject) -> list[Row]:
+def _changes(w: Watched, settled: Settled, subject: Subject) -> list[Row]:
     return [
         {
             "finding_id": k.finding_id,
@@ -283,20 +312,26 @@ def _withdrawn(known: Known, ends: datetime) -> Row:
     return {"finding_id": known.finding_id, "ends": ends, "state": FindingState.WITHDRAWN}
 
 
-def _starts(w: _Watched, silence: Silence) -> datetime:
-    return silence.starts(w.interval_s if w.who[1] else 0)
+def _starts(w: Watched, silence: Silence) -> datetime:
+    interval_s = min(i.interval_s for i in _there(w, silence.anchor))
+    return silence.starts(interval_s if w.who[1] else 0)
 
 
-def _opening(w: _Watched, silence: Silence) -> Row:
+def _there(w: Watched, moment: datetime) -> list[Installed]:
+    """What was installed then, at least something."""
+    return [i for i in w.installed if i.span[0] <= to_us(moment) < i.span[1]] or w.installed
+
+
+def _opening(w: Watched, silence: Silence) -> Row:
     gateway, meter = w.who
-    there = [i for i in w.installed if _is_at(i, silence.anchor)] or w.installed
+    there = _there(w, silence.anchor)
     about: Row = {"gateway": gateway, "anchor": silence.anchor, "ends": silence.ends}
     heard = None if silence.initial else silence.anchor
     if meter:
         registers = sorted({i.register for i in there})
         detail = {
             "gateway": gateway,
-            "interval_s": w.interval_s,
+            "interval_s": min(i.interval_s for i in there),
             "last_reading": heard,
             "registers": registers,
         }
@@ -309,7 +344,3 @@ def _opening(w: _Watched, silence: Silence) -> Row:
     detail = {"gateway": gateway, "last_heard": heard, "meters": len(meters), "first_meters": meters[:_NAMED]}
     site_id = min(sites) if len(sites) == 1 else None
     return finding_row(SILENT_GATEWAY, gateway, _starts(w, silence), detail, **about, site_id=site_id)
-
-
-def _is_at(installed: _Installed, moment: datetime) -> bool:
-    return installed.installed_at <= moment < (installed.removed_at or datetime.max.replace(tzinfo=UTC))

@@ -47,24 +47,6 @@ _ACTIONS_ZH = {
     "retracted": "撤回",
     "reopened": "重新打开",
 }
-_RULES = {
-    "quota_pace": ("用能进度超前", "ahead of pace"),
-    "quota_no_verdict": ("数据不足无法判定", "no verdict for want of data"),
-    "platform_silent": ("平台未收到数据", "platform hears nothing"),
-    "gateway_silent": ("网关静默", "gateway silent"),
-    "meter_silent": ("表计静默", "meters silent"),
-    "data_missing": ("报文缺失", "messages missing"),
-    "lasting_step": ("计量水平突变", "lasting step of a meter"),
-    "imbalance": ("总分表不平衡", "sub-meters do not balance"),
-    "night_load": ("夜间负荷高于惯常", "night load above habit"),
-    "weekend_load": ("周末负荷高于惯常", "weekend load above habit"),
-    "load_step": ("负荷水平持续升高", "load stepped up"),
-    "quota_forecast_over": ("预测将超限额", "forecast over the limit"),
-    "quota_over": ("已超限额", "over the limit"),
-    "quota_monthly_over": ("月用量超出计划", "month over its plan"),
-    "quota_severe": ("超限额 20% 以上", "over by more than 20%"),
-    "quota_enforcement": ("连续两年超 20% 以上", "over by more than 20%, two years running"),
-}
 
 
 @alerts.command("list")
@@ -424,8 +406,9 @@ def _figure(value: Any) -> str:
 
 
 def _rule(name: str, settings: Settings) -> str:
-    zh, en = _RULES.get(name, (name, name))
-    return zh if settings.language == "zh" else en
+    from alerts.rule_names import rule_name
+
+    return rule_name(name, settings.language)
 
 
 def _state(name: str | None, settings: Settings) -> str:

@@ -54,11 +54,15 @@ class WorkerOptions:
 
     poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s, retention_s: least time between
     two assessments, two looks for events, two counts of the backlog, two looks for what is silent, missing or wrong,
-    and two for readings that are old enough to go.
+    and two for readings that are old enough to go. assess_behind_s: least time between two assessments, and ten times
+    what the last took, while changes have waited to be derived for longer than behind_s: what is not derived yet is
+    not worth assessing.
     """
 
     poll_s: float = 0.2
     assess_s: float = 1.0
+    behind_s: float = 60.0
+    assess_behind_s: float = 120.0
     relay_s: float = 1.0
     watch_s: float = 5.0
     findings_s: float = 60.0
@@ -86,6 +90,8 @@ class Worker:
         self._stop = stop
         self._options = options or WorkerOptions()
         self._due: dict[str, float] = {}
+        self._behind = False
+        self._assess_behind = time.monotonic() + self._options.assess_behind_s
 
     def run(self) -> None:
         """Work until `stop` is set."""
@@ -120,17 +126,25 @@ class Worker:
             )
         if self._is_due("watch", self._options.watch_s):
             self._deriver.mark_due_removals()
-            self._deriver.backlog()
+            self._behind = self._deriver.backlog().oldest_s > self._options.behind_s
         if self._is_due("findings", self._options.findings_s):
             self._find()
         if not done.sites and self._is_due("retention", self._options.retention_s):
             self._retain()
-        if self._is_due("assess", self._options.assess_s):
-            self._assess()
+        self._assess_if_due()
         if self._is_due("relay", self._options.relay_s):
             while self._relay() and not self._stop.is_set():
                 pass
         return done.sites > 0
+
+    def _assess_if_due(self) -> None:
+        now = time.monotonic()
+        if now < (self._assess_behind if self._behind else self._due.get("assess", float("-inf"))):
+            return
+        self._assess()
+        done = time.monotonic()
+        self._due["assess"] = now + self._options.assess_s
+        self._assess_behind = done + max(self._options.assess_behind_s, 10 * (done - now))
 
     def _is_due(self, what: str, every_s: float) -> bool:
         now = time.monotonic()

@@ -9,7 +9,7 @@ alter table nengliu.alert
     add column promised_on date,                -- local day by which it is to be put right
     add column snoozed_until timestamptz,
     add column due_at timestamptz,              -- when something comes due by itself; NULL: nothing
-    add column finding_id bigint references nengliu.finding;
+    add column finding_id bigint;                -- the first finding that it is about
 update nengliu.alert
 set told_at = greatest(opened_at, confirmed_at, acknowledged_at, resolved_at),
     due_at = case when state in ('confirmed', 'acknowledged') then now() end;

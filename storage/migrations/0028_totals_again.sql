@@ -31,3 +31,6 @@ cross join lateral (
 ) b
 where exists (select from nengliu.point c
               where c.parent_point_id = p.point_id and starts_with(c.item_code, p.item_code));
+
+-- Looks for silences ask for the installations behind a gateway.
+create index installation_gateway on nengliu.installation (gateway);

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from threading import Event, Thread
 
@@ -22,7 +23,7 @@ from deploy.clients import kafka_server
 from deploy.services.work import KafkaEvents, Worker, WorkerOptions
 from metering.instants import to_us
 from metering.spans import END, START
-from storage.derivation import Deriver
+from storage.derivation import Backlog, Deriver, DeriveResult
 from storage.derive_metrics import AWAY, BACKLOG
 from storage.event_outbox import enqueue, relay_events
 from tests.integration.energy_support import Town, derived, empty_database
@@ -230,3 +231,36 @@ def test_a_dry_run_says_what_a_derivation_would_change_and_changes_nothing(town,
     assert town.rows("select 1 from nengliu.change") == []
     with pytest.raises(typer.BadParameter, match="nowhere"):
         would_change(settings, ["nowhere"], 0, 1)
+
+
+def test_a_backlog_is_derived_before_it_is_assessed_but_not_for_ever():
+    """The loop alone: a deriver that is behind, and then keeps up with what arrives all the time."""
+
+    class Endless:
+        behind = True
+        turns = 0
+
+        def run_once(self):
+            self.turns += 1
+            return DeriveResult(sites=1)
+
+        def mark_due_removals(self):
+            pass
+
+        def backlog(self):
+            return Backlog(changes=1, oldest_s=100.0 if self.behind else 1.0)
+
+    deriver, stop, assessed = Endless(), Event(), []
+    options = replace(QUICK, assess_behind_s=1.0)
+    worker = Worker(deriver, lambda: assessed.append(deriver.turns), lambda: 0, stop, options)
+    thread = Thread(target=worker.run)
+    thread.start()
+    try:
+        wait_for(lambda: deriver.turns > 100 and len(assessed) == 1, "one assessment beside a backlog")
+        assert assessed[0] > 100, "it came first"
+        deriver.behind = False
+        turns = len(assessed)
+        wait_for(lambda: len(assessed) > turns + 5, "assessments once all is derived")
+    finally:
+        stop.set()
+        thread.join(30)

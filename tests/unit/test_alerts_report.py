@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from alerts.report_charts import band_shown, display_unit, months_chart, nice_ticks, number, pace_chart
 from alerts.report_data import Assessed, Day, OpenedAlert, QuotaYear, limit_shape
+from alerts.report_lines import lanes, spans_by_site
+
+ZONE = ZoneInfo("Asia/Shanghai")
 
 
 def days_of(year: int, kwh: float, completeness: float = 1.0) -> list[Day]:
@@ -99,3 +103,27 @@ def test_values_are_shown_in_a_unit_that_suits_them():
     assert display_unit("kWh", 2_000_000.0) == ("MWh", 1000.0)
     assert display_unit("tce", 2_000_000.0) == ("tce", 1.0)
     assert [number(v) for v in (2590.4, 45.67, 3.456)] == ["2,590", "45.7", "3.46"]
+
+
+def test_the_time_line_has_a_lane_a_rule_and_a_bar_an_alert():
+    at = datetime(2013, 2, 1, tzinfo=ZONE)
+    rows = [
+        {"site_code": "S1", "rule": rule, "severity": severity, "state": state, "subject": "S1/01/<2013>",
+         "opened_at": at, "acknowledged_at": acknowledged, "resolved_at": ended}
+        for rule, severity, state, acknowledged, ended in (
+            ("night_load", "warning", "resolved", None, at + timedelta(days=30)),
+            ("quota_over", "major", "acknowledged", at + timedelta(days=3), None),
+            ("a_rule_of_others", "warning", "retracted", None, at + timedelta(days=400)),
+        )
+    ]  # fmt: skip
+    found = lanes(spans_by_site(rows, ZONE)["S1"], datetime(2014, 7, 1, tzinfo=ZONE))
+    assert [rule for rule, _ in found] == ["quota_over", "night_load", "a_rule_of_others", ""]
+    strips = dict(found)
+    assert 'class="acknowledged"' in strips["quota_over"]
+    assert "2013-02-01 – …" in strips["quota_over"]
+    assert "2013-02-01 – 2013-03-03" in strips["night_load"]
+    assert "gone" in strips["a_rule_of_others"]
+    assert "&lt;2013&gt;" in strips["night_load"]
+    assert ">2013<" in strips[""]
+    assert ">2014<" in strips[""]
+    assert lanes([], at) == []
