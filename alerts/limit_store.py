@@ -112,7 +112,8 @@ def refresh_limits_of_days(
 
     A computed limit is recorded at the end of the day on which it became known: the last base year's, and the day
     on which a step over that year's end was closed. So its versions do not depend on how often this is called; nor
-    do their numbers, which alerts name: limits as given come first, then the others as they became known.
+    do their numbers, which alerts name: limits as given come first, then the others as they became known. Where a
+    person changed the terms of a computed limit since, it is computed again as known at the end of `through`.
     """
     book = _Book(conn, parameters, None)
     written = 0
@@ -131,12 +132,47 @@ def refresh_limits_of_days(
         quota = book.quotas[n]
         if quota.recorded_at is not None and recorded_at <= quota.recorded_at:
             continue
-        ended = day.year if (day.month, day.day) == (12, 31) else day.year - 1
-        limit = book.limit(quota, ended, recorded_at)
+        limit = book.limit(quota, _ended_by(day), recorded_at)
         if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
             book.quotas[n] = _write(conn, quota, limit, recorded_at)
             written += 1
+    return written + _compute_changed(conn, book, zone, through)
+
+
+def _compute_changed(conn: psycopg.Connection[Any], book: _Book, zone: ZoneInfo, through: date) -> int:
+    """By the event clock: limits to be computed whose version in force is of other terms, a given value among them."""
+    written = 0
+    at = end_of_day(through, zone)
+    for quota in book.quotas:
+        if quota.limit_value is not None or quota.quota_limit_id is None or not _is_of_other_terms(quota):
+            continue
+        limit = book.limit(quota, _ended_by(through), at)
+        if isinstance(limit, Limit):
+            _write(conn, quota, limit, at)
+            written += 1
+        elif quota.given:
+            _supersede(conn, quota.quota_limit_id, at)
     return written
+
+
+def _ended_by(day: date) -> int:
+    """The last year that has ended at the end of a day."""
+    return day.year if (day.month, day.day) == (12, 31) else day.year - 1
+
+
+def _is_of_other_terms(quota: Any) -> bool:
+    """Whether the version in force was computed from other terms than the quota's, or was given."""
+    basis = quota.current_basis
+    terms = (
+        basis.get("method"),
+        {int(y) for y in basis.get("base_years", ())},
+        basis.get("reduction_percent", 0.0),
+        basis.get("norm", {}).get("terms"),
+    )
+    now = (quota.method, set(quota.base_years), quota.reduction_percent or 0.0, quota.norm)
+    if quota.method == NORM_METHOD:
+        terms, now = (terms[0], set(), *terms[2:]), (now[0], set(), *now[2:])
+    return bool(quota.given or terms != now or _months(quota, quota.current_value) != quota.current_months)
 
 
 class _Book:
@@ -281,6 +317,7 @@ def _write(conn: psycopg.Connection[Any], quota: Any, limit: Limit, at: datetime
         quota_limit_id=row[0],
         current_value=limit.value,
         given=limit.basis["given"],
+        current_basis=limit.basis,
         current_months=months,
         recorded_at=at,
     )

@@ -135,6 +135,7 @@ def _by_norm(terms: Terms, place: Place) -> Limit | NoLimit:
         "method": terms.method,
         "norm": {
             "norm": norm.norm,
+            "terms": terms.norm,
             "kind": wanted.kind,
             "per_m2": per_m2,
             "unit": norm.unit,

@@ -11,4 +11,4 @@ select q.site_id, q.item_code, q.year, q.effective_from, l.quota_limit_id, l.mon
 from planned
 join nengliu.quota q using (site_id, item_code, year)
 left join nengliu.quota_limit l using (quota_id)
-order by q.site_id, q.item_code, q.year, q.effective_from, l.recorded_at, l.quota_limit_id
+order by q.site_id, q.item_code, q.year, q.effective_from, l.quota_limit_id

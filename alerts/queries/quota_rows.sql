@@ -6,4 +6,4 @@ from nengliu.quota q
 left join nengliu.quota_limit l using (quota_id)
 where q.year between %(first_year)s and %(last_year)s
   and (%(known_at)s::timestamptz is null or l.quota_limit_id is null or l.recorded_at <= %(known_at)s::timestamptz)
-order by q.site_id, q.item_code, q.year, q.effective_from, l.recorded_at, l.quota_limit_id
+order by q.site_id, q.item_code, q.year, q.effective_from, l.quota_limit_id

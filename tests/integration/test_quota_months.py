@@ -80,8 +80,8 @@ class Town:
         deriver.run_all()
         deriver.close()
 
-    def quotas(self, folder, *lines):
-        (folder / "q.csv").write_text("\n".join([HEAD, *lines]) + "\n", encoding="utf-8")
+    def quotas(self, folder, *lines, head=HEAD):
+        (folder / "q.csv").write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
         with psycopg.connect(self._database.pipeline_url) as conn:
             import_quota_file(conn, folder / "q.csv", "test")
 
@@ -89,12 +89,14 @@ class Town:
         self.assessor._next = float("-inf")
         self.assessor.run_once()
 
-    def alerts(self, *columns):
+    def rows(self, text):
         with psycopg.connect(self._database.read_url) as conn:
-            return conn.execute(
-                f"select {', '.join(columns)} from api.alert where rule = 'quota_monthly_over' "
-                "order by subject, alert_id"
-            ).fetchall()
+            return conn.execute(text).fetchall()
+
+    def alerts(self, *columns):
+        return self.rows(
+            f"select {', '.join(columns)} from api.alert where rule = 'quota_monthly_over' order by subject, alert_id"
+        )
 
 
 @pytest.fixture
@@ -156,6 +158,36 @@ def test_by_the_event_clock_an_alert_opens_at_the_end_of_the_day_on_which_the_mo
     assert evidence["E1"]["completeness"] == pytest.approx(1, abs=0.01)
     assert 0.9 < evidence["E4"]["completeness"] < 0.98
     assert evidence["E1"]["quota"]["method"] == "manual"
+
+
+def test_by_the_event_clock_limits_follow_terms_that_a_person_changes(town, tmp_path):
+    t = town(by_event=True)
+    head = HEAD.replace("monthly_plan", "norm")
+    given, norm = (
+        "E1,01,2014,1000,manual,,,test,2014-01-01,",
+        "{},01,2014,,norm,,,test,2014-01-01,commercial_office_A{}",
+    )
+
+    def limits(*lines):
+        if lines:
+            t.quotas(tmp_path, *lines, head=head)
+        t.run()
+        return dict(
+            t.rows(
+                "select distinct on (site_code) site_code, limit_value from api.quota_assessment "
+                "where site_code < 'E3' and item_code = '01' order by site_code, as_of desc"
+            )
+        )
+
+    t.send(0, 100)
+    assert limits(given, norm.format("E2", "")) == {"E1": 1000, "E2": 65 * 5000}
+    t.quotas(tmp_path, norm.format("E1", ""), norm.format("E2", ";guide"), head=head)
+    t.send(100, 200)
+    assert limits() == {"E1": 65 * 5000, "E2": 55 * 5000}
+    versions = t.rows("select count(*) from api.quota")
+    t.send(200, 300)
+    assert limits() == {"E1": 65 * 5000, "E2": 55 * 5000}
+    assert t.rows("select count(*) from api.quota") == versions == [(4,)]
 
 
 def test_by_the_wall_clock_a_month_is_told_of_once_and_taken_back_with_its_ground(town, tmp_path):
