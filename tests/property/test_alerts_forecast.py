@@ -187,3 +187,14 @@ def test_a_day_before_the_first_meter_is_no_row():
     found = Backtest(energy, ZONE, P).run([2012])
     assert found[found["building"] == "x0"]["as_of"].min() == pd.Timestamp(date(2012, 4, 30))
     assert found[found["building"] == "x1"]["as_of"].min() == pd.Timestamp(date(2012, 1, 31))
+
+
+def test_half_of_a_step_that_stays_is_believed_after_two_months():
+    energy = buildings(1, spread=[0.0])
+    energy.loc["2012-07-01":] *= 1.4
+    found = Backtest(energy, ZONE, P).run([2012]).set_index("as_of")
+    plain = Backtest(buildings(1, spread=[0.0]), ZONE, P).run([2012]).set_index("as_of")
+    believed = ((found["p50"] - found["used"]) / (plain["p50"] - plain["used"]) - 1) / 0.4
+    assert believed["2012-06-30"] == pytest.approx(0.0, abs=1e-9)
+    assert believed["2012-08-31"] == pytest.approx(0.5, abs=0.1)
+    assert believed.is_monotonic_increasing
