@@ -27,7 +27,14 @@ from alerts.finding_rules import FindingRule
 from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
 from alerts.load_rules import LoadParameters
-from alerts.parameters import Band, LevelThresholds, LimitParameters, Parameters, RuleParameters
+from alerts.parameters import (
+    Band,
+    BandParameters,
+    LevelThresholds,
+    LimitParameters,
+    Parameters,
+    RuleParameters,
+)
 from metering.errors import SettingError
 
 T = TypeVar("T")
@@ -102,6 +109,7 @@ def _parameters(data: dict[str, Any], where: str) -> Parameters:
         care=_each(Care, data, "care", where),
         findings=_each(FindingRule, data, "findings", where),
         loads=_each(LoadParameters, data, "loads", where),
+        band=_made(BandParameters, data["band"], f"{where}: band"),
         profile_band=bands["profile"],
         run_rate_band=bands["run_rate"],
         of_types=_of_some(data, "type", where),
