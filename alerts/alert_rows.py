@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from alerts.lifecycle import Care, Life, State, Transition, after, next_due
+from alerts.notify.store import enqueue_transition
 from alerts.sql import query
 from metering.errors import InputFileError
 from storage.event_outbox import enqueue
@@ -168,6 +169,7 @@ def _record(
     event["snoozed_until"] = _text(step.snoozed_until)
     event |= {name: getattr(alert, name) for name in ("site_code", "rule", "severity", "subject", "evidence")}
     enqueue(conn, ALERT_EVENTS, alert.site_code or alert.subject, event)
+    enqueue_transition(conn, alert.alert_id)
 
 
 def _text(moment: date | datetime | None) -> str | None:

@@ -28,7 +28,14 @@ from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
 from alerts.load_rules import LoadParameters
 from alerts.month_rule import MonthRule
-from alerts.parameters import Band, LevelThresholds, LimitParameters, Parameters, RuleParameters
+from alerts.parameters import (
+    Band,
+    BandParameters,
+    LevelThresholds,
+    LimitParameters,
+    Parameters,
+    RuleParameters,
+)
 from alerts.percentiles import PercentileRule
 from metering.errors import SettingError
 
@@ -108,6 +115,7 @@ def _parameters(data: dict[str, Any], where: str) -> Parameters:
         care=_each(Care, data, "care", where),
         findings=_each(FindingRule, data, "findings", where),
         loads=_each(LoadParameters, data, "loads", where),
+        band=_made(BandParameters, data["band"], f"{where}: band"),
         profile_band=bands["profile"],
         run_rate_band=bands["run_rate"],
         of_types=_of_some(data, "type", where),

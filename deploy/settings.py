@@ -237,6 +237,87 @@ class Settings(BaseSettings):
     kafka_partitions: int = Field(6, ge=1, description="partitions of each topic, when created")
     kafka_replication: int = Field(1, ge=1, description="replicas of each topic, when created")
 
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="server that mail is handed in at, smtp://user:password@host:port, or smtps:// for TLS from the "
+        "first byte; default: none, mail waits",
+    )
+    smtp_from: str | None = Field(
+        None, description="address that mail comes from; default: the user of smtp_url"
+    )
+    smtp_starttls: bool = Field(
+        True,
+        description="smtp:// goes on in TLS (STARTTLS), or nothing is sent; off: mail and password in clear",
+    )
+    smtp_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authority that the mail server's certificate is checked against; "
+        "default: those that the system trusts",
+    )
+    webhooks: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="webhooks by the name that contacts.csv uses: URL#SECRET, the secret (whsec_…) that calls are "
+        "signed with; in the environment as JSON",
+    )
+    webhook_inside: tuple[str, ...] = Field(
+        (),
+        description="hosts, or host:port, inside the network that webhooks may call, by plain HTTP too; all others "
+        "must be public and speak HTTPS; in the environment as JSON",
+    )
+    webhook_ca_file: Path | None = Field(
+        None,
+        description="PEM file of the authority that webhooks' certificates are checked against; "
+        "default: those that the system trusts",
+    )
+    public_url: str | None = Field(
+        None,
+        description="what links to notifications' pages begin with, as people reach it; "
+        "default: page_address and page_port",
+    )
+    page_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="port of notifications' pages, served by the worker; 0: any, kept; none where it runs alone",
+    )
+    page_address: str | None = Field(
+        None, description="address that the pages listen on; default: that of NENGLIU_HOST"
+    )
+    link_secret: SecretStr | None = Field(
+        None,
+        description="what links are signed with, 32 characters at least; default: one kept in the database",
+    )
+    link_days: int = Field(30, ge=1, le=400, description="days for which a link to a page holds")
+    notify_threads: int = Field(
+        8, ge=0, le=64, description="notifications that a worker sends at a time; 0: it sends none"
+    )
+    notify_per_hour: int = Field(
+        12,
+        ge=1,
+        le=100_000,
+        description="notifications that one address gets within an hour; the rest goes into the digest",
+    )
+    notify_quiet: str = Field(
+        "22:00-07:00",
+        description="local hours in which only what is critical is sent, the rest goes into the digest; empty: none",
+    )
+    notify_digest: str = Field("08:00", description="local time of the daily digest of what was held back")
+    notify_retry: float = Field(
+        30.0,
+        gt=0,
+        le=3600,
+        description="s before a second attempt; each later one waits twice as long, up to an hour",
+    )
+    notify_give_up: float = Field(
+        72.0, gt=0, description="h after which a notification that nobody takes is given up"
+    )
+    notify_timeout: float = Field(
+        20.0, ge=1, le=120, description="s to wait for each answer of a mail server or webhook"
+    )
+    notify_templates: Path | None = Field(
+        None, description="folder of templates that stand in for those shipped of the same names"
+    )
+
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     log_json: bool = Field(False, description="log as JSON lines instead of text")
 

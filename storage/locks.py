@@ -17,3 +17,5 @@ CLOCKS = 0x6E656E67_00000005
 LEVELS = 0x6E656E67_00000006
 #: Held by whoever takes in conversion factors: one after the other.
 FACTORS = 0x6E656E67_00000007
+#: Held by the sender that chooses what is sent next, so that what one address gets within an hour is counted right.
+NOTIFICATIONS = 0x6E656E67_00000008

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
+from metering.contacts import address_problem
 from metering.meters import Installation, Point, Quota, Site
 from metering.norms import norm_table, parse_norm_terms
 from metering.registers import Role
@@ -207,6 +208,8 @@ def _norm_misfit(quota: Quota, site: Site, codes: RegistryCodes) -> str | None:
 
 def _contact_misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> Iterator[str]:
     for row in files.contacts.values():
+        if (wrong := address_problem(row.value.channel, row.value.address)) is not None:
+            yield f"{row.place}: address: {wrong}"
         scope = row.value.site_code
         kind, colon, name = scope.partition(":")
         if scope == "city" or (colon and kind == "district"):

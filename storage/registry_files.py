@@ -188,7 +188,7 @@ CONTACTS: Layout[Contact] = Layout(
         "severity_from": Column(),
     },
     lambda c: (c.site_code, c.name, c.channel, c.address),
-    {"language": "language"},
+    {"language": "language", "channel": "channel", "severity_from": "severity"},
 )
 #: No file of the registry's folder, but read and refused as those are.
 FACTORS: Layout[Factor] = Layout(

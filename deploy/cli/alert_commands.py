@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deploy.settings import Clock, Settings, load_settings
+from deploy.cli.notification_commands import notifications, resend, try_contact, webhook_secret
+from deploy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from alerts.lifecycle import Transition
     from alerts.provenance import Provenance
 
 alerts = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+alerts.command()(notifications)
+alerts.command("test-notify")(try_contact)
+alerts.command()(resend)
+alerts.command()(webhook_secret)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 AlertId = Annotated[int, typer.Argument(metavar="ID", help="Number of the alert, as `alerts list` shows it.")]
@@ -190,13 +196,14 @@ def _step(
     from alerts.rolling import local_zone
     from deploy.assessing import hand_options
     from deploy.clients import connect_database
+    from deploy.notifying import act_time
 
     settings = load_settings()
     by = getpass.getuser() if by is None else by
     if not by.strip():
         raise typer.BadParameter("--by: say who")
     with connect_database(settings, "pipeline") as connection:
-        zone, now = local_zone(connection), _now(connection, settings)
+        zone, now = local_zone(connection), act_time(connection, settings)
 
         def moment(day: date | None, days: float | None) -> datetime:
             return datetime.combine(day, time(), zone) if day else now + timedelta(days=days or 0)
@@ -224,19 +231,6 @@ def _told(alert_id: int, step: Transition, settings: Settings) -> str:
     if step.from_state is step.to_state:
         return f"{alert_id}: {_state(step.to_state, settings)}, {action}"
     return f"{alert_id}: {_state(step.from_state, settings)} -> {_state(step.to_state, settings)}"
-
-
-def _now(connection: Any, settings: Settings) -> datetime:
-    """The time of what a person does now, by the clock in use."""
-    from alerts.days import end_of_day
-    from alerts.event_clock import event_clock_state
-    from alerts.rolling import local_zone
-
-    if settings.clock is Clock.EVENT:
-        through = event_clock_state(connection, settings.event_patience).assessed_through
-        if through is not None:
-            return end_of_day(through, local_zone(connection)).astimezone(UTC)
-    return datetime.now(UTC)
 
 
 def _states(asked: list[str] | None) -> list[str] | None:

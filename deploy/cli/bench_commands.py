@@ -6,6 +6,7 @@ import json
 import sys
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -203,6 +204,33 @@ def soak(
 
 
 @bench.command()
+def notify(
+    count: Annotated[int, typer.Option(min=20, max=1_000_000, help="Notifications.")] = 10_000,
+    workers: Annotated[int, typer.Option(min=1, max=8, help="Worker processes.")] = 3,
+    fail_share: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of tries that a server spoils.")
+    ] = 0.2,
+    kill_every_s: Annotated[
+        float, typer.Option(min=0.5, help="Seconds between two kill -9 of a worker, more or less.")
+    ] = 3.0,
+    seed: Annotated[int, typer.Option(help="The same seed draws the same faults.")] = 1,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Notifications through mail and web servers that fail at random, while workers are killed: 1 where one is lost, or
+    a repeat carries another key.
+    """
+    from deploy.bench.notify import NotifyBench, run_notify
+    from deploy.stack.steps import Steps
+
+    settings = load_settings()
+    options = NotifyBench(count, workers, fail_share, kill_every_s, seed)
+    report = run_notify(settings, options, Steps(settings.language))
+    typer.echo(json.dumps(report) if as_json else json.dumps(report, indent=2))
+    if not report["passed"]:
+        raise typer.Exit(1)
+
+
+@bench.command()
 def hostile(
     messages: Annotated[int, typer.Option(min=1, max=5_000_000, help="Hostile messages.")] = 1_000_000,
     seed: Annotated[int, typer.Option(help="The same seed sends the same messages.")] = 1,
@@ -247,3 +275,54 @@ def shapes(
         out.mkdir(parents=True, exist_ok=True)
         (out / "shapes.svg").write_text(weeks_chart(pairs), encoding="utf-8")
     typer.echo(json.dumps(report) if as_json else shapes_table(report))
+
+
+@bench.command()
+def forecast(
+    data: Annotated[Path, typer.Argument(help="Folder of metered buildings: BUILDING/electricity/YEAR.csv.")],
+    from_year: Annotated[
+        int, typer.Option(help="First year that is forecast; three years before it are history.")
+    ] = 2012,
+    to_year: Annotated[int, typer.Option(help="Last year that is forecast.")] = 2015,
+    cases: Annotated[
+        bool, typer.Option(help="Also little history, steps, gaps and a moving festival.")
+    ] = True,
+    chart: Annotated[Path | None, typer.Option(help="Write errors and coverage to this SVG file.")] = None,
+    bands: Annotated[
+        bool, typer.Option(help="Only fit the table of bands to all of the data and print it as CSV.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """How far the year-end forecast is off at every month's end, how often its band holds, and three plain forecasts.
+
+    Each building is forecast by parameters and bands from other buildings and years before. Exit 1 where a plain
+    forecast is better, or the band from p10 to p90 does not hold the year 80% (+-5) of the time.
+    """
+    from deploy.bench.forecast import ForecastBench, bands_table, forecast_table, run_forecast
+    from deploy.bench.forecast_chart import forecast_chart
+
+    options = ForecastBench(data, range(from_year, to_year + 1), ZoneInfo(load_settings().timezone), cases)
+    if bands:
+        typer.echo(bands_table(options))
+        return
+    report = run_forecast(options, lambda text: print(text, file=sys.stderr))  # noqa: T201
+    if chart is not None:
+        chart.write_text(forecast_chart(report), encoding="utf-8")
+    typer.echo(json.dumps(report, ensure_ascii=False) if as_json else forecast_table(report))
+    if report["missed"]:
+        raise typer.Exit(1)
+
+
+@bench.command()
+def warnings(
+    data: Annotated[
+        Path, typer.Argument(help="Folder of metered buildings: BUILDING/electricity/YEAR.csv, from 2009 on.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
+) -> None:
+    """Which buildings were over their use of 2011 in 2014 and 2015, and when the forecast or a run rate said so."""
+    from deploy.bench.warnings import WarningsBench, run_warnings, warnings_table
+
+    options = WarningsBench(data, ZoneInfo(load_settings().timezone))
+    report = run_warnings(options, lambda text: print(text, file=sys.stderr))  # noqa: T201
+    typer.echo(json.dumps(report, ensure_ascii=False) if as_json else warnings_table(report))

@@ -25,6 +25,8 @@ from alerts.parameter_file import read_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from deploy.clients import connect_database, kafka_server
 from deploy.logging import configure_logging
+from deploy.notifying import read_notify_settings
+from deploy.services.notifier import Notifier
 from deploy.settings import Clock, Settings
 from metering.errors import DependencyAwayError
 from metering.findings import SilenceRule
@@ -260,9 +262,12 @@ def main(settings: Settings) -> None:
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, addr=settings.host)
 
+    notify = read_notify_settings(settings)
+
     def connect() -> psycopg.Connection[Any]:
         return connect_database(settings, "worker")
 
+    notifier = Notifier(settings, notify, connect, stop)
     deriver = Deriver(connect)
     by_event = settings.clock is Clock.EVENT
     options = RollingOptions(
@@ -271,6 +276,7 @@ def main(settings: Settings) -> None:
     assessor = RollingAssessor(connect, options)
     events = KafkaEvents(lambda: kafka_server(settings, "worker"), settings.kafka_topic_prefix)
     log.info("worker_started", clock=settings.clock.value)
+    notifier.start()
     try:
         Worker(
             deriver,
@@ -282,6 +288,8 @@ def main(settings: Settings) -> None:
             retention_keeper(settings, connect),
         ).run()
     finally:
+        stop.set()
+        notifier.join()
         deriver.close()
         events.close()
     log.info("worker_stopped")

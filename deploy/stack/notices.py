@@ -79,6 +79,16 @@ NOTICES: dict[str, tuple[Notice, ...]] = {
             "有读数已到保留年限, 但其中尚有待推导的变化, 推导完后才删除 (nengliu retention show)",
             "readings are old enough to go, and something there is still to be derived first (nengliu retention show)",
         ),
+        Notice(
+            "nengliu_notifications_failed",
+            "近一周有 {n} 条通知发送失败并已放弃 (nengliu alerts notifications --state failed)",
+            "{n} notifications of the last week were given up (nengliu alerts notifications --state failed)",
+        ),
+        Notice(
+            "nengliu_notifications_late",
+            "有通知等了一小时以上仍未发出 (nengliu alerts notifications --state waiting)",
+            "notifications have waited for more than an hour (nengliu alerts notifications --state waiting)",
+        ),
     ),
 }
 

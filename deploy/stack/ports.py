@@ -38,6 +38,7 @@ PORTS = (
     PortUse("bridge", "bridge_metrics_port", "bridge"),
     PortUse("writer", "writer_metrics_port", "writer"),
     PortUse("worker", "worker_metrics_port", "worker"),
+    PortUse("page", "page_port", "worker"),
 )
 
 

@@ -58,6 +58,7 @@ def settings_environment(site: Site) -> dict[str, str]:
         "kafka_controller_port": "kafka_controller",
         "postgres_port": "postgres",
         "prometheus_port": "prometheus",
+        "page_port": "page",
         **{f"{name}_metrics_port": name for name in SERVICES},
     }
     variables: dict[str, str] = {}
@@ -72,6 +73,8 @@ def _as_text(value: Any) -> str:
     """A setting's value as it is written in the environment: lists and mappings as JSON."""
     if isinstance(value, SecretStr):
         return value.get_secret_value()
+    if isinstance(value, dict):
+        return to_json({name: _as_text(one) for name, one in value.items()}).decode()
     if isinstance(value, Path):
         return str(value.absolute())
     if isinstance(value, str | int | float):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import psycopg
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from alerts.event_clock import event_clock_state
+from alerts.notify.store import Counts, read_counts
 from deploy.clients import connect_database, database_url, local_host, mqtt_connection
 from deploy.settings import Clock, Settings
 from deploy.stack.certificates import Authority
@@ -32,6 +33,8 @@ from deploy.stack.supervisor import ProcessState, Supervisor
 from metering.errors import DependencyAwayError, NengliuError
 from storage.city import CityState, city_state
 from storage.derivation import Backlog, read_backlog
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class Tls:
 @dataclass(frozen=True, slots=True)
 class Status:
     """The whole stack. `tls`: None where the local Mosquitto speaks plain MQTT, or is not used. `derivation`: how far
-    behind it is; None while the database does not answer.
+    behind it is; `notifications`: those that are not sent; None while the database does not answer.
     """
 
     read_url: str | None
@@ -72,6 +75,7 @@ class Status:
     warnings: Sequence[str] = ()
     tls: Tls | None = None
     derivation: Backlog | None = None
+    notifications: Counts | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -79,8 +83,8 @@ class Status:
         return all(line.state == "running" for line in [*self.servers, *self.services])
 
     def as_json(self) -> dict[str, Any]:
-        """The contracted shape; "mqtt_tls" only where TLS is in force, "derivation" only where the database answers,
-        "warnings" only where there are any.
+        """The contracted shape; "mqtt_tls" only where TLS is in force, "derivation" and "notifications" only where the
+        database answers, "warnings" only where there are any.
         """
         return {
             "read_url": self.read_url,
@@ -88,6 +92,7 @@ class Status:
             "services": [line.as_json() for line in self.services],
             **({"mqtt_tls": self.tls.as_json()} if self.tls else {}),
             **({"derivation": asdict(self.derivation)} if self.derivation else {}),
+            **({"notifications": asdict(self.notifications)} if self.notifications else {}),
             **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
@@ -109,7 +114,8 @@ def read_status(settings: Settings) -> Status:
         lines[len(servers) :],
         warnings,
         read_tls(settings),
-        _derivation(settings),
+        _asked(settings, read_backlog),
+        _asked(settings, read_counts),
     )
 
 
@@ -191,15 +197,17 @@ def print_status(found: Status, steps: Steps) -> None:
     console.print(table)
     if found.derivation is not None:
         console.print(_told(found.derivation, steps), markup=False)
+    if found.notifications is not None and found.notifications != Counts():
+        console.print(_told_of(found.notifications, steps), markup=False)
     for warning in found.warnings:
         console.print(f"! {warning}", markup=False)
 
 
-def _derivation(settings: Settings) -> Backlog | None:
+def _asked(settings: Settings, ask: Callable[[psycopg.Connection[Any]], T]) -> T | None:
     """Asked of the database, so that it is known while no worker runs."""
     try:
         with connect_database(settings, "pipeline") as connection:
-            return read_backlog(connection)
+            return ask(connection)
     except (DependencyAwayError, psycopg.Error):
         return None
 
@@ -215,6 +223,16 @@ def _told(behind: Backlog, steps: Steps) -> str:
         f"derivation: {behind.changes:,} changes wait (about {behind.readings:,} readings), "
         f"the oldest for {behind.oldest_s:,.0f} s"
         + (f", the oldest of the last day for {live:,.0f} s" if live else ""),
+    )
+
+
+def _told_of(n: Counts, steps: Steps) -> str:
+    """The outbox of notifications, as a line."""
+    return steps.text(
+        f"通知: {n.waiting:,} 条待发, 最早的已等 {n.oldest_s:,.0f} 秒; {n.held:,} 条留待日报; "
+        f"近一周 {n.failed:,} 条已放弃",
+        f"notifications: {n.waiting:,} wait, the oldest for {n.oldest_s:,.0f} s; {n.held:,} are held until the digest; "
+        f"{n.failed:,} of the last week were given up",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import prometheus_client
 
+import alerts.notify.metrics
 import collectors.metrics
 import storage.derive_metrics
 import stream.metrics
@@ -12,7 +13,7 @@ from deploy.stack.steps import Steps
 
 
 def test_every_metric_that_is_told_exists() -> None:
-    assert all((collectors.metrics, storage.derive_metrics, stream.metrics))
+    assert all((alerts.notify.metrics, collectors.metrics, storage.derive_metrics, stream.metrics))
     names = prometheus_client.REGISTRY._names_to_collectors
     assert all(n.metric in names for told in NOTICES.values() for n in told)
 

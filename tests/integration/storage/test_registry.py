@@ -360,7 +360,9 @@ def registries(draw):
     quotas = [
         Quota("S0", "01", 2014, draw(numbers), "manual", (2009, 2011), 6.5, draw(words), date(2014, 1, 1))
     ]
-    contacts = [Contact(scope, draw(words), "zh", "mail", draw(words), "over") for scope in ("S0", "city")]
+    contacts = [
+        Contact(scope, draw(words), "zh", "email", "li@example.org", "major") for scope in ("S0", "city")
+    ]
     rules = [
         RuleSetting("point", "P0", rule, draw(st.none() | numbers), draw(st.none() | words))
         for rule in rule_names()
