@@ -152,9 +152,10 @@ def _registry(q: Quality) -> dict[str, list[Row]]:
     for b in q.buildings:
         sites.append((b.code, b.code, "building", "buildings", "A", "110108", 5000))
         points.append((f"{b.code}-P", b.code, "01", "total", None, b.rated))
-        quotas.append(
-            (b.code, "01", year, None, "base_year", year - 1, REDUCTION, "simulated", f"{year}-01-01")
-        )
+        how: Row = (None, "base_year", year - 1, REDUCTION)
+        if q.options.judged_days is not None:
+            how = (round(b.limit_kwh, 6), "manual", None, None)
+        quotas.append((b.code, "01", year, *how, "simulated", f"{year}-01-01"))
     return {"sites": sites, "points": points, "quotas": quotas}
 
 

@@ -41,13 +41,17 @@ _SHAPES = ("steady", "step", "ramp")
 
 @dataclass(frozen=True, slots=True)
 class QualityOptions:
-    """first: a 1 January; years: of days, the last of which is judged; seed: all that is drawn follows from it."""
+    """first: a 1 January; years: of days, the last of which is judged; seed: all that is drawn follows from it.
+
+    judged_days: so many days of that year instead, under a limit that is given and less by as much: a quick look.
+    """
 
     sites: int = 100
     years: int = 2
     seed: int = 1
     first: date = date(2013, 1, 1)
     timezone: str = "Asia/Shanghai"
+    judged_days: int | None = None
 
     @property
     def judged(self) -> int:
@@ -119,9 +123,11 @@ class Quality:
     def __init__(self, options: QualityOptions) -> None:
         self.options = options
         self.zone = ZoneInfo(options.timezone)
-        last = date(options.judged, 12, 31)
-        self.days = (last - options.first).days + 1
+        whole = (date(options.judged, 12, 31) - options.first).days + 1
         self.judged_from = (date(options.judged, 1, 1) - options.first).days
+        judged = options.judged_days
+        self.days = whole if judged is None else self.judged_from + judged
+        self._share = (self.days - self.judged_from) / (whole - self.judged_from)
 
     def day(self, index: int) -> date:
         """The local day of that number."""
@@ -151,7 +157,7 @@ class Quality:
         aim = _DEALT[turn % len(_DEALT)]
         kind = FAULTS[(turn + turn // 24) % len(FAULTS)] if n % 2 else None
         true = self._true(rng, aim)
-        limit = true[self._base].sum() * (1 - REDUCTION / 100)
+        limit = true[self._base].sum() * self._share * (1 - REDUCTION / 100)
         rated = None if rng.random() < 1 / 3 else round(float(true.max()) * 1.5, 1)
         return _Laying(rng, true, self.judged_from, self.days).building(n, aim, float(limit), rated, kind)
 
@@ -169,7 +175,7 @@ class Quality:
         last = np.arange(count) >= self.judged_from
         before = level[self._base.start // 24 : self.judged_from].sum()
         low, high = AIMS[aim]
-        wanted = rng.uniform(low, high) * before * (1 - REDUCTION / 100)
+        wanted = rng.uniform(low, high) * before * self._share * (1 - REDUCTION / 100)
         level = np.where(last, level * self._change(rng, level, wanted), level)
         hours = np.clip(1 + rng.uniform(0.2, 1.0) * np.sin((np.arange(24) - 8) * np.pi / 12), 0.2, None)
         each = level[:, None] * hours / hours.sum() * np.exp(rng.normal(0.0, 0.15, (count, 24)))
@@ -181,7 +187,7 @@ class Quality:
         inside = np.arange(len(level)) - self.judged_from
         year = (inside >= 0) & (inside < self.days - self.judged_from)
         kind = _SHAPES[int(rng.integers(len(_SHAPES)))]
-        begin = int(rng.integers(60, 220))
+        begin = int(rng.integers(60, 220) * self._share)
         shape = {
             "steady": np.ones(len(level)),
             "step": (inside >= begin).astype(np.float64),

@@ -17,6 +17,7 @@ import psycopg
 
 from alerts.rolling import RollingAssessor, RollingOptions
 from deploy.bench.rig import cpu_s, peak_rss_mb
+from deploy.logging import quiet_logging
 from deploy.services.work import Worker
 from storage.derivation import Deriver
 
@@ -82,6 +83,7 @@ _thread: Thread
 def _begin(url: str) -> None:
     global _url
     _url = url
+    quiet_logging()
 
 
 def _connect() -> psycopg.Connection[Any]:

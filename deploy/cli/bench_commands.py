@@ -155,9 +155,11 @@ def alerts(
     """
     from deploy.bench.alert_quality import quality_table, run_alerts
     from deploy.bench.alert_truth import QualityOptions
+    from deploy.logging import quiet_logging
     from deploy.stack.steps import Steps
 
     settings = load_settings()
+    quiet_logging()
     options = QualityOptions(sites, years, seed)
     report = run_alerts(settings, options, seeds, Steps(settings.language))
     typer.echo(json.dumps(report) if as_json else quality_table(report))
