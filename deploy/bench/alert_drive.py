@@ -1,12 +1,15 @@
 """Drives the platform's own code with the buildings of alert_truth.py, without a broker: registry, writer, derivation
-and assessor by a wall clock that is moved from day to day. Everything of a day arrives at its end.
+and assessor. Everything of a day arrives at its end.
+
+By the wall clock, which is moved from day to day, each day is written, derived and assessed before the next. By the
+event clock some days are, one after the other, but never past one on which something late arrives or is entered.
 """
 
 from __future__ import annotations
 
 import csv
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -31,6 +34,8 @@ from storage.writer import Writer
 _MINUTE_US = 60_000_000
 #: Days of the years before that are written at a time.
 _DAYS_AT_ONCE = 20
+#: By the event clock so many days are received at a time.
+_TURN_DAYS = 10
 _REGISTER = "1.8.0"
 _DIGITS = 7
 
@@ -52,13 +57,16 @@ class Told:
 class Platform:
     """The platform's parts on a database of its own."""
 
-    def __init__(self, settings: Settings, database: str, quality: Quality) -> None:
+    def __init__(self, settings: Settings, database: str, quality: Quality, *, by_event: bool) -> None:
         self._settings, self._database, self._quality = settings, database, quality
+        self._by_event = by_event
         self._now = datetime.now(UTC)
         self._writer = Writer(lambda: self._connect("writer"))
         self._deriver = Deriver(lambda: self._connect("worker"))
         self._assessor = RollingAssessor(
-            lambda: self._connect("worker"), RollingOptions(by_event=False, debounce_s=0.0), lambda: self._now
+            lambda: self._connect("worker"),
+            RollingOptions(by_event, patience_s=1e9, debounce_s=0.0),
+            lambda: self._now,
         )
         self._days = _by_day(quality)
 
@@ -74,18 +82,28 @@ class Platform:
                 self._receive(range(day, min(day + _DAYS_AT_ONCE, q.judged_from)))
             self._deriver.run_all()
             total = q.days + TAIL_DAYS
-            for day in range(q.judged_from, total):
-                self._receive([day])
-                self._enter(day)
+            for days in self._turns(q.judged_from, total):
+                self._receive(days)
+                self._enter(days[-1])
                 self._deriver.run_all()
-                self._now = from_us(q.begin_us + (day + 1) * 24 * HOUR_US + 5 * _MINUTE_US)
+                self._now = from_us(q.begin_us + (days[-1] + 1) * 24 * HOUR_US + 5 * _MINUTE_US)
                 self._assessor.run_once()
-                step.advance(day - q.judged_from + 1, total - q.judged_from)
+                step.advance(days[-1] - q.judged_from + 1, total - q.judged_from)
         finally:
             self._writer.close()
             self._deriver.close()
         with self._connect("pipeline") as connection:
             return [Told(*row) for row in connection.execute(query("bench_alerts_told")).fetchall()]
+
+    def _turns(self, first: int, stop: int) -> Iterator[range]:
+        """The days that are received before the next look of the assessor."""
+        at_once = _TURN_DAYS if self._by_event else 1
+        alone = {day for b in self._quality.buildings for day in b.entered}
+        alone |= {b.flaw.last for b in self._quality.buildings if b.flaw and b.flaw.kind == "outage_late"}
+        while first < stop:
+            end = next((d for d in range(first, first + at_once) if d in alone), first + at_once)
+            yield range(first, min(max(end, first + 1), stop))
+            first = max(end, first + 1)
 
     def limits(self) -> dict[str, float]:
         """The limit in force of each site."""

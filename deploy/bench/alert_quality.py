@@ -20,14 +20,19 @@ from deploy.stack.steps import Steps
 GOAL = 0.98
 
 
-def run_alerts(settings: Settings, options: QualityOptions, seeds: int, steps: Steps) -> dict[str, Any]:
-    """Run the seeds one after the other; the report. Raises BenchError, DependencyAwayError."""
+def run_alerts(
+    settings: Settings, options: QualityOptions, seeds: int, steps: Steps, *, by_event: bool = False
+) -> dict[str, Any]:
+    """Run the seeds one after the other, by the event clock or by the wall clock; the report.
+
+    Raises BenchError, DependencyAwayError.
+    """
     require_local_stack(settings, "alerts")
     score, off, began = Score(), [], time.monotonic()
     for seed in range(options.seed, options.seed + seeds):
         quality = Quality(replace(options, seed=seed))
         with bench_database(settings, f"bench_{secrets.token_hex(3)}_alerts") as database:
-            platform = Platform(settings, database, quality)
+            platform = Platform(settings, database, quality, by_event=by_event)
             with steps.step(f"种子 {seed}", f"Seed {seed}", long=True) as step:
                 told = platform.run(step)
             off += [f"{seed}/{code}" for code in limits_off(quality.buildings, platform.limits())]
@@ -40,6 +45,7 @@ def run_alerts(settings: Settings, options: QualityOptions, seeds: int, steps: S
         "sites": options.sites,
         "years": options.years,
         "seeds": seeds,
+        "clock": "event" if by_event else "wall",
         **score.report(),
         "limits_off": off,
         "minutes": round((time.monotonic() - began) / 60, 1),
@@ -67,7 +73,9 @@ def missed(report: dict[str, Any]) -> list[str]:
 
 def quality_table(report: dict[str, Any]) -> str:
     """The report as lines of text."""
-    lines = [f"{report['sites']} sites, {report['years']} years, {report['seeds']} seeds"]
+    lines = [
+        f"{report['sites']} sites, {report['years']} years, {report['seeds']} seeds, {report['clock']} clock"
+    ]
     lines.append(f"{'rule':<22}{'right':>7}{'wrong':>7}{'missed':>8}{'precision':>11}{'recall':>9}")
     for rule in (*FACTS, FORECAST):
         r = report[rule]

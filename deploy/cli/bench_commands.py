@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from deploy.bench.parts import DerivePart, Part
-from deploy.settings import load_settings
+from deploy.settings import Clock, load_settings
 
 bench = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -145,6 +145,10 @@ def alerts(
     years: Annotated[int, typer.Option(min=2, max=4, help="Years of hours; the last one is judged.")] = 2,
     seeds: Annotated[int, typer.Option(min=1, max=50, help="Runs, each with another seed.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="The first seed.")] = 1,
+    clock: Annotated[
+        Clock,
+        typer.Option(help="Assess by the wall clock, moved from day to day, or by the event clock (faster)."),
+    ] = Clock.WALL,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """How good alerts are by what was truly used, with data that is late, missing or wrong: precision, recall, days of
@@ -161,7 +165,7 @@ def alerts(
     settings = load_settings()
     quiet_logging()
     options = QualityOptions(sites, years, seed)
-    report = run_alerts(settings, options, seeds, Steps(settings.language))
+    report = run_alerts(settings, options, seeds, Steps(settings.language), by_event=clock is Clock.EVENT)
     typer.echo(json.dumps(report) if as_json else quality_table(report))
     if report["missed"]:
         raise typer.Exit(1)

@@ -14,9 +14,14 @@ from .test_bench_assess import databases
 pytestmark = pytest.mark.integration
 
 
-def test_limits_that_are_passed_in_truth_have_alerts_and_others_none_that_stands(servers: Servers) -> None:
+@pytest.mark.parametrize("by_event", [True, False])
+def test_limits_that_are_passed_in_truth_have_alerts_and_others_none_that_stands(
+    servers: Servers, by_event: bool
+) -> None:
     before = databases(servers)
-    report = run_alerts(servers.settings, QualityOptions(sites=8, judged_days=75), 1, SilentSteps())
+    report = run_alerts(
+        servers.settings, QualityOptions(sites=8, judged_days=75), 1, SilentSteps(), by_event=by_event
+    )
     assert databases(servers) <= before
     assert report["limits_off"] == []
     assert (report["quota_over"]["right"], report["quota_severe"]["right"]) == (4, 2)

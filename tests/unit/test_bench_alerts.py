@@ -142,10 +142,17 @@ def test_what_is_sent_but_for_the_flaw_is_what_was_used(quality: Quality) -> Non
 def test_goals_that_are_missed_are_told_and_the_table_has_them() -> None:
     score = Score()
     score.add(1, [building(limit=220.0)], 0, 10, [over(9)])
-    report = {"sites": 1, "years": 2, "seeds": 1, **score.report(), "limits_off": []}
+    report = {"sites": 1, "years": 2, "seeds": 1, "clock": "wall", **score.report(), "limits_off": []}
     assert missed(report) == []
     score.add(1, [building(limit=220.0)], 0, 10, [over(5, "retracted", 6)])
-    report = {"sites": 1, "years": 2, "seeds": 1, **score.report(), "limits_off": ["1/Q0001"]}
+    report = {
+        "sites": 1,
+        "years": 2,
+        "seeds": 1,
+        "clock": "wall",
+        **score.report(),
+        "limits_off": ["1/Q0001"],
+    }
     report["missed"] = missed(report)
     assert report["missed"] == [
         "quota_over: recall 0.5, want at least 0.98",
