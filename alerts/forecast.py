@@ -18,6 +18,8 @@ from alerts.days import YEAR_DAYS, Bools, DayGrid, Floats, Ints, same_day_years_
 METHOD_PROFILE = "profile/1"
 METHOD_RUN_RATE = "run_rate/1"
 _KINDS = (False, True)  # workday, day off
+#: Days that are worked on at a time, so that what is in hand stays in the processor's cache.
+_DAYS_IN_CACHE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +199,27 @@ def _level(prior: Floats, weight: Floats, actual: Floats, expected: Floats) -> F
 def _run_rate(days: DayGrid, energy: Floats, usable: Bools, p: ForecastParameters) -> Floats:
     """S x N x 2: decaying mean energy of a workday and of a day off, after each day; NaN before the first day."""
     keep = 0.5 ** (1.0 / p.run_rate_half_life_days)
-    total, count = np.zeros((len(energy), 2)), np.zeros((len(energy), 2))
-    rate = np.empty((energy.shape[1], energy.shape[0], 2)).transpose(1, 0, 2)
-    for d in range(days.size):
-        total *= keep
-        count *= keep
-        kind = int(days.day_off[d])
-        total[:, kind] += np.where(usable[:, d], energy[:, d], 0.0)
-        count[:, kind] += usable[:, d]
-        both = np.divide(total.sum(1), count.sum(1), out=np.full(len(energy), np.nan), where=count.sum(1) > 0)
-        rate[:, d] = np.divide(total, count, out=np.repeat(both[:, None], 2, axis=1), where=count > 0)
-    return rate
+    usable_days = np.ascontiguousarray(usable.T)
+    used = np.where(usable_days, energy.T, 0.0)
+    # Energy of both kinds, then days of both: only what decays goes day by day.
+    state = np.zeros((4, len(energy)))
+    states = np.empty((_DAYS_IN_CACHE, *state.shape))
+    rate = np.empty((days.size, 2, len(energy)))
+    kinds = days.day_off.astype(np.int64).tolist()
+    for begin in range(0, days.size, _DAYS_IN_CACHE):
+        some = kinds[begin : begin + _DAYS_IN_CACHE]
+        for n, kind in enumerate(some):
+            state *= keep
+            state[kind] += used[begin + n]
+            state[2 + kind] += usable_days[begin + n]
+            states[n] = state
+        total, count = states[: len(some), :2], states[: len(some), 2:]
+        both = count.sum(axis=1)
+        both = np.divide(total.sum(axis=1), both, out=np.full(both.shape, np.nan), where=both > 0)
+        found = rate[begin : begin + len(some)]
+        found[:] = both[:, None, :]
+        np.divide(total, count, out=found, where=count > 0)
+    return np.asarray(rate.transpose(2, 0, 1))
 
 
 def _row_mean(values: Floats) -> Floats:
