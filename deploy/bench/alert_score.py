@@ -41,12 +41,12 @@ class Spell:
 def spells(steps: Iterable[tuple[int, str, str, int, str, str | None]]) -> list[Spell]:
     """Alerts of (alert, site, rule, day, state, note) in their order."""
     lives: dict[int, list[tuple[str, str, int, str, str | None]]] = {}
-    for alert_id, *step in steps:
-        lives.setdefault(alert_id, []).append((step[0], step[1], step[2], step[3], step[4]))
+    for alert_id, site, rule, day, state, note in steps:
+        lives.setdefault(alert_id, []).append((site, rule, day, state, note))
     found = []
     for life in lives.values():
-        site, rule, opened = life[0][:3]
-        confirmed = next((day for _, _, day, state, _ in life if state == "confirmed"), None)
+        site, rule, opened, _, _ = life[0]
+        confirmed = next((on for _, _, on, became, _ in life if became == "confirmed"), None)
         _, _, day, state, note = life[-1]
         ended = (day, state, note) if state in ("resolved", "retracted") else (None, None, None)
         found.append(Spell(site, rule, opened, confirmed, *ended))
