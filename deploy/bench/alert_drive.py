@@ -20,7 +20,7 @@ import numpy as np
 import psycopg
 
 from alerts.rolling import RollingAssessor, RollingOptions
-from deploy.bench.alert_truth import HOUR_US, NEVER, REDUCTION, TAIL_DAYS, Building, Installed, Quality
+from deploy.bench.alert_truth import HOUR_US, NEVER, REDUCTION, Building, Installed, Quality
 from deploy.clients import connect_database
 from deploy.settings import Settings
 from deploy.sql import query
@@ -81,7 +81,7 @@ class Platform:
             for day in range(0, q.judged_from, _DAYS_AT_ONCE):
                 self._receive(range(day, min(day + _DAYS_AT_ONCE, q.judged_from)))
             self._deriver.run_all()
-            total = q.days + TAIL_DAYS
+            total = q.days + q.tail_days
             for days in self._turns(q.judged_from, total):
                 self._receive(days)
                 self._enter(days[-1])
@@ -93,7 +93,10 @@ class Platform:
             self._writer.close()
             self._deriver.close()
         with self._connect("pipeline") as connection:
-            return [Told(*row) for row in connection.execute(query("bench_alerts_told")).fetchall()]
+            told = [Told(*row) for row in connection.execute(query("bench_alerts_told")).fetchall()]
+        # Of a quick look the year goes on, and what it brings is not judged.
+        whole = q.options.judged_days is None
+        return [t for t in told if whole or day_of(q, t.at) < q.days]
 
     def _turns(self, first: int, stop: int) -> Iterator[range]:
         """The days that are received before the next look of the assessor."""
@@ -188,7 +191,7 @@ def _by_day(q: Quality) -> dict[int, list[ReadingBatch]]:
         ts = q.begin_us + np.rint(np.concatenate([b.stamp_h for b in buildings]) * HOUR_US).astype(np.int64)
         value = np.concatenate([b.shown for b in buildings])
         order = np.lexsort((ts, arrival))
-        bounds = np.searchsorted(arrival[order], np.arange(q.days + TAIL_DAYS + 1))
+        bounds = np.searchsorted(arrival[order], np.arange(q.days + q.tail_days + 1))
         for day, (begin, end) in enumerate(zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True)):
             at = order[begin:end]
             if not len(at):

@@ -127,6 +127,8 @@ class Quality:
         self.judged_from = (date(options.judged, 1, 1) - options.first).days
         judged = options.judged_days
         self.days = whole if judged is None else self.judged_from + judged
+        #: Days after the last one that is judged: for what is late; of a quick look, in the same year, hardly any.
+        self.tail_days = TAIL_DAYS if judged is None else 2
         self._share = (self.days - self.judged_from) / (whole - self.judged_from)
 
     def day(self, index: int) -> date:
@@ -163,7 +165,7 @@ class Quality:
 
     def _true(self, rng: np.random.Generator, aim: str) -> Floats:
         """True energy of each hour, with what is after the last year; the last year's sum is what the aim says."""
-        count = self.days + TAIL_DAYS
+        count = self.days + self.tail_days
         days = [self.day(i) for i in range(count)]
         turn = np.array([d.timetuple().tm_yday for d in days]) * (2 * np.pi / 365)
         level = 1 + rng.uniform(0.05, 0.35) * np.cos(turn - rng.uniform(0, 2 * np.pi))
