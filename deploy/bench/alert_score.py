@@ -111,12 +111,13 @@ class Score:
                      "note": spell.note, "explained": explained}
                 )  # fmt: skip
         standing = [s for s in own if s.stands and s.confirmed is not None]
-        verdict = {**about, "passed": passed, "confirmed": [s.confirmed for s in standing]}
+        told = standing[0].confirmed if standing else None
+        explained = flaw is not None and told is not None and flaw.touches(told, told, _REACH_DAYS)
+        verdict = {**about, "passed": passed, "confirmed": told, "explained": explained}
         if not standing:
             if passed is not None:
                 score.missed.append(verdict)
             return
-        told = standing[0].confirmed
         if passed is None or told is None or told < passed - 1:
             score.wrong.append(verdict)
         elif told <= passed + TOLERANCE_DAYS:
