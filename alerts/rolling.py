@@ -51,13 +51,19 @@ MARKS_AT_ONCE = 1000
 class RollingOptions:
     """by_event: follow the event clock; patience_s: silence after which a gateway leaves it.
 
-    debounce_s: wall clock: least time between two runs, or ten times what the last one took, if that is longer.
+    debounce_s: wall clock: least time between two runs, or ten times what the last one took, if that is longer, but at
+    most debounce_most_s: an alert is not to wait because a whole city was just assessed.
     """
 
     by_event: bool
     patience_s: float = 600.0
     debounce_s: float = 5.0
+    debounce_most_s: float = 30.0
     parameters: Parameters = field(default_factory=shipped_parameters)
+
+    def pause_s(self, took_s: float) -> float:
+        """Seconds until the next run by the wall clock, after one that took so long."""
+        return max(self.debounce_s, min(10 * took_s, self.debounce_most_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +200,7 @@ class RollingAssessor:
             total = total.plus(result) if result else total
         took = time.monotonic() - started
         if total.assessed:
-            self._next = time.monotonic() + max(self._options.debounce_s, 10 * took)
+            self._next = time.monotonic() + self._options.pause_s(took)
         return total
 
     def _marked_set(
