@@ -107,7 +107,12 @@ def _limit_matrix(
     ids = np.zeros((len(series), days.size), dtype=np.int64)
     position = {(s.site_id, s.item_code): i for i, s in enumerate(series)}
     last_year = int(days.years[-1])
-    keys = {"first_year": last_year - 1, "last_year": last_year, "known_at": scope.known_at}
+    keys = {
+        "sites": sorted({s.site_id for s in series}),
+        "first_year": last_year - 1,
+        "last_year": last_year,
+        "known_at": scope.known_at,
+    }
     for row in conn.execute(query("quota_rows"), keys):
         site_id, item, year, effective_from, limit_id, value, given, recorded_at, superseded_at = row
         i = position.get((site_id, item))

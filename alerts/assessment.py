@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from alerts.days import YEAR_DAYS, Bools, DayGrid, Floats, Ints
 from alerts.forecast import METHOD_PROFILE, METHOD_RUN_RATE, Model, expect, fit
+from alerts.forecast_band import own_scale
 from alerts.parameters import LevelThresholds, Parameters
 
 _USABLE_SHARE = 0.99
@@ -109,6 +110,7 @@ class Assessor:
         self._model: Model = fit(
             data.days, data.energy, self._usable, self._settled, year, parameters.forecast
         )
+        self._scale = own_scale(self._model.past_errors, parameters.profile_band, parameters.band)
         self._energy_sum = _running(data.energy)
         self._unknown_sum = _running(data.unknown.astype(np.float64))
         self._covered_sum = _running(data.covered_s)
@@ -150,7 +152,7 @@ class Assessor:
         known_nothing |= np.isnan(completeness)
         to_come = np.round(fill.sum(axis=1), _DECIMALS)
         by_profile = _mostly_profile(missing, expectation.from_profile)
-        low, high = self._band(missing.sum(axis=1) / _year_days(self._year), by_profile)
+        low, high = self._band(missing.sum(axis=1) / _year_days(self._year), by_profile, series)
         used_or_none = np.where(known_nothing, np.nan, used)
         p50 = np.round(used_or_none + to_come, _DECIMALS)
         p10 = np.round(used_or_none + to_come * np.exp(np.minimum(low, 0.0)), _DECIMALS)
@@ -223,10 +225,14 @@ class Assessor:
             for row in rows:
                 yield row, float(begin), float(end)
 
-    def _band(self, share: Floats, by_profile: Bools) -> tuple[Floats, Floats]:
+    def _band(self, share: Floats, by_profile: Bools, series: Ints) -> tuple[Floats, Floats]:
         profile_low, profile_high = self._p.profile_band.quantiles(share)
         rate_low, rate_high = self._p.run_rate_band.quantiles(share)
-        return np.where(by_profile, profile_low, rate_low), np.where(by_profile, profile_high, rate_high)
+        scale = self._scale[series]
+        return (
+            np.where(by_profile, scale * profile_low, rate_low),
+            np.where(by_profile, scale * profile_high, rate_high),
+        )
 
     def _exhaustion(self, series: Ints, as_of: Ints, used: Floats, fill: Floats, limit: Floats) -> Ints:
         """Day of the year on which the path of known and expected energy first exceeds the limit; -1: never."""

@@ -1,7 +1,8 @@
 """How well the forecast rule warns: its alerts over past years of buildings, against which limits were passed.
 
 `python -m alerts.backtest_alerts DIR` takes limits of 2011 less 2, 4, 6 and 12% for each building of the Cambridge
-University Estates archive and prints, for the shipped rule and for plainer ones, the years that were warned of.
+University Estates archive and prints, for the shipped rule and for plainer ones, the years that were warned of. The
+forecasts are made with parameters that never saw the building or the year (backtest_honest.py).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import numpy as np
 import pandas as pd
 
 from alerts.assessment import Assessments
-from alerts.backtest import Backtest, read_archive
+from alerts.backtest import Backtest, read_archive, read_areas
+from alerts.backtest_honest import forecasts, honest_plans
 from alerts.lifecycle import Observation, State, observe
 from alerts.parameter_file import shipped_parameters
 from alerts.parameters import LevelThresholds, RuleParameters
@@ -108,9 +110,14 @@ def summary(years: list[WarnedYear]) -> dict[str, float]:
 def _main(folder: Path) -> None:
     p = shipped_parameters()
     energy = read_archive(folder, 2009)
-    daily = Backtest(energy, ZoneInfo("Asia/Shanghai"), p).run(range(2012, 2016), step_days=1)
+    zone = ZoneInfo("Asia/Shanghai")
+    daily = forecasts(
+        honest_plans(energy, zone, p, range(2012, 2016)),
+        lambda plan: Backtest(energy[list(plan.buildings)], zone, plan.parameters),
+        step_days=1,
+    )
     base = energy.loc[f"{BASE_YEAR}-01-01" : f"{BASE_YEAR}-12-31"].sum().to_dict()
-    area = pd.read_csv(folder / "building_floor_roof_areas.csv", index_col=0).iloc[:, 0]
+    area = read_areas(folder)
     large = {b for b in energy.columns if area.get(b, 0.0) >= 3000}
     shipped = p.rules[RULES[0].name]
     rules = {

@@ -19,6 +19,7 @@ from alerts.due import mark_moved_limits
 from alerts.event_clock import last_assessable, read_event_clock
 from alerts.frames import Series, load_series
 from alerts.limit_store import LimitRefresh, refresh_limits, refresh_limits_of_days
+from alerts.month_alerts import judge_months
 from alerts.parameters import Parameters
 from alerts.rolling import energy_revision, local_zone
 from alerts.sql import query
@@ -95,11 +96,13 @@ def assess_by_hand(
         time_of, revision = lambda d: end_of_day(d, zone).astimezone(UTC), None
     else:
         mark_moved_limits(conn, refresh_limits(conn, options.parameters.limits, zone, now).moved)
-    sets = list(assess_days(conn, load_series(conn, options.site_codes), day, day, scope))
+    series = load_series(conn, options.site_codes)
+    sets = list(assess_days(conn, series, day, day, scope))
     written = sum(write_assessments(conn, found, now) for found in sets)
     follow_up = FollowUp(options.parameters.care, zone)
     hearing = Hearing(time_of, revision, options.by_event)
     transitions = evaluate_alerts(conn, sets, options.parameters, follow_up, hearing)
+    transitions += judge_months(conn, series, day, day, scope, hearing)
     return HandResult(day, _rows(sets, "assessed", now), written, transitions, _without(sets))
 
 

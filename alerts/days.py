@@ -18,6 +18,8 @@ Bools = npt.NDArray[np.bool_]
 
 #: The longest year.
 YEAR_DAYS = 366
+#: So many days off on end are a holiday of its own kind.
+LONG_HOLIDAY_DAYS = 5
 _EPOCH = date(1970, 1, 1)
 
 
@@ -72,6 +74,15 @@ class DayGrid:
     def day_off(self) -> Bools:
         """Whether each day is a day off."""
         return np.array([is_day_off(self.day(i)) for i in range(self.size)], dtype=np.bool_)
+
+    @cached_property
+    def long_holiday(self) -> Bools:
+        """Whether each day lies in a run of days off longer than a weekend (春节, 国庆), beyond the grid's ends too."""
+        around = np.arange(-LONG_HOLIDAY_DAYS, self.size + LONG_HOLIDAY_DAYS)
+        off = np.array([is_day_off(self.day(int(i))) for i in around], dtype=np.bool_)
+        runs = np.lib.stride_tricks.sliding_window_view(off, LONG_HOLIDAY_DAYS).all(axis=1)
+        within = np.asarray(np.lib.stride_tricks.sliding_window_view(runs, LONG_HOLIDAY_DAYS).any(axis=1))
+        return within[1 : self.size + 1]
 
     @cached_property
     def year_start(self) -> Ints:

@@ -17,26 +17,38 @@ from alerts.days import YEAR_DAYS, Bools, DayGrid, Floats, Ints, same_day_years_
 
 METHOD_PROFILE = "profile/1"
 METHOD_RUN_RATE = "run_rate/1"
-_KINDS = (False, True)  # workday, day off
+#: Kinds of day. A long holiday has a kind of its own, since it may move (春节) and buildings close for it.
+_WORKDAY, _DAY_OFF, _HOLIDAY = range(3)
+_KINDS = (_WORKDAY, _DAY_OFF, _HOLIDAY)
+#: The forecasts of so many years before are judged in hindsight, for the width of the band.
+JUDGED_YEARS = 2
+#: Of actual to expected, where next to nothing was used: a logarithm must stay finite.
+_LEAST_RATIO = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastParameters:
     """Parameters of the method; the values in force are data (parameters.toml).
 
-    window_days: a day's profile is the mean of days of its kind within so many days of the same date in years before.
+    window_days: a day's profile is the mean of days of its kind within so many days of the same date in years before;
+    holiday_window_days: the same for days of a long holiday, wide enough for one that moves.
     older_year_weight: weight of the year before last against last year (squared for the one before that).
     years: how many years before are looked at. min_days: fewer days of a kind than this give no profile.
-    level_half_life_days: how fast this year's level forgets. prior_days: how many days the expected level is worth.
+    season_half_life_days: how fast this year's level forgets; prior_days: for how many days the level expected on
+    1 January counts against it. level_half_life_days, season_days: the same for the level of late, which is what is
+    forecast with, against this year's.
     carry: share of last year's change of level that is expected to hold in the new year.
     run_rate_half_life_days: the same for the run rate, used where there is no profile.
     """
 
     window_days: int
+    holiday_window_days: int
     years: int
     older_year_weight: float
     min_days: int
     level_half_life_days: float
+    season_days: float
+    season_half_life_days: float
     prior_days: float
     carry: float
     run_rate_half_life_days: float
@@ -58,8 +70,8 @@ class Expectation:
 class Model:
     """What is learnt for one year; made by `fit`, read by `expect`.
 
-    profile: S x 366; prior, weight: S, expected level and what it is worth; actual, expected: S x N, decaying sums
-    since 1 January, after each day; rate: S x N x 2, decaying mean of a workday and a day off, after each day.
+    profile: S x 366; prior: S, expected level on 1 January; level: S x N, after each day; run_total, run_count:
+    N x 2 x S as from `_run_sums`; past_errors: S x 2 x 366, of the two years before, as `_past_errors` gives them.
     """
 
     days: DayGrid
@@ -67,10 +79,10 @@ class Model:
     settled: Ints
     profile: Floats
     prior: Floats
-    weight: Floats
-    actual: Floats
-    expected: Floats
-    rate: Floats
+    level: Floats
+    run_total: Floats
+    run_count: Floats
+    past_errors: Floats
 
 
 def fit(
@@ -84,43 +96,44 @@ def fit(
     sums = _KindSums(days, energy, usable)
     # Column by column: a day of all series lies together in memory.
     energy, usable = np.asfortranarray(energy), np.asfortranarray(usable)
-    actual, expected = np.zeros(energy.shape, order="F"), np.zeros(energy.shape, order="F")
-    prior = weight = level = np.ones(len(energy))
+    prior = np.ones(len(energy))
+    level = np.ones(energy.shape, order="F")
     profile = np.full((len(energy), YEAR_DAYS), np.nan)
-    for y in (year - 1, year):
-        inside = np.flatnonzero(days.years == y)
+    past = np.full((len(energy), JUDGED_YEARS, YEAR_DAYS), np.nan)
+    for age in range(JUDGED_YEARS, -1, -1):
+        inside = np.flatnonzero(days.years == year - age)
         if len(inside) == 0:
             continue
-        start, stop = int(inside[0]), int(inside[-1]) + 1
-        profile = _profile(days, sums, settled, y, p)
-        prior = 1.0 + p.carry * (level - 1.0)
-        weight = p.prior_days * _row_mean(profile)
-        _run_level(energy, usable, profile, slice(start, stop), actual, expected, p)
-        level = _level(prior, weight, *_state(actual, expected, settled[:, stop - 1] - 1, start))
-    rate = _run_rate(days, energy, usable, p)
-    return Model(days, year, settled, profile, prior, weight, actual, expected, rate)
+        span = slice(int(inside[0]), int(inside[-1]) + 1)
+        profile = _profile(days, sums, settled, year - age, p)
+        _run_level(energy, usable, profile, span, prior, level, p)
+        if age:
+            known_to = settled[:, days.index(date(year, 1, 1)) - 1]
+            past[:, age - 1] = _past_errors(energy, usable, profile, level, span, known_to)
+            final = _level_at(level, np.arange(len(level)), settled[:, span.stop - 1] - 1, span.start, prior)
+            prior = 1.0 + p.carry * (final - 1.0)
+    return Model(
+        days, year, settled, profile, prior, level, *_run_sums(days, energy, usable, p), past_errors=past
+    )
 
 
 def expect(model: Model, series: Ints, as_of: Ints) -> Expectation:
     """Expected energy of each day of the model's year for rows (series[r], day index as_of[r] in that year)."""
     known = model.settled[series, as_of] - 1
     start = model.days.index(date(model.year, 1, 1))
-    actual, expected = model.actual[series, known.clip(0)], model.expected[series, known.clip(0)]
-    none_yet = known < start
-    actual, expected = np.where(none_yet, 0.0, actual), np.where(none_yet, 0.0, expected)
-    level = _level(model.prior[series], model.weight[series], actual, expected)
+    level = _level_at(model.level, series, known, start, model.prior[series])
     profile = level[:, None] * model.profile[series]
-    rate = np.where((known < 0)[:, None], np.nan, model.rate[series, known.clip(0)])
-    run_rate = rate[:, _day_off(model.year, model.days).astype(np.int64)]
+    run_rate = _run_rate(model, series, known)[:, _run_kinds(model.year, model.days)]
     from_profile = np.isfinite(profile)
     return Expectation(np.where(from_profile, profile, run_rate), from_profile)
 
 
 class _KindSums:
-    """Running sums of usable days' energy, and of their count, for workdays and days off: S x (N + 1) each."""
+    """Running sums of usable days' energy, and of their count, for each kind of day: S x (N + 1) each."""
 
     def __init__(self, days: DayGrid, energy: Floats, usable: Bools) -> None:
-        masks = [usable & (days.day_off == kind)[None, :] for kind in _KINDS]
+        kinds = _kinds(days)
+        masks = [usable & (kinds == kind)[None, :] for kind in _KINDS]
         self._energy = [_running(np.where(mask, energy, 0.0)) for mask in masks]
         self._count = [_running(mask.astype(np.float64)) for mask in masks]
 
@@ -129,10 +142,14 @@ class _KindSums:
         begin = np.minimum((centre - half).clip(0)[None, :], known_to[:, None])
         end = np.minimum((centre + half + 1).clip(0)[None, :], known_to[:, None])
         energy, count = self._energy[kind], self._count[kind]
-        return (
-            np.take_along_axis(energy, end, 1) - np.take_along_axis(energy, begin, 1),
-            np.take_along_axis(count, end, 1) - np.take_along_axis(count, begin, 1),
-        )
+        return _take(energy, end) - _take(energy, begin), _take(count, end) - _take(count, begin)
+
+
+def _take(values: Floats, columns: Ints) -> Floats:
+    """values[i, columns[i, j]]; quick where every row wants the same columns, as all but silent series do."""
+    if len(columns) and (columns == columns[0]).all():
+        return np.asarray(values[:, columns[0]])
+    return np.take_along_axis(values, columns, 1)
 
 
 def _running(values: Floats) -> Floats:
@@ -142,24 +159,34 @@ def _running(values: Floats) -> Floats:
 def _profile(days: DayGrid, sums: _KindSums, settled: Ints, year: int, p: ForecastParameters) -> Floats:
     """S x 366: mean energy of days of the same kind around the same date in the years before `year`."""
     out = np.full((len(settled), YEAR_DAYS), np.nan)
-    dates, off = _year_dates(year), _day_off(year, days)
+    dates, kinds = _year_dates(year), _year_kinds(year, days)
     new_year = days.index(dates[0].item())
     if new_year <= 0:
         return out
     known_to = np.minimum(settled[:, new_year - 1], new_year)
-    shape = (2, len(settled), len(dates))
+    shape = (len(_KINDS), len(settled), len(dates))
     total, count = np.zeros(shape), np.zeros(shape)
     for age in range(1, p.years + 1):
         centre = (same_day_years_before(dates, age) - days.dates[0]).astype(np.int64)
-        for kind in (0, 1):
-            energy, number = sums.window(kind, centre, p.window_days, known_to)
+        for kind in _KINDS:
+            half = p.holiday_window_days if kind == _HOLIDAY else p.window_days
+            energy, number = sums.window(kind, centre, half, known_to)
             total[kind] += p.older_year_weight ** (age - 1) * energy
             count[kind] += p.older_year_weight ** (age - 1) * number
-    both_total, both_count = total.sum(axis=0), count.sum(axis=0)
-    both = np.divide(both_total, both_count, out=np.full(shape[1:], np.nan), where=both_count >= p.min_days)
-    own = np.divide(total, count, out=np.broadcast_to(both, shape).copy(), where=count >= p.min_days)
-    out[:, : len(dates)] = np.where(off[None, : len(dates)], own[1], own[0])
+    plain = slice(0, _HOLIDAY)
+    mean = _mean(
+        total[plain].sum(axis=0), count[plain].sum(axis=0) >= p.min_days, count[plain].sum(axis=0), np.nan
+    )
+    own = [_mean(total[k], count[k] >= p.min_days, count[k], mean) for k in (_WORKDAY, _DAY_OFF)]
+    own.append(_mean(total[_HOLIDAY], count[_HOLIDAY] >= p.min_days, count[_HOLIDAY], own[_DAY_OFF]))
+    out[:, : len(dates)] = np.choose(kinds[None, :], own)
     return out
+
+
+def _mean(total: Floats, enough: Bools, count: Floats, otherwise: Floats | float) -> Floats:
+    return np.asarray(
+        np.divide(total, count, out=np.broadcast_to(otherwise, total.shape).copy(), where=enough)
+    )
 
 
 def _run_level(
@@ -167,47 +194,93 @@ def _run_level(
     usable: Bools,
     profile: Floats,
     year: slice,
-    actual: Floats,
-    expected: Floats,
+    prior: Floats,
+    level: Floats,
     p: ForecastParameters,
 ) -> None:
-    """Fill actual and expected, decaying sums since 1 January after each day, over the days of a year."""
-    keep = 0.5 ** (1.0 / p.level_half_life_days)
-    a, b = np.zeros(len(energy)), np.zeros(len(energy))
+    """Fill `level`, S x N, over the days of a year: use against the profile as seen after each day.
+
+    Twice the same: a ratio of decaying sums is shrunk, the slow one towards the prior, the quick one towards the slow.
+    """
+    usual = _row_mean(profile)
+    slow = _Decaying(0.5 ** (1.0 / p.season_half_life_days), p.prior_days * usual)
+    quick = _Decaying(0.5 ** (1.0 / p.level_half_life_days), p.season_days * usual)
     for day, column in zip(range(year.start, year.stop), profile.T, strict=False):
         counts = usable[:, day] & np.isfinite(column)
-        a = keep * a + np.where(counts, energy[:, day], 0.0)
-        b = keep * b + np.where(counts, column, 0.0)
-        actual[:, day], expected[:, day] = a, b
+        actual, expected = np.where(counts, energy[:, day], 0.0), np.where(counts, column, 0.0)
+        level[:, day] = quick.level(slow.level(prior, actual, expected), actual, expected)
 
 
-def _state(actual: Floats, expected: Floats, known: Ints, start: int) -> tuple[Floats, Floats]:
-    rows = np.arange(len(actual))
-    a, b = actual[rows, known.clip(0)], expected[rows, known.clip(0)]
-    return np.where(known < start, 0.0, a), np.where(known < start, 0.0, b)
+class _Decaying:
+    """Sums of S series' actual and expected energy that forget by `keep` a day; what they are shrunk towards counts
+    as `weight` of expected energy.
+    """
+
+    def __init__(self, keep: float, weight: Floats) -> None:
+        self._keep, self._weight = keep, weight
+        self._actual, self._expected = np.zeros(len(weight)), np.zeros(len(weight))
+
+    def level(self, towards: Floats, actual: Floats, expected: Floats) -> Floats:
+        """Count one more day; what the level is now, length S."""
+        self._actual = self._keep * self._actual + actual
+        self._expected = self._keep * self._expected + expected
+        total = self._weight + self._expected
+        sums = self._weight * towards + self._actual
+        return np.divide(sums, total, out=np.ones_like(total), where=total > 0)
 
 
-def _level(prior: Floats, weight: Floats, actual: Floats, expected: Floats) -> Floats:
-    """This year's level against the profile; the prior counts as `weight` of expected energy."""
-    weight = np.nan_to_num(weight)
-    total = weight + expected
-    return np.divide(weight * prior + actual, total, out=np.ones_like(total), where=total > 0)
+def _past_errors(
+    energy: Floats, usable: Bools, profile: Floats, level: Floats, year: slice, known_to: Ints
+) -> Floats:
+    """S x 366: ln(actual / expected) of what a past year used after each of its days, as forecast on that day.
+
+    level: S x N, after each day. Only days before `known_to` (S) with both energy and a profile are
+    compared; NaN where these are less than half of the days that followed.
+    """
+    length = year.stop - year.start
+    column = np.arange(year.start, year.stop)
+    counts = usable[:, year] & np.isfinite(profile[:, :length]) & (column < known_to[:, None])
+    actual = _after(np.where(counts, energy[:, year], 0.0))
+    expected = level[:, year] * _after(np.where(counts, profile[:, :length], 0.0))
+    judged = (_after(counts.astype(np.float64)) * 2 >= np.arange(length - 1, -1, -1)) & (expected > 0)
+    ratio = np.divide(actual, expected, out=np.ones_like(actual), where=judged)
+    out = np.full((len(energy), YEAR_DAYS), np.nan)
+    out[:, :length] = np.where(judged, np.log(np.maximum(ratio, _LEAST_RATIO)), np.nan)
+    return out
 
 
-def _run_rate(days: DayGrid, energy: Floats, usable: Bools, p: ForecastParameters) -> Floats:
-    """S x N x 2: decaying mean energy of a workday and of a day off, after each day; NaN before the first day."""
+def _after(values: Floats) -> Floats:
+    """Of each column the sum of those that follow it."""
+    return np.asarray(values[:, ::-1].cumsum(axis=1)[:, ::-1] - values)
+
+
+def _level_at(level: Floats, series: Ints, known: Ints, start: int, prior: Floats) -> Floats:
+    """The level after day known[r] of the year that begins on day `start`; `prior` where no day of it is known."""
+    return np.where(known < start, prior, level[series, known.clip(0)])
+
+
+def _run_sums(days: DayGrid, energy: Floats, usable: Bools, p: ForecastParameters) -> tuple[Floats, Floats]:
+    """Decaying energy and count of workdays and of days off, after each day; N x 2 x S each."""
     keep = 0.5 ** (1.0 / p.run_rate_half_life_days)
-    total, count = np.zeros((len(energy), 2)), np.zeros((len(energy), 2))
-    rate = np.empty((energy.shape[1], energy.shape[0], 2)).transpose(1, 0, 2)
+    total, count = np.zeros((2, len(energy))), np.zeros((2, len(energy)))
+    totals, counts = np.empty((days.size, *total.shape)), np.empty((days.size, *count.shape))
     for d in range(days.size):
         total *= keep
         count *= keep
         kind = int(days.day_off[d])
-        total[:, kind] += np.where(usable[:, d], energy[:, d], 0.0)
-        count[:, kind] += usable[:, d]
-        both = np.divide(total.sum(1), count.sum(1), out=np.full(len(energy), np.nan), where=count.sum(1) > 0)
-        rate[:, d] = np.divide(total, count, out=np.repeat(both[:, None], 2, axis=1), where=count > 0)
-    return rate
+        total[kind] += np.where(usable[:, d], energy[:, d], 0.0)
+        count[kind] += usable[:, d]
+        totals[d], counts[d] = total, count
+    return totals, counts
+
+
+def _run_rate(model: Model, series: Ints, known: Ints) -> Floats:
+    """R x 2: mean energy of a workday and of a day off, after day known[r] (-1: none); NaN where no day was seen."""
+    total, count = model.run_total[known, :, series], model.run_count[known, :, series]
+    seen = count.sum(axis=1) * (known >= 0)
+    both = np.divide(total.sum(axis=1), seen, out=np.full(len(series), np.nan), where=seen > 0)
+    own = (count > 0) & (known >= 0)[:, None]
+    return np.asarray(np.divide(total, count, out=np.repeat(both[:, None], 2, axis=1), where=own))
 
 
 def _row_mean(values: Floats) -> Floats:
@@ -222,8 +295,18 @@ def _year_dates(year: int) -> npt.NDArray[np.datetime64]:
     return np.arange(first, last)
 
 
-def _day_off(year: int, days: DayGrid) -> Bools:
+def _kinds(days: DayGrid) -> Ints:
+    return np.where(days.long_holiday, _HOLIDAY, np.where(days.day_off, _DAY_OFF, _WORKDAY))
+
+
+def _year_kinds(year: int, days: DayGrid) -> Ints:
     dates = _year_dates(year)
-    out = np.zeros(YEAR_DAYS, dtype=np.bool_)
-    out[: len(dates)] = DayGrid(dates[0].item(), len(dates), days.zone).day_off
+    return _kinds(DayGrid(dates[0].item(), len(dates), days.zone))
+
+
+def _run_kinds(year: int, days: DayGrid) -> Ints:
+    """Length 366: to the run rate a long holiday is days off."""
+    out = np.zeros(YEAR_DAYS, dtype=np.int64)
+    kinds = np.minimum(_year_kinds(year, days), _DAY_OFF)
+    out[: len(kinds)] = kinds
     return out

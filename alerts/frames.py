@@ -15,7 +15,7 @@ from alerts.days import Bools, DayGrid, Floats, Ints
 from alerts.sql import query
 from alerts.told import told_s
 from metering.registers import Role, register_table
-from storage.copying import decode
+from storage.copying import unpack
 
 _SECOND = 1e-6
 
@@ -183,10 +183,16 @@ def _weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: 
 def copy_columns(
     conn: psycopg.Connection[Any], name: str, keys: dict[str, Any], types: tuple[str, ...]
 ) -> list[npt.NDArray[Any]]:
-    """The columns of a query, read as binary; types: float8, int4."""
-    statement = f"copy ({query(name)}) to stdout (format binary)"
-    with conn.cursor() as cursor, cursor.copy(statement.encode(), keys) as copy:
-        return decode(b"".join(bytes(part) for part in copy), types)
+    """The columns of a query; types: float8, int4. The server packs its rows into one value: row by row, as COPY sends
+    them, reading took nine tenths of an assessment's time.
+    """
+    columns = [f"column_{n}" for n in range(len(types))]
+    packed = " || ".join(f"{kind}send({name})" for name, kind in zip(columns, types, strict=True))
+    statement = f"select string_agg({packed}, ''::bytea) from (\n{query(name)}\n) x ({', '.join(columns)})"
+    # Never prepared: a plan depends on how many series are asked for.
+    row = conn.execute(statement.encode(), keys, prepare=False, binary=True).fetchone()
+    assert row is not None  # an aggregate yields one row
+    return unpack(row[0], types)
 
 
 def _registers() -> dict[str, list[str]]:

@@ -6,7 +6,8 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,23 +17,27 @@ from psycopg.types.json import Jsonb
 
 from alerts.days import end_of_day
 from alerts.parameters import LimitParameters
+from alerts.percentiles import PeerGroup, peer_group
 from alerts.quota_limits import (
+    NORM_METHOD,
     OWN_METHODS,
     PEER_METHOD,
     BaseYear,
     Limit,
     NoLimit,
-    PeerMean,
+    Place,
     Terms,
     compute_limit,
     moved,
     own_mean,
-    peer_mean,
 )
 from alerts.sql import query
+from metering.monthly_plans import monthly_plan
 from metering.registers import Role, register_table
 
 _KINDS_FROM_BASE_YEARS = OWN_METHODS | {PEER_METHOD}
+#: Every year that a base year can be has ended.
+_ALL_ENDED = 9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,10 @@ def refresh_limits(
 ) -> LimitRefresh:
     """Compute every quota's limit as known at `now` (wall clock) and write a version where it moved."""
     today = now.astimezone(zone).date()
-    book = _Book(conn, site_codes)
+    book = _Book(conn, parameters, site_codes)
     written, without, stale = 0, [], []
     for quota in book.quotas:
-        limit = book.limit(quota, parameters, lambda year: year < today.year, None)
+        limit = book.limit(quota, today.year - 1, None)
         if isinstance(limit, NoLimit):
             without.append(_undetermined(quota, limit))
             if quota.quota_limit_id is not None:
@@ -91,10 +96,10 @@ def explain_missing_limits(
 ) -> list[Undetermined]:
     """Why quotas have no limit that can be computed as known at `now`; writes nothing."""
     year_now = now.astimezone(zone).year
-    book = _Book(conn, site_codes)
+    book = _Book(conn, parameters, site_codes)
     found = []
     for quota in book.quotas:
-        limit = book.limit(quota, parameters, lambda year: year < year_now, None)
+        limit = book.limit(quota, year_now - 1, None)
         if isinstance(limit, NoLimit):
             found.append(_undetermined(quota, limit))
     return found
@@ -107,9 +112,10 @@ def refresh_limits_of_days(
 
     A computed limit is recorded at the end of the day on which it became known: the last base year's, and the day
     on which a step over that year's end was closed. So its versions do not depend on how often this is called; nor
-    do their numbers, which alerts name: limits as given come first, then the others as they became known.
+    do their numbers, which alerts name: limits as given come first, then the others as they became known. Where a
+    person changed the terms of a computed limit since, it is computed again as known at the end of `through`.
     """
-    book = _Book(conn, None)
+    book = _Book(conn, parameters, None)
     written = 0
     known: list[tuple[datetime, int, date]] = []
     for n, quota in enumerate(book.quotas):
@@ -118,7 +124,7 @@ def refresh_limits_of_days(
                 (end_of_day(d, zone), n, d) for d in book.days_of_knowledge(quota, zone) if d <= through
             ]
             continue
-        limit = book.limit(quota, parameters, lambda _: True, None)
+        limit = book.limit(quota, _ALL_ENDED, None)
         if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
             _write(conn, quota, limit, now)
             written += 1
@@ -126,48 +132,97 @@ def refresh_limits_of_days(
         quota = book.quotas[n]
         if quota.recorded_at is not None and recorded_at <= quota.recorded_at:
             continue
-        ended = day.year if (day.month, day.day) == (12, 31) else day.year - 1
-        limit = book.limit(quota, parameters, lambda y, e=ended: y <= e, recorded_at)
+        limit = book.limit(quota, _ended_by(day), recorded_at)
         if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
             book.quotas[n] = _write(conn, quota, limit, recorded_at)
             written += 1
+    return written + _compute_changed(conn, book, zone, through)
+
+
+def _compute_changed(conn: psycopg.Connection[Any], book: _Book, zone: ZoneInfo, through: date) -> int:
+    """By the event clock: limits to be computed whose version in force is of other terms, a given value among them."""
+    written = 0
+    at = end_of_day(through, zone)
+    for quota in book.quotas:
+        if quota.limit_value is not None or quota.quota_limit_id is None or not _is_of_other_terms(quota):
+            continue
+        limit = book.limit(quota, _ended_by(through), at)
+        if isinstance(limit, Limit):
+            _write(conn, quota, limit, at)
+            written += 1
+        elif quota.given:
+            _supersede(conn, quota.quota_limit_id, at)
     return written
+
+
+def _ended_by(day: date) -> int:
+    """The last year that has ended at the end of a day."""
+    return day.year if (day.month, day.day) == (12, 31) else day.year - 1
+
+
+def _is_of_other_terms(quota: Any) -> bool:
+    """Whether the version in force was computed from other terms than the quota's, or was given."""
+    basis = quota.current_basis
+    terms = (
+        basis.get("method"),
+        {int(y) for y in basis.get("base_years", ())},
+        basis.get("reduction_percent", 0.0),
+        basis.get("norm", {}).get("terms"),
+    )
+    now = (quota.method, set(quota.base_years), quota.reduction_percent or 0.0, quota.norm)
+    if quota.method == NORM_METHOD:
+        terms, now = (terms[0], set(), *terms[2:]), (now[0], set(), *now[2:])
+    return bool(quota.given or terms != now or _months(quota, quota.current_value) != quota.current_months)
 
 
 class _Book:
     """The quotas with what their limits are computed from, read at once."""
 
-    def __init__(self, conn: psycopg.Connection[Any], site_codes: list[str] | None) -> None:
+    def __init__(
+        self, conn: psycopg.Connection[Any], parameters: LimitParameters, site_codes: list[str] | None
+    ) -> None:
+        self._parameters = parameters
         self.quotas = _fetch(conn, "quotas_to_compute", {"site_codes": site_codes})
         computed = [q for q in self.quotas if q.limit_value is None and q.method in _KINDS_FROM_BASE_YEARS]
-        by_peers = [q for q in computed if q.method == PEER_METHOD and q.building_type]
+        by_peers = [q for q in computed if self._needs_peers(q)]
         types = sorted({q.building_type for q in by_peers})
-        self._peers = _fetch(conn, "peer_sites", {"building_types": types}) if types else []
+        self._peers: dict[str, list[Any]] = defaultdict(list)
+        for peer in _fetch(conn, "peer_sites", {"building_types": types}) if types else []:
+            self._peers[peer.building_type].append(peer)
+        self._groups: dict[tuple[Any, ...], PeerGroup | None] = {}
         wanted = {(q.site_id, q.item_code, y) for q in computed for y in q.base_years}
-        wanted |= {
-            (p.site_id, q.item_code, y)
-            for q in by_peers
-            for p in self._peers
-            if p.building_type == q.building_type
-            for y in q.base_years
-        }
+        asked = {(q.building_type, q.item_code, y) for q in by_peers for y in q.base_years}
+        wanted |= {(peer.site_id, item, year) for kind, item, year in asked for peer in self._peers[kind]}
         self._years: dict[tuple[int, str, int], list[Any]] = defaultdict(list)
         for row in _fetch(conn, "base_years", _keys(wanted)):
             self._years[row.site_id, row.item_code, row.year].append(row)
 
-    def limit(
-        self, quota: Any, parameters: LimitParameters, ended: Any, known_at: datetime | None
-    ) -> Limit | NoLimit:
-        """The limit of a quota; known_at: count only what readings up to then tell (None: all)."""
-        terms = Terms(quota.method, quota.limit_value, tuple(quota.base_years), quota.reduction_percent)
+    def limit(self, quota: Any, ended: int, known_at: datetime | None) -> Limit | NoLimit:
+        """The limit of a quota; ended: the last year that has ended; known_at: count only what readings up to then
+        tell (None: all)."""
+        terms = Terms(
+            quota.method,
+            quota.limit_value,
+            tuple(quota.base_years),
+            quota.reduction_percent,
+            quota.norm,
+            quota.item_code,
+        )
         uses = self._uses(quota.site_id, quota.item_code, terms.base_years, ended, known_at)
-        peers = None
-        if terms.method == PEER_METHOD and quota.building_type is not None:
-            peers = self._peer_mean(quota, terms, parameters, ended, known_at)
-        return compute_limit(terms, uses, parameters.min_coverage, quota.floor_area_m2, peers)
+        peers = self._peer_group(quota, terms, ended, known_at) if self._needs_peers(quota) else None
+        place = Place(quota.building_type, quota.floor_area_m2)
+        p = self._parameters
+        return compute_limit(terms, uses, p.min_coverage, place, peers, p.percentiles)
+
+    def _needs_peers(self, quota: Any) -> bool:
+        computed = quota.limit_value is None and quota.method in _KINDS_FROM_BASE_YEARS
+        wanted = quota.method == PEER_METHOD or self._parameters.percentiles.enabled
+        return bool(computed and wanted and quota.building_type and quota.base_years)
 
     def days_of_knowledge(self, quota: Any, zone: ZoneInfo) -> list[date]:
         """Local days at whose end a computed limit became known or may have moved, in order."""
+        if quota.method == NORM_METHOD:  # it rests on nothing that is measured
+            return [quota.effective_from - timedelta(days=1)]
         if not quota.base_years:
             return []
         days = {date(max(quota.base_years), 12, 31)}
@@ -178,27 +233,29 @@ class _Book:
         return sorted(days)
 
     def _uses(
-        self, site_id: int, item: str, years: Iterable[int], ended: Any, known_at: datetime | None
+        self, site_id: int, item: str, years: Iterable[int], ended: int, known_at: datetime | None
     ) -> dict[int, BaseYear]:
         uses = {}
         for year in years:
             rows = self._years.get((site_id, item, year))
             if rows:
-                uses[year] = _base_year(rows, bool(ended(year)), known_at)
+                uses[year] = _base_year(rows, year <= ended, known_at)
         return uses
 
-    def _peer_mean(
-        self, quota: Any, terms: Terms, parameters: LimitParameters, ended: Any, known_at: datetime | None
-    ) -> PeerMean | None:
-        found = []
-        for peer in self._peers:
-            if peer.building_type != quota.building_type:
-                continue
-            uses = self._uses(peer.site_id, quota.item_code, terms.base_years, ended, known_at)
-            mean = own_mean(terms.base_years, uses, parameters.min_coverage)
-            if not isinstance(mean, NoLimit):
-                found.append((mean, peer.floor_area_m2))
-        return peer_mean(quota.building_type, found, date(max(terms.base_years), 12, 31))
+    def _peer_group(
+        self, quota: Any, terms: Terms, ended: int, known_at: datetime | None
+    ) -> PeerGroup | None:
+        key = (quota.building_type, quota.item_code, terms.base_years, ended, known_at)
+        if key not in self._groups:
+            found = []
+            for peer in self._peers[quota.building_type]:
+                uses = self._uses(peer.site_id, quota.item_code, terms.base_years, ended, known_at)
+                mean = own_mean(terms.base_years, uses, self._parameters.min_coverage)
+                if not isinstance(mean, NoLimit):
+                    found.append((mean, peer.floor_area_m2))
+            as_of = date(max(terms.base_years), 12, 31)
+            self._groups[key] = peer_group(quota.building_type, found, as_of)
+        return self._groups[key]
 
 
 def _fetch(conn: psycopg.Connection[Any], name: str, keys: dict[str, Any]) -> list[Any]:
@@ -235,6 +292,8 @@ def _day_ended_by(moment: datetime) -> date:
 def _is_new(quota: Any, limit: Limit, parameters: LimitParameters) -> bool:
     if quota.quota_limit_id is None or quota.given != bool(limit.basis["given"]):
         return True
+    if _months(quota, quota.current_value) != quota.current_months:
+        return True
     if quota.given:
         return bool(quota.current_value != limit.value)
     return moved(quota.current_value, limit.value, parameters.min_move)
@@ -243,19 +302,30 @@ def _is_new(quota: Any, limit: Limit, parameters: LimitParameters) -> bool:
 def _write(conn: psycopg.Connection[Any], quota: Any, limit: Limit, at: datetime) -> Any:
     if quota.quota_limit_id is not None:
         _supersede(conn, quota.quota_limit_id, at)
+    months = _months(quota, limit.value)
     keys = {
-        "quota_id": quota.quota_id,
+        **{name: getattr(quota, name) for name in ("quota_id", "method", "source", "approved_by", "note")},
         "value": limit.value,
-        "method": quota.method,
-        "source": quota.source,
         "basis": Jsonb(limit.basis),
+        "months": months,
+        "months_source": ("given" if limit.basis["given"] else "shares") if months else None,
         "recorded_at": at,
     }
     row = conn.execute(query("insert_limit"), keys).fetchone()
     assert row is not None
     return quota._replace(
-        quota_limit_id=row[0], current_value=limit.value, given=limit.basis["given"], recorded_at=at
+        quota_limit_id=row[0],
+        current_value=limit.value,
+        given=limit.basis["given"],
+        current_basis=limit.basis,
+        current_months=months,
+        recorded_at=at,
     )
+
+
+def _months(quota: Any, value: float) -> list[Decimal] | None:
+    """The months of a limit by the quota's plan; None without one."""
+    return list(monthly_plan(value, quota.monthly_plan)) if quota.monthly_plan else None
 
 
 def _supersede(conn: psycopg.Connection[Any], quota_limit_id: int, at: datetime) -> None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import csv
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +27,16 @@ from alerts.finding_rules import FindingRule
 from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
 from alerts.load_rules import LoadParameters
-from alerts.parameters import Band, LevelThresholds, LimitParameters, Parameters, RuleParameters
+from alerts.month_rule import MonthRule
+from alerts.parameters import (
+    Band,
+    BandParameters,
+    LevelThresholds,
+    LimitParameters,
+    Parameters,
+    RuleParameters,
+)
+from alerts.percentiles import PercentileRule
 from metering.errors import SettingError
 
 T = TypeVar("T")
@@ -96,12 +105,17 @@ def _parameters(data: dict[str, Any], where: str) -> Parameters:
     bands = _bands()
     made = Parameters(
         levels=_made(LevelThresholds, data["levels"], f"{where}: levels"),
-        limits=_made(LimitParameters, data["limits"], f"{where}: limits"),
+        limits=replace(
+            _made(LimitParameters, data["limits"], f"{where}: limits"),
+            percentiles=_made(PercentileRule, data["percentiles"], f"{where}: percentiles"),
+        ),
+        months=_made(MonthRule, data["months"], f"{where}: months"),
         forecast=_made(ForecastParameters, data["forecast"], f"{where}: forecast"),
         rules=_each(RuleParameters, data, "rules", where),
         care=_each(Care, data, "care", where),
         findings=_each(FindingRule, data, "findings", where),
         loads=_each(LoadParameters, data, "loads", where),
+        band=_made(BandParameters, data["band"], f"{where}: band"),
         profile_band=bands["profile"],
         run_rate_band=bands["run_rate"],
         of_types=_of_some(data, "type", where),

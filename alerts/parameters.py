@@ -12,6 +12,8 @@ from alerts.finding_rules import FindingRule
 from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
 from alerts.load_rules import LoadParameters
+from alerts.month_rule import MonthRule
+from alerts.percentiles import PercentileRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class LimitParameters:
 
     min_coverage: float
     min_move: float
+    percentiles: PercentileRule = field(default_factory=PercentileRule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,19 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
+class BandParameters:
+    """How a series' own past errors widen or narrow the table of bands (forecast_band.own_scale).
+
+    prior_years: for how many years of own errors the table counts. min_share: errors of forecasts with less of the
+    year to come than this are not looked at. most: an error counts at most as so many half-widths of the table.
+    """
+
+    prior_years: float
+    min_share: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
 class Parameters:
     """Everything that assessments and rules are parameterised by. rules: by name; care: by severity; findings: rules
     about findings, loads: about loads, by name.
@@ -83,7 +99,9 @@ class Parameters:
     rules: dict[str, RuleParameters]
     care: dict[str, Care]
     findings: dict[str, FindingRule]
+    months: MonthRule
     loads: dict[str, LoadParameters]
+    band: BandParameters
     profile_band: Band
     run_rate_band: Band
     of_types: Mapping[tuple[str, str], RuleParameters | LoadParameters] = field(default_factory=dict)

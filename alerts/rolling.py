@@ -32,6 +32,7 @@ from alerts.frames import Series, first_energy_day, load_series
 from alerts.limit_store import refresh_limits, refresh_limits_of_days
 from alerts.load_alerts import hear_loads
 from alerts.metrics import ASSESSED, ASSESSED_THROUGH, ASSESSMENT_SECONDS, LAST_ASSESSMENT, TRANSITIONS
+from alerts.month_alerts import judge_months
 from alerts.parameter_file import shipped_parameters
 from alerts.parameters import Parameters
 from alerts.sql import query
@@ -50,13 +51,19 @@ MARKS_AT_ONCE = 1000
 class RollingOptions:
     """by_event: follow the event clock; patience_s: silence after which a gateway leaves it.
 
-    debounce_s: wall clock: least time between two runs, or ten times what the last one took, if that is longer.
+    debounce_s: wall clock: least time between two runs, or ten times what the last one took, if that is longer, but at
+    most debounce_most_s: an alert is not to wait because a whole city was just assessed.
     """
 
     by_event: bool
     patience_s: float = 600.0
     debounce_s: float = 5.0
+    debounce_most_s: float = 30.0
     parameters: Parameters = field(default_factory=shipped_parameters)
+
+    def pause_s(self, took_s: float) -> float:
+        """Seconds until the next run by the wall clock, after one that took so long."""
+        return max(self.debounce_s, min(10 * took_s, self.debounce_most_s))
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +200,7 @@ class RollingAssessor:
             total = total.plus(result) if result else total
         took = time.monotonic() - started
         if total.assessed:
-            self._next = time.monotonic() + max(self._options.debounce_s, 10 * took)
+            self._next = time.monotonic() + self._options.pause_s(took)
         return total
 
     def _marked_set(
@@ -253,6 +260,7 @@ def assess_and_alert(
     follow_up = FollowUp(scope.parameters.care, scope.zone)
     hearing = Hearing(time_of, energy_revision, scope.by_event)
     transitions = evaluate_alerts(conn, sets, scope.parameters, follow_up, hearing)
+    transitions += judge_months(conn, series, first, last, scope, hearing)
     return RollingResult(sum(int(found.asked.sum()) for found in sets), written, transitions, last)
 
 

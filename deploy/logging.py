@@ -46,3 +46,11 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(max(level, logging.WARNING))
     # It warns at every connection that SCRAM goes without TLS; a password is never sent either way (RFC 5802).
     logging.getLogger("kafka.net.sasl.scram").setLevel(logging.ERROR)
+
+
+def quiet_logging() -> None:
+    """Only warnings, to stderr: of a command whose output is its report."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

@@ -17,6 +17,8 @@ from typing import ClassVar
 from metering.errors import NengliuError
 from metering.instants import to_us
 from metering.items import UNIT_FACTORS, is_item_code, item_unit
+from metering.monthly_plans import plan_problem
+from metering.norms import NORM_ITEM, parse_norm_terms
 from metering.registers import RegisterType, Role, register_table
 from metering.spans import END, Span
 
@@ -257,7 +259,11 @@ def _unknown_register(register: str) -> str:
 
 @dataclass(frozen=True)
 class Quota:
-    """A limit of a site's item in a year: limit_value in the item's unit, or to be computed by `method`."""
+    """A limit of a site's item in a year: limit_value in the item's unit, or to be computed by `method`.
+
+    monthly_plan: empty, or twelve values that sum to limit_value; without one, twelve shares. norm: as
+    metering.norms.parse_norm_terms reads it.
+    """
 
     site_code: str
     item_code: str
@@ -268,6 +274,10 @@ class Quota:
     reduction_percent: float | None
     source: str
     effective_from: date
+    approved_by: str | None = None
+    note: str | None = None
+    monthly_plan: tuple[float, ...] = ()
+    norm: str | None = None
 
     def __post_init__(self) -> None:
         refuse(
@@ -288,6 +298,8 @@ class Quota:
                 *(_between("base year", y, 1990, self.year - 1) for y in self.base_years),
                 "a base year is named twice" if len(set(self.base_years)) < len(self.base_years) else None,
                 self._reduction_problem,
+                plan_problem(self.monthly_plan, self.limit_value),
+                self._norm_problem,
             ]
         )
 
@@ -303,6 +315,18 @@ class Quota:
     def _reduction_problem(self) -> str | None:
         r = self.reduction_percent
         return None if r is None or 0 <= r <= 100 else f"reduction_percent {r} must be from 0 to 100"
+
+    @property
+    def _norm_problem(self) -> str | None:
+        if self.method != "norm":
+            return "norm is for method norm only" if self.norm is not None else None
+        if self.limit_value is None and self.item_code != NORM_ITEM:
+            return f"method norm is for item {NORM_ITEM} only"
+        try:
+            parse_norm_terms(self.norm)
+        except ValueError as e:
+            return f"norm: {e}"
+        return None
 
 
 @dataclass(frozen=True)

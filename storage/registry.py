@@ -175,7 +175,8 @@ def write_rows(cursor: Cursor, kind: str, rows: Sequence[Any]) -> None:
         return
     columns = _columns(rows)
     if kind == "quota":
-        columns["base_years"] = ["{" + ",".join(map(str, years)) + "}" for years in columns["base_years"]]
+        for name in ("base_years", "monthly_plan"):
+            columns[name] = ["{" + ",".join(map(repr, numbers)) + "}" for numbers in columns[name]]
     cursor.execute(query(f"registry_upsert_{kind}"), columns)
     if kind == "quota":
         cursor.execute(query("registry_mark_quotas"), columns)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TypeVar
 
 from metering.contacts import address_problem
-from metering.meters import Installation, Point
+from metering.meters import Installation, Point, Quota, Site
+from metering.norms import norm_table, parse_norm_terms
 from metering.registers import Role
 from storage.registry_codes import RegistryCodes
 from storage.registry_files import (
@@ -40,7 +41,7 @@ def misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) ->
         *_overlaps(state, files),
         *_double_counts(state, files),
         *_rule_misfits(state, files),
-        *_quota_misfits(state, files),
+        *_quota_misfits(state, files, codes),
         *_contact_misfits(state, files, codes),
     ]
     return list(dict.fromkeys(found))
@@ -179,10 +180,30 @@ def _rule_misfits(state: RegistryState, files: RegistryFiles) -> Iterator[str]:
             yield f"{row.place}: point {row.value.key!r} is not known; add it to points.csv"
 
 
-def _quota_misfits(state: RegistryState, files: RegistryFiles) -> Iterator[str]:
+def _quota_misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> Iterator[str]:
     for row in files.quotas.values():
-        if not _knows_site(state, files, row.value.site_code):
+        site = state.sites.get((row.value.site_code,))
+        if site is not None:
+            problem = _norm_misfit(row.value, site, codes)
+            if problem is not None:
+                yield f"{row.place}: {problem}"
+        elif not _knows_site(state, files, row.value.site_code):
             yield f"{row.place}: site_code {row.value.site_code!r} is not known; add it to sites.csv"
+
+
+def _norm_misfit(quota: Quota, site: Site, codes: RegistryCodes) -> str | None:
+    """Why a limit by norm can never be computed for the site as it is; a type without a norm is no error."""
+    if quota.method != "norm" or quota.limit_value is not None:
+        return None
+    if site.building_type is None:
+        return f"method norm needs the building_type of site {site.site_code}, which has none"
+    problem = codes.problem("building_type", f"building_type of site {site.site_code}", site.building_type)
+    if problem is not None:
+        return problem
+    name = parse_norm_terms(quota.norm).norm
+    if name is None or norm_table()[name].building_type == site.building_type:
+        return None
+    return f"norm {name} is not of building type {site.building_type}, that of site {site.site_code}"
 
 
 def _contact_misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> Iterator[str]:

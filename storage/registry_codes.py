@@ -10,17 +10,27 @@ from importlib.resources import files
 
 
 @cache
-def _shipped() -> dict[str, tuple[str, ...]]:
+def _rows() -> tuple[dict[str, str], ...]:
     text = files("metering").joinpath("registry_codes.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(text.splitlines()))
+
+
+@cache
+def _shipped() -> dict[str, tuple[str, ...]]:
     lists: dict[str, list[str]] = {}
-    for row in csv.DictReader(text.splitlines()):
+    for row in _rows():
         lists.setdefault(row["list"], []).append(row["code"])
     return {name: tuple(codes) for name, codes in lists.items()}
 
 
+def code_names(name: str) -> dict[str, tuple[str, str]]:
+    """Names of the shipped codes of a list, in English and Chinese."""
+    return {row["code"]: (row["name_en"], row["name_zh"]) for row in _rows() if row["list"] == name}
+
+
 @dataclass(frozen=True, slots=True)
 class RegistryCodes:
-    """Codes by list (kind, sector, protocol, method, language); `more` adds to those that are shipped."""
+    """Codes by list (kind, sector, protocol, method, language, building_type); `more` adds to the shipped ones."""
 
     more: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

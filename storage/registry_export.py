@@ -65,7 +65,7 @@ def _cell(value: Any, zone: tzinfo) -> str:
         case date():
             return value.isoformat()
         case tuple():
-            return ";".join(map(str, value))
+            return ";".join(_cell(part, zone) for part in value)
         case float() if value.is_integer() and abs(value) < 1e15:
             return str(int(value))
         case _:

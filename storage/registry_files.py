@@ -57,6 +57,10 @@ def _years(cell: str) -> tuple[int, ...]:
     return tuple(_whole(part.strip()) for part in cell.split(";")) if cell else ()
 
 
+def _numbers(cell: str) -> tuple[float, ...]:
+    return tuple(_number(part.strip()) for part in cell.split(";"))
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A column: how a cell is read; needed: it may not be empty; absent: what an empty or missing one
@@ -163,9 +167,14 @@ QUOTAS: Layout[Quota] = Layout(
         "reduction_percent": _MAYBE_NUMBER,
         "source": Column(needed=False, absent=""),
         "effective_from": Column(_date),
+        "approved_by": _MAYBE_TEXT,
+        "note": _MAYBE_TEXT,
+        "monthly_plan": Column(_numbers, needed=False, absent=()),
+        "norm": _MAYBE_TEXT,
     },
     lambda q: (q.site_code, q.item_code, q.year, q.effective_from),
     {"method": "method"},
+    optional=("approved_by", "note", "monthly_plan", "norm"),
 )
 CONTACTS: Layout[Contact] = Layout(
     "contacts.csv",

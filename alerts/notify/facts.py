@@ -148,6 +148,10 @@ def details(evidence: Row, language: str, zone: ZoneInfo) -> list[dict[str, str]
         unit = str(evidence.get("unit", "")).replace("kWh/h", "kW")
         found += [(name, f"{number(evidence[name])} {unit}") for name in ("actual", "habit")]
         found += [(name, str(evidence[name])) for name in ("days_on_end", "since") if name in evidence]
+    if "plan_value" in evidence:
+        energy = energy_text(evidence["item_code"], [evidence["used"], evidence["plan_value"]])
+        found.append(("month", str(evidence["month"])))
+        found += [("month_used", energy(evidence["used"])), ("plan_value", energy(evidence["plan_value"]))]
     return [{"label": named("label", name, language), "value": value} for name, value in found if value]
 
 

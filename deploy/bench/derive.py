@@ -4,7 +4,6 @@ what is stored, and what memory a worker takes. See docs/decisions/bench-derive.
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from zoneinfo import ZoneInfo
 from deploy.bench.derive_city import measure_city_day
 from deploy.bench.derive_points import measure_late, measure_memory, measure_stored
 from deploy.bench.parts import DerivePart
-from deploy.bench.rig import cpu_facts, require_local_stack
+from deploy.bench.rig import machine_facts, require_local_stack
 from deploy.settings import Settings
 from deploy.stack.steps import Steps
 from simulators.city import City, CityOptions
@@ -79,7 +78,7 @@ def run_derive(
         **figures,
         "goals": {part: GOALS[part] for part in figures},
         "missed": [text for part, found in figures.items() for text in missed(part, found)],
-        "machine": _machine(),
+        "machine": machine_facts(),
     }
 
 
@@ -143,12 +142,3 @@ class _Bench:
     def _ending_yesterday(self, days: int, sites: int, points: int, interval_s: int) -> CityOptions:
         start = self.today - timedelta(days=days)
         return CityOptions(start, days, sites, points, 1, interval_s, self.settings.timezone)
-
-
-def _machine() -> dict[str, Any]:
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {
-        "cpu": cpu_facts(),
-        "memory_mb": pages >> 20,
-        "load_average": [round(v, 2) for v in os.getloadavg()],
-    }

@@ -285,6 +285,16 @@ def cpu_facts() -> dict[str, Any]:
     return {"count": len(os.sched_getaffinity(0)), "model": next(models, "unknown")}
 
 
+def machine_facts() -> dict[str, Any]:
+    """The machine and how busy it is."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cpu": cpu_facts(),
+        "memory_mb": pages >> 20,
+        "load_average": [round(v, 2) for v in os.getloadavg()],
+    }
+
+
 def cpu_s(pid: int) -> float:
     """CPU seconds that a process has used."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()

@@ -1,4 +1,4 @@
-"""`nengliu quota`: import quotas, show a site's, assess by hand."""
+"""`nengliu quota`: import quotas, assess by hand; the ledger's commands are in quota_ledger_commands.py."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deploy.cli.quota_ledger_commands import history, norms, rollup, show
 from deploy.settings import Settings, load_settings
 
 quota = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -58,22 +59,8 @@ def import_(
         typer.echo(f"  {u.site_code} {u.item_code} {u.year}: {u.reason_zh if zh else u.reason}")
 
 
-@quota.command()
-def show(
-    site: Annotated[str, typer.Argument(metavar="SITE", help="Site code.")], as_json: AsJson = False
-) -> None:
-    """Show a site's quotas, the versions of their limits with what they rest on, and the newest assessments."""
-    from deploy.clients import connect_database
-
-    settings = load_settings()
-    with connect_database(settings, "pipeline") as connection:
-        found = _quotas_of(connection, site, settings)
-    if found is None:
-        raise typer.BadParameter(f"no site {site!r} in the registry")
-    if as_json:
-        _print_json(found)
-        return
-    _show(found, settings.language == "zh")
+quota.command()(show)
+quota.command()(history)
 
 
 @quota.command()
@@ -134,6 +121,10 @@ def assess(
         )
 
 
+quota.command()(norms)
+quota.command()(rollup)
+
+
 def _date(text: str | None) -> date | None:
     try:
         return None if text is None else date.fromisoformat(text)
@@ -156,64 +147,6 @@ def _moment(text: str, settings: Settings) -> datetime:
         return parse_instant(text)
     except ValueError as e:
         raise typer.BadParameter(f"--known-at: {e}") from e
-
-
-def _quotas_of(connection: Any, site: str, settings: Settings) -> dict[str, Any] | None:
-    from psycopg.rows import dict_row
-
-    from alerts.limit_store import explain_missing_limits
-    from alerts.rolling import local_zone
-    from alerts.sql import query
-    from deploy.assessing import hand_options
-
-    with connection.cursor(row_factory=dict_row) as cursor:
-        keys = {"site_code": site}
-        known = cursor.execute(
-            "select name from nengliu.site where site_code = %(site_code)s", keys
-        ).fetchone()
-        if known is None:
-            return None
-        quotas = cursor.execute(query("quotas_of_site"), keys).fetchall()
-        assessments = cursor.execute(query("newest_assessments_of_site"), keys).fetchall()
-    reasons = {
-        (u.item_code, u.year, u.effective_from): (u.reason, u.reason_zh)
-        for u in explain_missing_limits(
-            connection,
-            hand_options(settings).parameters.limits,
-            local_zone(connection),
-            datetime.now(UTC),
-            [site],
-        )
-    }
-    for q in quotas:
-        current = [v for v in q["versions"] if v["superseded_at"] is None]
-        q["limit_value"] = current[-1]["limit_value"] if current else None
-        why = (None, None) if current else reasons.get((q["item_code"], q["year"], q["effective_from"]))
-        q["reason"], q["reason_zh"] = why or (None, None)
-    return {"site_code": site, "name": known["name"], "quotas": quotas, "assessments": assessments}
-
-
-def _show(found: dict[str, Any], zh: bool) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"{found['site_code']} {found['name']}", markup=False)
-    heads = (
-        ("分项", "年", "起效", "限值", "单位", "方法", "基准年", "降幅 %", "版本", "依据")
-        if zh
-        else ("item", "year", "from", "limit", "unit", "method", "base years", "cut %", "versions", "source")
-    )
-    rows = [
-        (
-            q["item_code"], str(q["year"]), str(q["effective_from"]), _number(q["limit_value"]), q["unit"], q["method"],
-            ";".join(map(str, q["base_years"])), _number(q["reduction_percent"], 1), str(len(q["versions"])),
-            q["reason_zh" if zh else "reason"] or q["source"],
-        )
-        for q in found["quotas"]
-    ]  # fmt: skip
-    _print_table(heads, rows, right=(3, 7, 8))
-    if found["assessments"]:
-        _print_assessments([{"site_code": found["site_code"], **a} for a in found["assessments"]], zh)
 
 
 def _print_assessments(rows: Sequence[dict[str, Any]], zh: bool) -> None:

@@ -116,6 +116,33 @@ from newest order by used_ratio desc nulls last""",
     )
 
 
+def levels_by_district() -> Panel:
+    """How many sites of each district are at each level, by the newest assessment in the years of the time range."""
+    counts = ",\n".join(
+        f"       count(*) filter (where level = '{name}') as \"{text}\""
+        for name, (_, _, text) in LEVELS.items()
+    )
+    colours = [column(text, color={"mode": "fixed", "fixedColor": hue}) for _, hue, text in LEVELS.values()]
+    return barchart(
+        "各区限额等级 · Levels by district",
+        f"""
+with newest as (
+    select distinct on (q.site_code) coalesce(q.district_code, '-') as district, q.level
+    from api.quota_state q
+    where q.item_code = '$item' and coalesce(q.district_code, '-') in (${{district:sqlstring}})
+      and q.year between extract(year from ($__timeFrom())::timestamptz at time zone '$zone')
+                     and extract(year from ($__timeTo())::timestamptz at time zone '$zone')
+    order by q.site_code, q.year desc
+)
+select district,
+{counts}
+from newest group by district order by district""",
+        unit="none",
+        x="district",
+        overrides=colours,
+    )
+
+
 def levels_over_time() -> Panel:
     """The level of each site, day by day."""
     ranks = " ".join(f"when '{name}' then {rank}" for name, (rank, _, _) in LEVELS.items())
@@ -294,7 +321,7 @@ def dashboard() -> dict[str, Any]:
             [
                 (4, [(4, p) for p in figures]),
                 (9, [(24, quota_table())]),
-                (8, [(12, share_used()), (12, levels_over_time())]),
+                (8, [(8, levels_by_district()), (8, share_used()), (8, levels_over_time())]),
                 (8, [(12, city_by_day()), (12, districts_by_month())]),
                 (8, [(12, alert_table()), (12, completeness_by_district())]),
                 (8, [(9, gateway_table()), (9, intake_by_day()), (6, rejects_by_reason())]),

@@ -142,11 +142,11 @@ def state_timeline(title: str, sql: str) -> Panel:
     )  # fmt: skip
 
 
-def barchart(title: str, sql: str, *, unit: str, x: str) -> Panel:
+def barchart(title: str, sql: str, *, unit: str, x: str, overrides: Sequence[dict[str, Any]] = ()) -> Panel:
     """Stacked bars by the text column `x`."""
     return panel(
         "barchart", title, sql,
-        fieldConfig=_field({"unit": unit, "min": 0, "custom": {"fillOpacity": 80, "lineWidth": 1}}),
+        fieldConfig=_field({"unit": unit, "min": 0, "custom": {"fillOpacity": 80, "lineWidth": 1}}, overrides),
         options={"xField": x, "stacking": "normal", "orientation": "auto", "showValue": "never",
                  "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True}},
     )  # fmt: skip

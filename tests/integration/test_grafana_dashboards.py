@@ -34,6 +34,7 @@ def seeded(database):
 def substituted(sql: str) -> str:
     """What Grafana makes of a query: macros and variables put in."""
     sql = re.sub(r"\$__timeFilter\(([^()]+)\)", rf"\1 BETWEEN {FROM} AND {TO}", sql)
+    sql = sql.replace("$__timeFrom()", FROM).replace("$__timeTo()", TO)
     sql = sql.replace("${district:sqlstring}", "'110108','-'")
     sql = re.sub(r"\$\{?item\}?", "01", sql)
     sql = re.sub(r"\$\{?zone\}?", "Asia/Shanghai", sql)
@@ -82,6 +83,8 @@ def test_the_figures_are_those_that_were_put_there(seeded):
         ("110108A001", "over"),
         ("110105B002", "normal"),
     ]
+    levels = {r["district"]: r for r in value_of(seeded, "各区限额等级")}
+    assert (levels["110108"]["超限额 over"], levels["-"]["正常 normal"]) == (1, 1)
     rejects = value_of(seeded, "拒收原因")
     assert [(r["原因 reason"], r["数量 count"]) for r in rejects] == [("bad_value", 2), ("malformed", 1)]
 
