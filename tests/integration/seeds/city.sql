@@ -49,7 +49,7 @@ from (select site_id, period, sum(consumption) over w as used, row_number() over
 join quota using (site_id) join quota_limit l using (quota_id);
 
 insert into alert (site_id, item_code, year, rule, severity, state, subject, opened_at, told_at, evidence)
-select s.site_id, '01', 2014, 'quota', 'warning', 'confirmed', s.site_code || '/01/2014',
+select s.site_id, '01', 2014, 'quota_forecast_over', 'warning', 'confirmed', s.site_code || '/01/2014',
        (f.as_of + 1)::timestamp at time zone 'Asia/Shanghai', (f.as_of + 1)::timestamp at time zone 'Asia/Shanghai',
        jsonb_build_object('item_code', '01', 'year', 2014, 'as_of', f.as_of)
 from site s
