@@ -98,7 +98,8 @@ def test_every_day_with_a_quota_is_assessed_once(at_full_speed):
 def test_the_page_is_there(at_full_speed):
     _, said = at_full_speed
     page = Path(said["report"]).read_text(encoding="utf-8")
-    assert page.count("<svg") == 16
+    assert page.count("<svg viewBox") == 16
+    assert page.count("alert-bar") > 8, "the time lines of the alerts"
 
 
 def test_a_second_run_counts_everything_as_repeated_and_changes_nothing(at_full_speed):

@@ -238,9 +238,9 @@ class Place:
         severity: str = "warning",
         year: int = 2014,
         evidence: dict[str, Any] | None = None,
+        at: datetime = datetime(2014, 9, 1, tzinfo=ZONE),
     ) -> int:
         """Open an alert, with its transition."""
-        at = datetime(2014, 9, 1, tzinfo=ZONE)
         ((site_id,),) = self.rows("select site_id from nengliu.site where site_code = %s", (site,))
         found = {**EVIDENCE, **(evidence or {})}
         new = NewAlert(rule, severity, f"{site}/01/{year}", found, site_id, site, "01", year)

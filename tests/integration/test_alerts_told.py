@@ -9,7 +9,7 @@ import pytest
 
 from alerts.assess_set import Scope, assess_days
 from alerts.frames import load_series
-from alerts.parameters import shipped_parameters
+from alerts.parameter_file import shipped_parameters
 from tests.integration.energy_support import Town
 from tests.integration.test_derivation_totals import DAY, T0, derive, register, send, town_of
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
@@ -62,7 +63,7 @@ def test_a_worker_that_is_killed_after_sending_is_followed_by_one_that_repeats_u
     place, settings
 ):
     place.contact("li@x.example")
-    place.alert()
+    place.alert(at=datetime.now(UTC))
     killed: list[subprocess.Popen[str]] = []
     dead = threading.Event()
 
@@ -92,7 +93,7 @@ def test_a_worker_sends_by_both_channels_and_serves_the_page_that_the_mail_links
     with MailServer() as mail, WebServer() as web:
         place.contact("li@x.example", name="Li", language="en")
         place.contact("centre", name="Centre", channel="webhook", scope="city")
-        alert = place.alert()
+        alert = place.alert(at=datetime.now(UTC))  # of long ago it would be escalated at once
         env = environment(
             place,
             settings,
@@ -170,7 +171,7 @@ def test_a_contact_is_tried_by_a_command(place, tmp_path):
 def test_the_outbox_is_listed_and_what_failed_is_sent_again(place, tmp_path):
     place.contact("li@x.example", name="Li")
     place.contact("wang@x.example", name="Wang")
-    alert = place.alert()
+    alert = place.alert(at=datetime.now(UTC))
     place.rows(
         "update nengliu.notification set state = 'failed', reason = '550 no such user' where name = 'Li'"
     )

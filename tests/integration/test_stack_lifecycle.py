@@ -191,7 +191,7 @@ def test_status_has_the_contracted_shape(own: Settings, monkeypatch: pytest.Monk
     result = CliRunner().invoke(_app(), ["--json"])
     found = json.loads(result.stdout)
     assert result.exit_code == 1, "services do not run here, which is found wanting"
-    assert list(found) == ["read_url", "servers", "services", "derivation"]
+    assert list(found) == ["read_url", "servers", "services", "derivation", "notifications"]
     assert found["derivation"] == {"changes": 0, "readings": 0, "oldest_s": 0.0, "oldest_live_s": 0.0}
     assert {s["name"] for s in found["servers"]} == {"mosquitto", "kafka", "postgres", "prometheus"}
     assert [s["name"] for s in found["services"]] == ["bridge", "writer", "worker"]
