@@ -309,6 +309,8 @@ def _use_and_limit(e: dict[str, Any]) -> tuple[str, str]:
 
 
 def _print_alert(alert: dict[str, Any], settings: Settings) -> None:
+    from alerts.notify.words import note_in
+
     zh = settings.language == "zh"
     typer.echo(
         f"{alert['alert_id']}  {alert['subject']}  {_rule(alert['rule'], settings)}  {alert['severity']}"
@@ -323,7 +325,7 @@ def _print_alert(alert: dict[str, Any], settings: Settings) -> None:
     typer.echo("经过:" if zh else "history:")
     for t in alert["transitions"]:
         before = _state(t["from_state"], settings) if t["from_state"] else "·"
-        note = f"  {t['note']}" if t["note"] else ""
+        note = f"  {note_in(t['note'], settings.language)}" if t["note"] else ""
         step = f"{before} -> {_state(t['to_state'], settings)}"
         if t["from_state"] == t["to_state"]:
             step = f"{before}, {_action(t['action'], settings)}"
