@@ -16,6 +16,7 @@ from alerts.assess_set import AssessedSet
 from alerts.assessment import LEVELS
 from alerts.days import Bools, as_date
 from alerts.lifecycle import Observation, State, observe
+from alerts.limit_store import limit_bases
 from alerts.parameters import Parameters, RuleParameters
 from alerts.rules import RULES, judge
 from alerts.sql import query
@@ -71,7 +72,7 @@ def evaluate_alerts(
 ) -> int:
     """Let every rule see the assessments asked for, in order of day, site, item and rule; returns the transitions."""
     known = _known_alerts(conn, sets)
-    bases = _limit_bases(conn, sets)
+    bases = limit_bases(conn, (int(i) for found in sets for i in np.unique(found.limit_id) if i))
     made = 0
     for item in sorted(_observations(sets, parameters, known), key=lambda s: (s.day, s.place, s.rule_no)):
         rule = RULES[item.rule_no].name
@@ -174,21 +175,6 @@ def _known_alerts(
             if State(state) is not State.RETRACTED:
                 known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of, settled)
     return known
-
-
-def _limit_bases(conn: psycopg.Connection[Any], sets: list[AssessedSet]) -> dict[int, dict[str, Any]]:
-    ids = sorted({int(i) for found in sets for i in np.unique(found.limit_id) if i})
-    rows = conn.execute(query("limit_basis"), {"ids": ids}).fetchall()
-    return {
-        limit_id: {
-            "quota_limit_id": limit_id,
-            "method": method,
-            "source": source,
-            "effective_from": effective_from.isoformat(),
-            "basis": basis,
-        }
-        for limit_id, method, source, basis, effective_from in rows
-    }
 
 
 def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | None) -> dict[str, Any]:

@@ -175,6 +175,22 @@ def _is_of_other_terms(quota: Any) -> bool:
     return bool(quota.given or terms != now or _months(quota, quota.current_value) != quota.current_months)
 
 
+def limit_bases(conn: psycopg.Connection[Any], limit_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """What versions of limits rest on, by quota_limit_id, as an alert's evidence keeps it."""
+    ids = sorted(set(limit_ids))
+    rows = conn.execute(query("limit_basis"), {"ids": ids}).fetchall() if ids else []
+    return {
+        limit_id: {
+            "quota_limit_id": limit_id,
+            "method": method,
+            "source": source,
+            "effective_from": effective_from.isoformat(),
+            "basis": basis,
+        }
+        for limit_id, method, source, basis, effective_from in rows
+    }
+
+
 class _Book:
     """The quotas with what their limits are computed from, read at once."""
 

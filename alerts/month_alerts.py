@@ -18,6 +18,7 @@ from alerts.assess_set import Scope
 from alerts.days import DayGrid
 from alerts.frames import Series
 from alerts.lifecycle import FINAL, State, observe
+from alerts.limit_store import limit_bases
 from alerts.month_rule import (
     MONTHLY_OVER,
     Month,
@@ -92,7 +93,9 @@ def judge_months(
         uses = list(month_uses(conn, of_year, days, scope.now, scope.by_event))
         seen += _seen(uses, plans, known, rule, first, last, scope)
     seen.sort(key=lambda s: (s.day, s.used.series.site_code, s.used.series.item_code, str(s.used.month)))
-    bases = _bases(conn, seen)
+    bases = limit_bases(
+        conn, (s.plan.limit_id for s in seen if s.plan is not None and s.plan.limit_id is not None)
+    )
     return sum(_observe(conn, s, known, rule, bases, follow_up, hearing) for s in seen)
 
 
@@ -208,21 +211,6 @@ def _plans(
     for site_id, item, year, *version in conn.execute(query("quota_plans"), keys):
         found[site_id, item, year].append(PlanVersion(*version))
     return found
-
-
-def _bases(conn: psycopg.Connection[Any], seen: list[_Seen]) -> dict[int, dict[str, Any]]:
-    ids = sorted({s.plan.limit_id for s in seen if s.plan is not None and s.plan.limit_id is not None})
-    rows = conn.execute(query("limit_basis"), {"ids": ids}).fetchall() if ids else []
-    return {
-        limit_id: {
-            "quota_limit_id": limit_id,
-            "method": method,
-            "source": source,
-            "effective_from": effective_from.isoformat(),
-            "basis": basis,
-        }
-        for limit_id, method, source, basis, effective_from in rows
-    }
 
 
 def _evidence(
