@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import psycopg
 
-from alerts.alert_care import catch_up
-from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.alert_care import move_as_seen
+from alerts.alert_rows import FollowUp, NewAlert, open_alert
 from alerts.assess_set import AssessedSet
 from alerts.assessment import LEVELS
 from alerts.days import Bools, as_date
@@ -100,17 +100,15 @@ def evaluate_alerts(
             )
             row = open_alert(conn, new, step, at, follow_up)
             known[key] = _Known(row.alert_id, step.to_state, item.day)
-        else:
-            row = lock_alert(conn, alert.alert_id)
-            if hearing.by_event:
-                made += catch_up(conn, row, at, follow_up)
-            step = observe(row.life.state, item.seen)  # a person may have moved it since
-            if step is None:
-                continue
-            alert.state = step.to_state
-            alert.settled = item.day if step.to_state is State.RESOLVED else None
-            move_alert(conn, row, step, at, ACTOR, follow_up, alert.settled)
-        made += 1
+            made += 1
+            continue
+        moved, steps = move_as_seen(
+            conn, alert.alert_id, item.seen, at, follow_up, hearing.by_event, item.day
+        )
+        made += steps
+        if moved is not None:
+            alert.state = moved.to_state
+            alert.settled = item.day if alert.state is State.RESOLVED else None
     return made
 
 

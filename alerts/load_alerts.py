@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import psycopg
 
-from alerts.alert_care import catch_up
-from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.alert_care import move_as_seen
+from alerts.alert_rows import FollowUp, NewAlert, open_alert
 from alerts.alert_store import Hearing
 from alerts.assess_set import SERIES_AT_ONCE
 from alerts.days import DayGrid
@@ -163,14 +163,10 @@ class _Told:
             row = open_alert(conn, new, step, at, follow_up)
             known[key] = _Known(row.alert_id, step.to_state, as_of, None)
             return 1
-        row = lock_alert(conn, alert.alert_id)
-        made = catch_up(conn, row, at, follow_up) if hearing.by_event else 0
-        again = observe(row.life.state, seen)
-        if again is None:
-            return made
-        move_alert(conn, row, again, at, ACTOR, follow_up)
-        known[key] = _Known(row.alert_id, again.to_state, as_of, as_of)
-        return made + 1
+        moved, made = move_as_seen(conn, alert.alert_id, seen, at, follow_up, hearing.by_event)
+        if moved is not None:
+            known[key] = _Known(alert.alert_id, moved.to_state, as_of, as_of)
+        return made
 
     def _evidence(self, ix: int, day: int) -> dict[str, Any]:
         j = self.judged
