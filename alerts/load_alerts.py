@@ -42,10 +42,14 @@ _LISTED = 14
 
 @dataclass(slots=True)
 class _Known:
+    """An alert as it stands. A row of an earlier day than `as_of` tells it nothing; covered: of a resolved one the
+    last day that it spoke of: a run of days that began by then is no other's ground.
+    """
+
     alert_id: int
     state: State
     as_of: date
-    resolved_on: date | None
+    covered: date | None
 
 
 def hear_loads(
@@ -143,8 +147,8 @@ class _Told:
             return 0
         if alert is not None and alert.state in FINAL:
             began = self.days.day(self.runs.began[ix, day])
-            if alert.resolved_on is not None and began <= alert.resolved_on:
-                return 0  # the same run of days, which a person closed
+            if alert.covered is not None and began <= alert.covered:
+                return 0
             alert = None
         step = observe(alert.state if alert else None, seen)
         if step is None:
@@ -163,9 +167,10 @@ class _Told:
             row = open_alert(conn, new, step, at, follow_up)
             known[key] = _Known(row.alert_id, step.to_state, as_of, None)
             return 1
-        moved, made = move_as_seen(conn, alert.alert_id, seen, at, follow_up, hearing.by_event)
+        judged = self.days.day(day)
+        moved, made = move_as_seen(conn, alert.alert_id, seen, at, follow_up, hearing.by_event, judged)
         if moved is not None:
-            known[key] = _Known(alert.alert_id, moved.to_state, as_of, as_of)
+            known[key] = _Known(alert.alert_id, moved.to_state, as_of, judged)
         return made
 
     def _evidence(self, ix: int, day: int) -> dict[str, Any]:
@@ -223,7 +228,9 @@ def _known(
     """The newest alert of each rule and subject; retracted ones do not count."""
     keys = {"rules": list(rules), "subjects": [_subject(s) for s in series]}
     known = {}
-    for alert_id, rule, subject, state, as_of, resolved_at in conn.execute(query("alerts_of_loads"), keys):
-        resolved_on = resolved_at.astimezone(zone).date() if resolved_at else None
-        known[rule, subject] = _Known(alert_id, State(state), as_of, resolved_on)
+    for alert_id, rule, subject, state, as_of, resolved_at, settled in conn.execute(
+        query("alerts_of_loads"), keys
+    ):
+        closed = (resolved_at - timedelta(microseconds=1)).astimezone(zone).date() if resolved_at else None
+        known[rule, subject] = _Known(alert_id, State(state), as_of, settled or closed)
     return known
