@@ -1,8 +1,8 @@
 """Energy that may be none: what a ratio that seems to have been entered too high adds to what a series has used.
 
-Alerts that rest on it wait until the registry is put right or somebody says that the load is real, at most as many days
-as [doubt] in parameters.toml says. As of a day only the days before it tell of an exchange: how fast data comes does not
-matter.
+Alerts that rest on it wait until the registry is put right or somebody says that the load is real, at most as many
+days as [doubt] in parameters.toml says. As of a day only the days before it tell of an exchange: how fast data comes
+does not matter.
 """
 
 from __future__ import annotations
