@@ -22,8 +22,8 @@ from metering.exchanges import ExchangeRule, exchange_step
 from metering.findings import FindingState
 from metering.registers import energy_registers
 
-#: The scale of a step is known to so much.
-_MARGIN = 1.1
+#: A scale is measured to so much (docs/decisions/exchanges.md).
+_MARGIN = 1.15
 #: For so many days after an exchange nothing is told for want of days.
 _EARLY_DAYS = 4
 
@@ -87,7 +87,7 @@ def load_doubts(
             scale = _scale(measured[n], days.day_off, x.day, as_of, rule)
             if scale is not None and scale <= 1.0:
                 continue
-            share = 1.0 if scale is None else min(1.0, _MARGIN * (1.0 - 1.0 / scale))
+            share = 1.0 if scale is None else 1.0 - 1.0 / (_MARGIN * scale)
             ix = parts[x.part][0]
             doubts.energy[ix, as_of] += share * _since(energy[n] * weights[n], max(x.day, year), as_of)
             doubts.of.setdefault((ix, as_of), []).append(Doubt(x.point_code, x.day, scale))

@@ -30,7 +30,7 @@ class ExchangeRule:
     window_days: int = 14
     least_before: int = 5
     least_after: int = 2
-    least_scale: float = 1.35
+    least_scale: float = 1.25
     spreads: float = 3.0
 
 

@@ -109,7 +109,7 @@ def test_an_alert_waits_while_the_ratio_is_in_doubt_and_is_taken_back_when_it_is
     [doubt] = evidence["doubts"]
     assert (doubt["point_code"], doubt["day"]) == ("D1-E", "2014-06-02")
     assert doubt["scale"] == pytest.approx(2.0, rel=0.01)
-    assert evidence["doubtful"] == pytest.approx(1.1 * (WRONG - RIGHT), rel=0.1)
+    assert evidence["doubtful"] == pytest.approx((1 - 1 / 2.3) / (1 - 1 / 2) * (WRONG - RIGHT), rel=0.1)
     site.enter(10, (RIGHT + WRONG) / 2)
     assert site.turn() == [("quota_over", "retracted")]
 
@@ -141,7 +141,7 @@ def test_a_person_says_whether_the_load_is_real(site, verdict, state):
         judge_findings(conn, [finding], verdict, Person("li", "asked on the phone"))
     # Accepted: it waits for the registry, however long that takes.
     site.parameters = replace(
-        site.parameters, doubt=DoubtParameters(days=3 if verdict == "accepted" else 62, least_scale=1.35)
+        site.parameters, doubt=DoubtParameters(days=3 if verdict == "accepted" else 62, least_scale=1.25)
     )
     assert site.turn() == [("quota_over", state)]
 
@@ -149,7 +149,7 @@ def test_a_person_says_whether_the_load_is_real(site, verdict, state):
 def test_nobody_says_anything_and_after_some_days_the_registry_is_believed(site):
     site.enter(20, (RIGHT + WRONG) / 2)
     site.read()
-    site.parameters = replace(site.parameters, doubt=DoubtParameters(days=17, least_scale=1.35))
+    site.parameters = replace(site.parameters, doubt=DoubtParameters(days=17, least_scale=1.25))
     assert site.turn() == [("quota_over", "confirmed")]
 
 
