@@ -121,7 +121,8 @@ def _observations(
         last_day = dates == np.datetime64(f"{found.year:04d}-12-31", "D")
         for rule_no, p, of_rule in _as_parameterised(found, parameters):
             rule = RULES[rule_no]
-            v = judge(rule, a, last_day, parameters.levels, p)
+            doubt = found.doubts.energy[a.series, a.as_of]
+            v = judge(rule, a, last_day, parameters.levels, p, doubt)
             spoken_of = np.array(
                 [(s.site_id, s.item_code, found.year, rule.name) in known for s in found.series],
                 dtype=np.bool_,
@@ -195,6 +196,9 @@ def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | Non
         "rule": asdict(item.rule),
         "quota": bases.get(int(item.found.limit_id[r])),
     }
+    if doubts := item.found.doubts.of.get((int(a.series[r]), int(a.as_of[r]))):
+        evidence["doubts"] = [d.told(item.found.days) for d in doubts]
+        evidence["doubtful"] = float(item.found.doubts.energy[a.series[r], a.as_of[r]])
     if revision is not None:
         evidence["energy_revision"] = revision
     return evidence

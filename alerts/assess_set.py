@@ -13,6 +13,7 @@ import psycopg
 
 from alerts.assessment import Assessments, Assessor
 from alerts.days import Bools, DayGrid, Floats, Ints, end_of_day
+from alerts.doubts import Doubts, load_doubts
 from alerts.frames import Series, as_of_rows, load_energy
 from alerts.parameters import Parameters
 from alerts.sql import query
@@ -40,7 +41,8 @@ class Scope:
 @dataclass(frozen=True, slots=True)
 class AssessedSet:
     """Assessments of one year with what their indices mean. `asked`: rows that were asked for; the others are the
-    days before, which rules about several days on end need. limit_id: quota_limit_id of each row, 0 for none.
+    days before, which rules about several days on end need. limit_id: quota_limit_id of each row, 0 for none. doubts:
+    what of the use may be none.
     without: series of which rows were asked for that cannot be assessed, since no factor covers what they used."""
 
     series: list[Series]
@@ -50,6 +52,7 @@ class AssessedSet:
     limit_id: Ints
     asked: Bools
     without: list[Series]
+    doubts: Doubts
 
 
 def assess_days(
@@ -80,7 +83,8 @@ def _assess_year(
     rows = assessor.assess(ix, as_of, limits[ix, as_of], _severe_before(assessor, limits, days, year, p)[ix])
     asked, unknown = as_of >= days.index(first), assessor.unknown(ix, as_of)
     without = [series[i] for i in np.unique(ix[asked & unknown])]
-    return AssessedSet(series, days, year, rows, limit_ids[ix, as_of], asked & ~unknown, without)
+    doubts = load_doubts(conn, series, days, begin, p.doubt)
+    return AssessedSet(series, days, year, rows, limit_ids[ix, as_of], asked & ~unknown, without, doubts)
 
 
 def _asked(count: int, days: DayGrid, ix: Ints, as_of: Ints) -> Bools:

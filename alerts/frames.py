@@ -93,7 +93,7 @@ class _Reader:
         self._shape = (len(series), days.size)
         parts = [(ix, s, item) for ix, s in enumerate(series) for item in s.parts]
         self._series_of = np.array([ix for ix, _, _ in parts], dtype=np.int64)
-        self._weights = _weights(conn, [(item, s.item_code) for _, s, item in parts], days)
+        self._weights = part_weights(conn, [(item, s.item_code) for _, s, item in parts], days)
         # One row a part: queries answer with its number.
         self._keys: dict[str, Any] = {
             "sites": [s.site_id for _, s, _ in parts],
@@ -162,7 +162,7 @@ class _Reader:
         return copy_columns(self._conn, name, self._keys, types)
 
 
-def _weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: DayGrid) -> Floats:
+def part_weights(conn: psycopg.Connection[Any], parts: list[tuple[str, str]], days: DayGrid) -> Floats:
     """P x N: what a unit of each part (item, what it is summed into) counts on each day; NaN: no factor covers it."""
     out = np.ones((len(parts), days.size))
     converted = sorted({into for item, into in parts if item != into})

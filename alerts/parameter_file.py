@@ -31,6 +31,7 @@ from alerts.month_rule import MonthRule
 from alerts.parameters import (
     Band,
     BandParameters,
+    DoubtParameters,
     LevelThresholds,
     LimitParameters,
     Parameters,
@@ -110,6 +111,7 @@ def _parameters(data: dict[str, Any], where: str) -> Parameters:
             percentiles=_made(PercentileRule, data["percentiles"], f"{where}: percentiles"),
         ),
         months=_made(MonthRule, data["months"], f"{where}: months"),
+        doubt=_made(DoubtParameters, data["doubt"], f"{where}: doubt"),
         forecast=_made(ForecastParameters, data["forecast"], f"{where}: forecast"),
         rules=_each(RuleParameters, data, "rules", where),
         care=_each(Care, data, "care", where),

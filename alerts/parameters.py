@@ -59,6 +59,14 @@ class RuleParameters:
 
 
 @dataclass(frozen=True, slots=True)
+class DoubtParameters:
+    """How long alerts wait for what an exchanged meter or ratio may have added, and from which step on (doubts.py)."""
+
+    days: int
+    least_scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class Band:
     """Quantiles of ln(actual / expected) of energy still to come, by the share of the year that is missing."""
 
@@ -100,6 +108,7 @@ class Parameters:
     care: dict[str, Care]
     findings: dict[str, FindingRule]
     months: MonthRule
+    doubt: DoubtParameters
     loads: dict[str, LoadParameters]
     band: BandParameters
     profile_band: Band

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
 
 from alerts.assessment import Assessments, Level
-from alerts.days import Bools, Ints
+from alerts.days import Bools, Floats, Ints
 from alerts.parameters import LevelThresholds, RuleParameters
 
 _RANK = {level: rank for rank, level in enumerate(Level)}
@@ -63,8 +63,8 @@ def _severe(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:
     return np.asarray(a.used > t.severe * a.limit)
 
 
-def _enforcement(a: Assessments, _: LevelThresholds, __: RuleParameters) -> Bools:
-    return np.asarray(a.level == _RANK[Level.ENFORCEMENT])
+def _enforcement(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:
+    return np.asarray((a.level == _RANK[Level.ENFORCEMENT]) & (a.used > t.severe * a.limit))
 
 
 RULES: tuple[Rule, ...] = (
@@ -88,15 +88,25 @@ class Verdicts:
     calm: Bools
 
 
-def judge(rule: Rule, a: Assessments, last_day: Bools, t: LevelThresholds, p: RuleParameters) -> Verdicts:
+def judge(
+    rule: Rule,
+    a: Assessments,
+    last_day: Bools,
+    t: LevelThresholds,
+    p: RuleParameters,
+    doubt: Floats | None = None,
+) -> Verdicts:
     """Verdicts of `rule` on assessments sorted by (series, day), all in one year.
 
-    last_day: whether the row's day is the last of its year. Days that are missing in the sequence break a run.
+    last_day: whether the row's day is the last of its year; doubt: how much of each row's use may be none (None:
+    nothing). Days that are missing in the sequence break a run.
     """
     ground = rule.ground(a, t, p)
     if rule.about is About.FORECAST:
         ground &= ~last_day  # nothing is left to foretell
     complete = np.asarray(a.completeness >= t.min_completeness)
+    if doubt is not None:
+        complete = complete & _beyond_doubt(rule, a, t, p, doubt)
     nothing = np.zeros(len(ground), dtype=np.bool_)
     settled_well = calm = nothing
     if rule.about is About.FORECAST:
@@ -112,6 +122,13 @@ def judge(rule: Rule, a: Assessments, last_day: Bools, t: LevelThresholds, p: Ru
         gone=~ground if rule.about is About.FACT else nothing,
         calm=calm,
     )
+
+
+def _beyond_doubt(rule: Rule, a: Assessments, t: LevelThresholds, p: RuleParameters, doubt: Floats) -> Bools:
+    """Whether the ground would be there without what is in doubt; of what rests on the course of use: nothing is."""
+    if rule.about is About.FACT:
+        return rule.ground(replace(a, used=a.used - doubt), t, p)
+    return np.asarray(doubt == 0)
 
 
 def run_length(ground: Bools, series: Ints, day: Ints) -> Ints:

@@ -19,6 +19,7 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from metering.calendar import LocalCalendar, local_calendar
+from metering.exchanges import ExchangeRule
 from metering.findings import FindingState
 from metering.level_balance import LevelRule
 from metering.phases import InstantRule
@@ -27,6 +28,7 @@ from storage import locks
 from storage.finding_metrics import LEVEL_SECONDS
 from storage.imbalances import judge_balance
 from storage.level_evidence import INSTANTS, SitePoint, balance_verdicts, entered_verdicts, instant_verdicts
+from storage.level_exchanges import exchange_verdicts
 from storage.level_verdicts import HOUR_S, Hours, Verdict, moment
 from storage.sql import query
 
@@ -47,6 +49,7 @@ class LevelOptions:
     balance: LevelRule = field(default_factory=LevelRule)
     instants: InstantRule = field(default_factory=InstantRule)
     kinds: KindRule = field(default_factory=KindRule)
+    exchanges: ExchangeRule = field(default_factory=ExchangeRule)
     sites: int = 10
     seconds: float = 20.0
 
@@ -113,6 +116,7 @@ def _judge_site(cursor: Cursor, due: _Due, options: LevelOptions) -> None:
             if point.instants:
                 _put(cursor, due, [point], *instant_verdicts(cursor, point, span, options.instants))
             _put(cursor, due, [point], span, entered_verdicts(cursor, point, span))
+            _put(cursor, due, [point], *exchange_verdicts(cursor, point_id, span, options.exchanges))
     touched: dict[str, list[Hours]] = defaultdict(list)
     for point_id, spans in due.points.items():
         touched[points[point_id].item] += spans

@@ -134,7 +134,7 @@ def happened(row: Row, language: str) -> str:
 
 
 def details(evidence: Row, language: str, zone: ZoneInfo) -> list[dict[str, str]]:
-    """What the evidence of an alert of a finding or a load says, labelled; nothing for quotas."""
+    """What the evidence of an alert of a finding or a load says, labelled; of quotas only what is in doubt."""
     found: list[tuple[str, str]] = []
     if "starts" in evidence:
         found.append(("starts", local_time(datetime.fromisoformat(evidence["starts"]), zone)))
@@ -152,6 +152,10 @@ def details(evidence: Row, language: str, zone: ZoneInfo) -> list[dict[str, str]
         energy = energy_text(evidence["item_code"], [evidence["used"], evidence["plan_value"]])
         found.append(("month", str(evidence["month"])))
         found += [("month_used", energy(evidence["used"])), ("plan_value", energy(evidence["plan_value"]))]
+    if "doubts" in evidence:
+        at = ", ".join(f"{d['point_code']} {d['day']}" for d in evidence["doubts"])
+        doubtful = energy_text(evidence["item_code"], [evidence["doubtful"]])(evidence["doubtful"])
+        found += [("doubts", at), ("doubtful", doubtful)]
     return [{"label": named("label", name, language), "value": value} for name, value in found if value]
 
 

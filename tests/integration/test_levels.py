@@ -328,3 +328,51 @@ def test_a_day_that_goes_on_is_noted_once_and_a_late_change_of_another_day_again
 
 def test_both_kinds_say_that_this_rule_finds_them():
     assert {finding_kinds()[k].found_by for k in ("ct_changed", "phase_lost")} == {"levels"}
+
+
+# ---------------------------------------------------------------- exchanges
+
+EXCHANGED = 16 * 24
+
+
+def exchanged(town: Town, ratio: float, loads: np.ndarray, order: int = 1) -> int:
+    """A lone meter with ratio 10, followed by another one of the same transformers, entered with `ratio`; its point."""
+    point = town.point("total", town.site("S"))
+    at = T0 + EXCHANGED * HOUR
+    ends = float(loads[:EXCHANGED].sum().round(2)) / 10
+    town.install("old", point, T0, removed_at=at, start_value=0.0, end_value=ends, ratio=10.0)
+    town.install("new", point, at, start_value=0.0, ratio=ratio)
+    town.place()
+    for meter, begin, hours in (("old", T0, loads[:EXCHANGED]), ("new", at, loads[EXCHANGED:])):
+        value = (np.concatenate([[0.0], np.cumsum(hours)]) / 10).round(3)
+        rows = [(begin + n * HOUR, float(v)) for n, v in enumerate(value)]
+        for first in range(0, len(rows), 240)[::order]:
+            town.read(meter, rows[first : first + 240])
+    return point
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_ratio_entered_wrong_with_a_new_meter_is_told_and_put_right_it_is_withdrawn(town, order):
+    point = exchanged(town, 20.0, loads()["total"], order)
+    look(town)
+    assert findings(town) == [("ct_changed", "total", EXCHANGED, None, "warning", "open")]
+    [(meter, detail)] = town.rows("select meter, detail from api.finding")
+    assert meter == "new"
+    assert (detail["evidence"], detail["factor"], detail["ratio"], detail["old_ratio"]) == (
+        "exchange",
+        "2",
+        20,
+        10,
+    )
+    assert detail["scale"] == pytest.approx(2.0, rel=0.05)
+    assert detail["text_zh"]
+    town.connection.execute("update nengliu.installation set ratio = 10 where meter = 'new'")
+    town.place([point])
+    look(town)
+    assert [f[-1] for f in findings(town)] == ["withdrawn"]
+
+
+def test_a_meter_exchanged_with_its_right_ratio_is_no_finding(town):
+    exchanged(town, 10.0, loads()["total"])
+    look(town)
+    assert findings(town) == []
