@@ -96,8 +96,7 @@ def _as_parameterised(
         for ix, s in enumerate(series):
             groups.setdefault(parameters.load(name, s.site_code, s.building_type), []).append(ix)
         for p, members in groups.items():
-            if p.enabled:
-                yield name, p, members
+            yield name, p, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +149,8 @@ class _Told:
             if alert.covered is not None and began <= alert.covered:
                 return 0
             alert = None
+        if alert is None and not self.p.enabled:
+            return 0
         step = observe(alert.state if alert else None, seen)
         if step is None:
             return 0

@@ -41,7 +41,8 @@ class RuleParameters:
     Of a rule about the forecast: band_share: how far down from p50 to p10 the forecast must still be over the limit;
     calm_days: after so many days on end with p90 within the limit its alert is resolved (0: not before the year ends);
     of a rule about a state: without its ground. Of the pace: margin: by which share of what should have been used it
-    must be ahead; min_share: from which share of the year's expected use on. enabled: a rule that is not opens nothing.
+    must be ahead; min_share: from which share of the year's expected use on. enabled: a rule that is not opens nothing;
+    what it told of before ends as ever.
     """
 
     severity: str
