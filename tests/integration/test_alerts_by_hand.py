@@ -232,7 +232,7 @@ def test_an_assessor_that_looked_before_somebody_assessed_by_hand_begins_again(c
 
 def test_a_rule_that_was_switched_off_for_a_site_ends_what_it_told_of_and_opens_nothing(connect, limits):
     p = OPTIONS.parameters
-    off = {("S1", name): replace(p.rules[name], enabled=False) for name in ("quota_over", "quota_severe")}
+    off = {("S1", name): {"enabled": False} for name in ("quota_over", "quota_severe")}
     without = replace(OPTIONS, parameters=replace(p, of_sites=off))
     limits("S1,01,2012,1000,manual,,,decision,2012-02-01")
     assessed(connect, date(2012, 2, 5))
