@@ -110,7 +110,14 @@ def evaluate_alerts(
             made += 1
             continue
         moved, steps = move_as_seen(
-            conn, alert.alert_id, item.seen, at, follow_up, hearing.by_event, item.day
+            conn,
+            alert.alert_id,
+            item.seen,
+            at,
+            follow_up,
+            hearing.by_event,
+            item.day,
+            item.rule.calm_days,
         )
         made += steps
         if moved is not None and moved.to_state is State.RETRACTED:
