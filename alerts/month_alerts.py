@@ -11,8 +11,8 @@ from typing import Any
 
 import psycopg
 
-from alerts.alert_care import catch_up
-from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.alert_care import move_as_seen
+from alerts.alert_rows import FollowUp, NewAlert, open_alert
 from alerts.alert_store import Hearing
 from alerts.assess_set import Scope
 from alerts.days import DayGrid
@@ -158,7 +158,7 @@ def _observe(
     step = observe(alert.state if alert else None, observation)
     if step is None:
         return 0
-    at, made = hearing.time_of(seen.day), 1
+    at = hearing.time_of(seen.day)
     if alert is None:
         s = seen.used.series
         new = NewAlert(
@@ -173,18 +173,12 @@ def _observe(
         )
         row = open_alert(conn, new, step, at, follow_up)
         known[seen.key] = _Known(row.alert_id, row.life.state)
-        return made
-    row = lock_alert(conn, alert.alert_id)
-    if hearing.by_event:
-        made += catch_up(conn, row, at, follow_up)
-    step = observe(row.life.state, observation)  # a person may have moved it since
-    if step is None:
-        return made - 1
-    move_alert(conn, row, step, at, ACTOR, follow_up)
-    if row.life.state is State.RETRACTED:
+        return 1
+    moved, made = move_as_seen(conn, alert.alert_id, observation, at, follow_up, hearing.by_event)
+    if moved is not None and moved.to_state is State.RETRACTED:
         del known[seen.key]  # its ground may come back
-    else:
-        alert.state = row.life.state
+    elif moved is not None:
+        alert.state = moved.to_state
     return made
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import psycopg
 import pytest
 
+from alerts.by_hand import HandOptions, assess_by_hand
+from alerts.parameter_file import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from metering.records import Intake, StatusRecord
 from storage.derivation import Deriver
@@ -89,6 +91,11 @@ class Town:
         self.assessor._next = float("-inf")
         self.assessor.run_once()
 
+    def by_hand(self, day):
+        options = HandOptions(by_event=True, patience_s=600.0, parameters=shipped_parameters())
+        with psycopg.connect(self._database.pipeline_url) as conn:
+            assess_by_hand(conn, options, day, datetime.now(UTC))
+
     def rows(self, text):
         with psycopg.connect(self._database.read_url) as conn:
             return conn.execute(text).fetchall()
@@ -158,6 +165,17 @@ def test_by_the_event_clock_an_alert_opens_at_the_end_of_the_day_on_which_the_mo
     assert evidence["E1"]["completeness"] == pytest.approx(1, abs=0.01)
     assert 0.9 < evidence["E4"]["completeness"] < 0.98
     assert evidence["E1"]["quota"]["method"] == "manual"
+
+
+def test_an_earlier_day_by_hand_takes_no_month_back(town, tmp_path):
+    t = town(by_event=True)
+    t.quotas(tmp_path, plan("E4", 6700, 1000))
+    t.send(0, HOURS + 48, final=True)
+    t.run()
+    found = t.alerts("subject", "state", "opened_at")
+    assert found[0] == ("E4/01/2014-03", "confirmed", day_end(4, 2))
+    t.by_hand(date(2014, 4, 1))  # when the gap that ends on 2 April was not known yet
+    assert t.alerts("subject", "state", "opened_at") == found
 
 
 def test_by_the_event_clock_limits_follow_terms_that_a_person_changes(town, tmp_path):
