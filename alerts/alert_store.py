@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from alerts.limit_store import limit_bases
 from alerts.parameters import Parameters, RuleParameters
 from alerts.rules import RULES, judge
 from alerts.sql import query
+
+#: An alert that data are missing is confirmed at the earliest so long after it opened: they may be on their way.
+DATA_MAY_COME = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,14 @@ class _Seen:
 class _Known:
     """An alert as it stands. A row of an earlier day than `as_of` tells it nothing.
 
-    settled: the day whose assessment resolved it without a person; only a later day may open another.
+    opened_at: the time of that day. settled: the day whose assessment resolved it without a person; only a later day
+    may open another.
     """
 
     alert_id: int
     state: State
     as_of: date
+    opened_at: datetime
     settled: date | None = None
 
     def deaf_to(self, day: date) -> bool:
@@ -90,10 +95,12 @@ def evaluate_alerts(
             continue
         if alert is None and not item.rule.enabled:
             continue
-        step = observe(alert.state if alert else None, item.seen)
+        at, seen = hearing.time_of(item.day), item.seen
+        if not RULES[item.rule_no].needs_data and (alert is None or at - alert.opened_at < DATA_MAY_COME):
+            seen = replace(seen, complete=False)
+        step = observe(alert.state if alert else None, seen)
         if step is None:
             continue
-        at = hearing.time_of(item.day)
         if alert is None:
             new = NewAlert(
                 rule,
@@ -106,13 +113,13 @@ def evaluate_alerts(
                 item.found.year,
             )
             row = open_alert(conn, new, step, at, follow_up)
-            known[key] = _Known(row.alert_id, step.to_state, item.day)
+            known[key] = _Known(row.alert_id, step.to_state, item.day, at)
             made += 1
             continue
         moved, steps = move_as_seen(
             conn,
             alert.alert_id,
-            item.seen,
+            seen,
             at,
             follow_up,
             hearing.by_event,
@@ -183,11 +190,11 @@ def _known_alerts(
     known: dict[tuple[int, str, int, str], _Known] = {}
     for found in sets:
         keys = {"year": found.year, "sites": sorted({s.site_id for s in found.series})}
-        for alert_id, site_id, item, year, rule, state, as_of, settled in conn.execute(
+        for alert_id, site_id, item, year, rule, state, as_of, opened_at, settled in conn.execute(
             query("alerts_of_series"), keys
         ).fetchall():
             if State(state) is not State.RETRACTED:
-                known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of, settled)
+                known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of, opened_at, settled)
     return known
 
 
