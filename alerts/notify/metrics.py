@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 SENT = Counter(
     "nengliu_notifications_sent_total", "Notifications that were taken by the other side", ["channel"]
+)
+SECONDS = Histogram(
+    "nengliu_notification_seconds",
+    "From an alert's step, or the making of a digest, to the other side having taken its notification",
+    ["channel"],
+    buckets=(1, 2, 5, 10, 30, 60, 120, 300, 1800, 7200, 86400),
 )
 ATTEMPTS_FAILED = Counter("nengliu_notification_attempts_failed_total", "Attempts that failed", ["channel"])
 GIVEN_UP = Counter(

@@ -1,7 +1,7 @@
 """The outbox of notifications in the database: written with an alert's transition, leased by senders, ended once.
 
-Delivered at least once: who sends a row has a lease on it, not a lock; a sender that dies between sending and saying so
-leaves a row whose lease runs out, and another sends it again under the same key.
+Delivered at least once: who sends a row has a lease on it, not a lock; who lives renews it, a sender that dies between
+sending and saying so leaves a row whose lease runs out, and another sends it again under the same key.
 """
 
 from __future__ import annotations
@@ -138,9 +138,10 @@ def _chosen(
     return send, put_off
 
 
-def mark_sent(conn: Connection, row: Leased) -> None:
-    """The other side has taken it."""
-    conn.execute(query("notify_sent"), {"id": row.notification_id})
+def mark_sent(conn: Connection, row: Leased) -> float | None:
+    """The other side has taken it: s since it was written; None where another had said so before."""
+    found = conn.execute(query("notify_sent"), {"id": row.notification_id}).fetchone()
+    return None if found is None else float(found[0])
 
 
 def mark_failed(
@@ -160,6 +161,19 @@ def mark_failed(
     }
     conn.execute(query("notify_failed"), keys)
     return last
+
+
+def renew(
+    conn: Connection, rows: Sequence[Leased], lease_for: timedelta, clock: Clock = database_clock
+) -> None:
+    """Lease anew what is still in hand; what another has taken over stays with that one."""
+    if rows:
+        keys = {
+            "ids": [r.notification_id for r in rows],
+            "leases": list({r.lease for r in rows}),
+            "until": clock(conn) + lease_for,
+        }
+        conn.execute(query("notify_renew"), keys)
 
 
 def release(conn: Connection, rows: Sequence[Leased]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from email.message import EmailMessage
 
 import psycopg
 import pytest
@@ -14,7 +16,8 @@ from alerts.lifecycle import Action, State, Transition
 from alerts.notify.errors import DeliveryError
 from alerts.notify.policy import QuietHours
 from alerts.notify.store import lease_batch, make_digests, mark_failed, mark_sent, read_counts, release
-from tests.integration.notify_support import EAGER, FOLLOW_UP, MailServer, Place, at, emptied, seed
+from tests.integration.notify_support import EAGER, FOLLOW_UP, MailServer, Place, at, emptied, running, seed
+from tests.integration.test_worker import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -219,6 +222,35 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_first_holder_cannot_undo_wha
         mark_sent(conn, again)
         mark_failed(conn, again, DeliveryError("late"), EAGER)
     assert place.states() == {"sent": 1}
+
+
+def test_what_takes_longer_than_a_lease_stays_with_the_sender_that_lives(place):
+    place.contact("li@x.example")
+    place.alert()
+    now = [datetime.now(UTC)]
+    asked, go = threading.Event(), threading.Event()
+
+    def answer(_: EmailMessage) -> None:
+        asked.set()
+        go.wait(60)
+
+    stop = threading.Event()
+    with MailServer(answer) as server:
+        sender = place.sender(server.server(timeout_s=60.0), clock=lambda _: now[0], stop=stop)
+        with running(sender, stop):
+            assert asked.wait(60)
+            until = "select lease_until from nengliu.notification"
+            for _ in range(3):
+                now[0] += timedelta(seconds=20)
+                wait_for(lambda: place.rows(until) == [(now[0] + timedelta(seconds=30),)], "a new lease")
+            with place.connect() as conn:
+                taken = lease_batch(
+                    conn, EAGER, lease="b", lease_for=timedelta(minutes=1), limit=10, clock=lambda _: now[0]
+                )
+            assert taken == [], "a minute after a lease of half a minute"
+            go.set()
+            wait_for(lambda: place.states() == {"sent": 1}, "the mail")
+        assert len(server.keys) == 1
 
 
 def test_what_nobody_takes_is_given_up_in_the_end_and_shown(place):

@@ -7,16 +7,19 @@ import ssl
 import threading
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 import trustme
 
 from alerts.notify.errors import DeliveryError
+from alerts.notify.sender import Sender
 from alerts.notify.signing import target_secret, verify
 from alerts.notify.targets import Gate
 from alerts.notify.webhook import NamedTarget, WebhookOptions, Webhooks
 from tests.integration.notify_support import (
     EAGER,
+    QUICK,
     SECRET,
     MailServer,
     Place,
@@ -281,3 +284,33 @@ def test_https_is_checked_against_the_name_though_the_address_is_connected_to(tm
                 f"https://hook.example:{server.port}/", KEY, b"{}"
             )
         assert len(server.calls) == 1
+
+
+def test_targets_that_dawdle_keep_no_mail_waiting(place):
+    """Targets that were away once and now say nothing, as many as would take every thread."""
+    tried: Counter[str] = Counter()
+    go, told = threading.Event(), threading.Event()
+
+    class Dawdling:
+        def deliver(self, conn, row):
+            tried[row.route] += 1
+            if tried[row.route] > 1:
+                go.wait(120)
+            raise DeliveryError("away", route_is_down=True)
+
+    class Prompt:
+        def deliver(self, conn, row):
+            told.set()
+
+    channels = {"webhook": lambda: nullcontext(Dawdling()), "email": lambda: nullcontext(Prompt())}
+    for n in range(8):
+        place.contact(f"https://h{n}.example/", name=f"H{n}", channel="webhook")
+    place.alert()
+    stop = threading.Event()
+    with running(Sender(place.connect, channels, EAGER, stop, QUICK), stop):
+        wait_for(lambda: len(tried) == 8, "all of them to have been tried", 90)
+        wait_for(lambda: sum(n > 1 for n in tried.values()) >= QUICK.threads // 2, "some that dawdle", 90)
+        place.contact("li@x.example")
+        place.alert(year=2015)
+        assert told.wait(90)
+        go.set()
