@@ -18,6 +18,9 @@ GIVEN_UP = Counter(
     "nengliu_notifications_given_up_total", "Notifications that no attempt is made of any more", ["channel"]
 )
 DIGESTS = Counter("nengliu_notification_digests_total", "Digests made of what was held back")
+FORGOTTEN = Counter(
+    "nengliu_notifications_forgotten_total", "Notifications of long ago that were deleted, as settings say"
+)
 WAITING = Gauge("nengliu_notifications_waiting", "Notifications that wait to be sent")
 HELD = Gauge("nengliu_notifications_held", "Notifications that are held back until the digest")
 FAILED = Gauge("nengliu_notifications_failed", "Notifications given up within the last week")

@@ -16,6 +16,7 @@ from alerts.lifecycle import Action, State, Transition
 from alerts.notify.errors import DeliveryError
 from alerts.notify.policy import QuietHours
 from alerts.notify.store import lease_batch, make_digests, mark_failed, mark_sent, read_counts, release
+from deploy.services.work import notification_keeper
 from tests.integration.notify_support import EAGER, FOLLOW_UP, MailServer, Place, at, emptied, running, seed
 from tests.integration.test_worker import wait_for
 
@@ -135,6 +136,82 @@ def test_what_a_name_holds_stays_text(place):
     assert "<script>" not in mail.get_body(("html",)).get_content()
     assert mail["Bcc"] is None
     assert mail["To"].addresses[0].addr_spec == "li@x.example"
+
+
+def test_a_name_of_several_lines_stays_in_the_subject_and_a_long_one_leaves_room(place):
+    name = "Hall\r\nBcc: x@y.example\r\n\r\n\u202eodd\x07 " + "long " * 60
+    place.rows("update nengliu.site set name = %s where site_code = '110108A001'", (name,))
+    try:
+        place.contact("li@x.example", name="Li\nBcc: x@y.example", language="en")
+        place.alert()
+        with MailServer() as server:
+            place.sender(server).run_until_idle()
+            (mail,) = server.taken
+    finally:
+        place.rows("update nengliu.site set name = '甲楼 · House A' where site_code = '110108A001'")
+    assert mail["Subject"].startswith("[nengliu] new alert: Hall Bcc: x@y.example odd long")
+    assert "…, electricity 2014: forecast over the limit" in mail["Subject"]
+    assert len(mail["Subject"]) < 160
+    assert mail["Bcc"] is None
+    text = mail.get_body(("plain",)).get_content()
+    assert text.startswith("Dear Li Bcc: x@y.example,")
+    assert "\nBcc" not in text
+
+
+def test_an_examples_address_is_neither_told_nor_counted(place):
+    """As of generated sites: with no mail server in the settings there is nothing to warn of."""
+    place.contact("110108A001@example.org", name="A")
+    place.contact("https://hooks.example.com/x", name="B", channel="webhook")
+    place.contact("li@example.org.cn", name="Li")
+    alert = place.alert()
+    place.alert("provisional", year=2013)
+    assert place.states() == {"dropped": 4, "waiting": 1, "held": 1}
+    assert {r for (r,) in place.rows("select reason from nengliu.notification where state = 'dropped'")} == {
+        "an example's address (RFC 2606): nobody is there"
+    }
+    place.step(alert, Action.RESOLVED, State.RESOLVED)
+    assert place.states() == {"dropped": 4, "waiting": 2, "held": 1}
+    place.rows("update nengliu.notification set state = 'waiting' where name = 'A'")  # from before
+    with MailServer() as server:
+        place.sender(server).run_until_idle()
+        assert {m["To"].addresses[0].addr_spec for m in server.taken} == {"li@example.org.cn"}
+    assert place.states() == {"dropped": 4, "sent": 2, "held": 1}
+
+
+def test_what_was_delivered_long_ago_goes_where_a_setting_says_so_and_nothing_else(place, settings):
+    place.contact("li@x.example", name="Li")
+    over, still = place.alert(), place.alert(year=2013)
+    place.rows("update nengliu.notification set state = 'sent', sent_at = clock_timestamp()")
+    place.step(over, Action.RESOLVED, State.RESOLVED)  # its second notification waits
+    place.rows(
+        "insert into nengliu.notification (key, kind, severity, name, language, channel, address, route, state, "
+        "sent_at) values ('d', 'digest', 'warning', 'Li', 'zh', 'email', 'li@x.example', 'email', 'sent', now())"
+    )
+    place.rows(
+        "insert into nengliu.notification (key, kind, alert_id, transition_no, severity, name, language, channel, "
+        "address, route, state, digest_id) select 'k' || s, 'alert', %s, 1, 'warning', s, 'zh', 'email', "
+        "'li@x.example', 'email', s, case s when 'digested' then (select notification_id from nengliu.notification "
+        "where key = 'd') end from unnest(array['failed', 'held', 'digested', 'dropped']) s",
+        (over,),
+    )
+
+    def keep(years: int | None) -> dict[str, int]:
+        notification_keeper(settings.model_copy(update={"notifications_keep_years": years}), place.connect)()
+        return place.states()
+
+    everything = {"sent": 3, "waiting": 1, "failed": 1, "held": 1, "digested": 1, "dropped": 1}
+    assert keep(1) == everything, "it is of today"
+    place.rows(
+        "update nengliu.notification set created_at = created_at - interval '380 days', "
+        "sent_at = sent_at - interval '380 days'"
+    )
+    assert keep(None) == keep(2) == everything
+    longer = settings.model_copy(update={"notifications_keep_years": 1, "link_days": 400})
+    notification_keeper(longer, place.connect)()
+    assert place.states() == everything, "their links still hold"
+    assert keep(1) == {"sent": 1, "waiting": 1, "failed": 1, "held": 1}
+    assert place.rows("select alert_id from nengliu.notification where state = 'sent'") == [(still,)]
+    assert place.rows("select count(*) from api.alert_transition where alert_id = %s", (over,)) == [(2,)]
 
 
 QUIET = replace(EAGER, quiet=QuietHours(time(22), time(7)), digest_at=time(8))

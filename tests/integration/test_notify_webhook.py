@@ -82,6 +82,10 @@ def test_a_call_is_signed_says_what_happened_and_carries_its_key(place):
     (alert,) = body["alerts"]
     assert (alert["alert_id"], alert["site_code"]) == (alert_id, "110108A001")
     assert alert["evidence"]["used"] == 30_000.0
+    columns = place.rows(
+        "select column_name from information_schema.columns where table_schema = 'api' and table_name = 'alert'"
+    )
+    assert {name for (name,) in columns} <= alert.keys()
     assert alert["transition"]["to_state"] == "confirmed"
     assert alert["link"].startswith("https://nengliu.example/a/")
     assert "forecast over the limit" in body["title"]
@@ -218,6 +222,27 @@ def test_a_name_that_stands_for_an_address_inside_is_not_called(address):
             with pytest.raises(DeliveryError, match=r"lies inside the network"):
                 hooks(resolve=answers(*said)).send(f"https://evil.example:{server.port}/", KEY, b"{}")
         assert server.calls == []
+
+
+def test_what_can_never_be_called_is_not_tried_again_and_what_names_no_address_now_is(monkeypatch):
+    with pytest.raises(DeliveryError, match="inside the network") as literal:
+        hooks().send("https://169.254.169.254/latest", KEY, b"{}")
+    assert literal.value.for_good
+    with pytest.raises(DeliveryError, match="inside the network") as named:
+        hooks(resolve=answers("10.0.0.1")).send("https://hooks.example/", KEY, b"{}")
+    assert not named.value.for_good
+
+    def fails(host, port):
+        raise OSError("no such name")
+
+    with pytest.raises(DeliveryError, match="no such name") as unknown:
+        hooks(resolve=fails).send("https://hooks.example/", KEY, b"{}")
+    assert unknown.value.route_is_down
+
+
+def test_of_a_name_with_many_addresses_only_some_are_tried():
+    gate = Gate((), answers(*(f"93.184.216.{n}" for n in range(40))))
+    assert len(gate.endpoints(gate.target("https://hooks.example/"))) == 4
 
 
 def test_the_address_that_was_judged_is_the_one_that_is_called(monkeypatch):

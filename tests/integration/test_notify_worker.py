@@ -118,7 +118,7 @@ def test_a_worker_sends_by_both_channels_and_serves_the_page_that_the_mail_links
             assert key is not None
             request = urllib.request.Request(link[0], f"form={key[1]}&note=on+it".encode())
             with urllib.request.urlopen(request, timeout=20) as answer:
-                assert "nothing is left to acknowledge" in answer.read().decode()
+                assert "It is acknowledged." in answer.read().decode()
             wait_for(lambda: len(web.calls) == 2, "word of it to the centre", 60)
         finally:
             log = ended(process)
