@@ -4,7 +4,8 @@ ground, in the caller's transaction.
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -47,13 +48,19 @@ def move_as_seen(
     follow_up: FollowUp,
     by_event: bool,
     day: date | None = None,
+    calm_days: int = 0,
 ) -> tuple[Transition | None, int]:
     """Move an alert as what a rule has seen wants it; returns that step, if any, and how many were made in all.
 
-    by_event: after what comes due before `at`; day: what was seen is of that day, and settles the alert if it ends so.
+    by_event: after what comes due before `at`; day: what was seen is of that day, and settles the alert if it ends so;
+    calm_days: so many days up to it must have been calm, none of them before a person reopened the alert.
     """
     alert = lock_alert(conn, alert_id)
     made = catch_up(conn, alert, at, follow_up) if by_event else 0
+    reopened = alert.life.reopened_at
+    if reopened is not None and day is not None:
+        before = day - timedelta(days=calm_days) < reopened.astimezone(follow_up.zone).date()
+        seen = replace(seen, calm=seen.calm and not before)
     step = observe(alert.life.state, seen)  # a person may have moved it since it was read
     if step is not None:
         settled = day if step.to_state is State.RESOLVED else None

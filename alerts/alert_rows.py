@@ -137,6 +137,7 @@ def move_alert(
         "escalated": life.escalated,
         "promised_on": life.promised_on,
         "snoozed_until": life.snoozed_until,
+        "reopened_at": life.reopened_at,
         "due_at": follow_up.due_at(alert.severity, life),
         "settled": settled,
     }
@@ -158,14 +159,19 @@ def utc(moment: datetime | None) -> datetime | None:
 
 
 def life_of(
-    state: str, told_at: datetime, escalated: int, promised_on: date | None, snoozed_until: datetime | None
+    state: str,
+    told_at: datetime,
+    escalated: int,
+    promised_on: date | None,
+    snoozed_until: datetime | None,
+    reopened_at: datetime | None,
 ) -> Life:
     """How an alert stands, from its columns."""
-    return Life(State(state), utc(told_at), escalated, promised_on, utc(snoozed_until))
+    return Life(State(state), utc(told_at), escalated, promised_on, utc(snoozed_until), utc(reopened_at))
 
 
 def _alert(row: dict[str, Any]) -> AlertRow:
-    columns = ("state", "told_at", "escalated", "promised_on", "snoozed_until")
+    columns = ("state", "told_at", "escalated", "promised_on", "snoozed_until", "reopened_at")
     life = life_of(*(row.pop(name) for name in columns))
     return AlertRow(**row, life=life)
 

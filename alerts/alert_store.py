@@ -116,7 +116,16 @@ def evaluate_alerts(
             known[key] = _Known(row.alert_id, step.to_state, item.day, at)
             made += 1
             continue
-        moved, steps = move_as_seen(conn, alert.alert_id, seen, at, follow_up, hearing.by_event, item.day)
+        moved, steps = move_as_seen(
+            conn,
+            alert.alert_id,
+            seen,
+            at,
+            follow_up,
+            hearing.by_event,
+            item.day,
+            item.rule.calm_days,
+        )
         made += steps
         if moved is not None and moved.to_state is State.RETRACTED:
             del known[key]  # its ground may come back

@@ -88,7 +88,8 @@ class Transition:
 @dataclass(frozen=True, slots=True)
 class Life:
     """How an alert stands. told_at: when it last opened, was confirmed, acknowledged, reminded of or escalated;
-    escalated: how often that was since it opened; promised_on, snoozed_until as in Transition.
+    escalated: how often that was since it opened; promised_on, snoozed_until as in Transition; reopened_at: when a
+    person took it up again last.
     """
 
     state: State
@@ -96,6 +97,7 @@ class Life:
     escalated: int = 0
     promised_on: date | None = None
     snoozed_until: datetime | None = None
+    reopened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +204,10 @@ def after(life: Life | None, step: Transition, at: datetime) -> Life:
         raise ValueError(
             f"a step from {step.from_state} of an alert that is {life.state if life else 'not there'}"
         )
-    if life is None or step.action is Action.REOPENED:
+    if life is None:
         return Life(step.to_state, at)
+    if step.action is Action.REOPENED:
+        return Life(step.to_state, at, reopened_at=at)
     if step.action is Action.SNOOZED:
         return replace(life, snoozed_until=step.snoozed_until)
     told = replace(life, state=step.to_state, told_at=at, snoozed_until=None)

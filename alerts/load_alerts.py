@@ -169,7 +169,9 @@ class _Told:
             known[key] = _Known(row.alert_id, step.to_state, as_of, None)
             return 1
         judged = self.days.day(day)
-        moved, made = move_as_seen(conn, alert.alert_id, seen, at, follow_up, hearing.by_event, judged)
+        moved, made = move_as_seen(
+            conn, alert.alert_id, seen, at, follow_up, hearing.by_event, judged, self.p.calm_days
+        )
         if moved is not None:
             known[key] = _Known(alert.alert_id, moved.to_state, as_of, judged)
         return made

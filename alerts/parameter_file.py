@@ -8,6 +8,8 @@ The operator's file has the same tables as parameters.toml with only what is to 
     days = 14
     [site."110108D041".loads.weekend_load]
     enabled = false
+    [site."110108D041".months]
+    margin = 0.05
 """
 
 from __future__ import annotations
@@ -151,8 +153,12 @@ def _of_some(data: Mapping[str, Any], table_of: str, where: str) -> dict[tuple[s
     for code, tables in data.get(table_of, {}).items():
         for table, rules in tables.items():
             here = f"{where}: {table_of}.{code}.{table}"
-            if table not in ("rules", "loads"):
-                raise ParameterFileError(f"{here} is not known; known: rules, loads")
+            if table == "months":
+                _made(MonthRule, {**data[table], **rules}, here)
+                found[code, table] = rules
+                continue
+            if table not in _KINDS:
+                raise ParameterFileError(f"{here} is not known; known: {', '.join(_KINDS)}, months")
             for name, values in rules.items():
                 if name not in data[table]:
                     known = ", ".join(sorted(data[table]))

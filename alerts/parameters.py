@@ -99,8 +99,8 @@ class Parameters:
     """Everything that assessments and rules are parameterised by. rules: by name; care: by severity; findings: rules
     about findings, loads: about loads, by name.
 
-    of_types, of_sites: what is other of rules (about quotas or loads) for a building type or a site code, by (that,
-    name); what is said of a site counts before what is said of its type.
+    of_types, of_sites: what is other of rules (about quotas or loads, or of "months") for a building type or a site
+    code, by (that, name); what is said of a site counts before what is said of its type.
     """
 
     levels: LevelThresholds
@@ -125,6 +125,10 @@ class Parameters:
     def load(self, name: str, site_code: str, building_type: str | None) -> LoadParameters:
         """A rule about loads as it is for a site."""
         return replace(self.loads[name], **self._own(name, site_code, building_type))
+
+    def month(self, site_code: str, building_type: str | None) -> MonthRule:
+        """The rule about months as it is for a site."""
+        return replace(self.months, **self._own("months", site_code, building_type))
 
     @property
     def longest_run(self) -> int:

@@ -1,7 +1,7 @@
 -- Alerts of a rule about some findings or subjects, oldest first, but for those that were retracted; by_person: closed,
 -- and not because what it was about was over.
 select a.alert_id, a.evidence ->> 'about', a.finding_id, a.opened_at, a.resolved_at, a.settled_as_of is null as by_person,
-       a.state, a.told_at, a.escalated, a.promised_on, a.snoozed_until
+       a.state, a.told_at, a.escalated, a.promised_on, a.snoozed_until, a.reopened_at
 from nengliu.alert a
 where a.rule = %(rule)s and a.state <> 'retracted'
   and (a.finding_id = any (%(finding_ids)s::bigint[]) or a.evidence ->> 'about' = any (%(subjects)s)

@@ -196,6 +196,25 @@ def test_an_earlier_day_by_hand_closes_nothing_that_stands_on_a_later_one(connec
     assert over() == ["confirmed"]
 
 
+def test_what_was_calm_before_a_person_took_a_warning_up_again_does_not_end_it(connect, limits):
+    assessed(connect, date(2012, 2, 29))
+    limits("S1,01,2012,9999999,manual,,,decision,2012-03-01")
+    assessed(connect, date(2012, 4, 15))
+    (alert,) = [a for a in listed(connect) if a[:2] == ("quota_forecast_over", "S1/01/2012")]
+    assert alert[2] == "resolved"
+    with connect() as conn:
+        at = datetime(2012, 4, 16, 9, tzinfo=ZONE)
+        reopen_alert(conn, alert[3], ByPerson("Li", at, "I do not believe it"), FOLLOW_UP)
+
+    def state_on(day):
+        assessed(connect, day)
+        return [a[2] for a in listed(connect) if a[3] == alert[3]]
+
+    assert state_on(date(2012, 4, 17)) == ["confirmed"]
+    assert state_on(date(2012, 4, 22)) == ["confirmed"]
+    assert state_on(date(2012, 4, 23)) == ["resolved"]
+
+
 def test_a_warning_goes_with_its_limit(connect, limits):
     def warnings():
         return [a[2] for a in listed(connect) if a[:2] == ("quota_forecast_over", "S1/01/2012")]

@@ -10,7 +10,7 @@ import numpy as np
 import psycopg
 import pytest
 
-from alerts.alert_hand import ByPerson, close_alert
+from alerts.alert_hand import ByPerson, close_alert, reopen_alert
 from alerts.alert_rows import FollowUp
 from alerts.alert_store import Hearing
 from alerts.days import end_of_day
@@ -104,6 +104,20 @@ def test_a_run_that_a_person_closed_is_not_told_of_again(database):
     assert [a[:2] for a in heard(database, 1, days=(60, 106))] == [("resolved", 90), ("confirmed", 99)]
     close_open(database, FIRST + timedelta(days=106))
     assert [a[:2] for a in heard(database, 200, days=(107, DAYS))] == [("resolved", 90), ("resolved", 99)]
+
+
+def test_an_alert_that_a_person_took_up_again_ends_after_as_many_days_without_as_ever(database):
+    heard(database, 1, days=(60, 99))
+    (only,) = alerts(database)
+    assert only[0] == "resolved"
+    with psycopg.connect(database.worker_url) as conn:
+        (alert_id,) = conn.execute("select alert_id from nengliu.alert").fetchone()
+        at = end_of_day(FIRST + timedelta(days=99), ZONE)
+        reopen_alert(conn, alert_id, ByPerson("Li", at), FOLLOW_UP)
+    with psycopg.connect(database.owner_url) as conn:
+        conn.execute("update nengliu.site_hour set consumption = 20")  # the nights from day 99 on, too
+    assert [a[0] for a in heard(database, 1, days=(100, 103))] == ["confirmed"]
+    assert [a[0] for a in heard(database, 1, days=(104, 110))] == ["resolved"]
 
 
 def test_a_day_on_which_clocks_change_has_the_mean_of_its_hours(database):

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from alerts.by_hand import HandOptions, assess_by_hand
-from alerts.parameter_file import shipped_parameters
+from alerts.parameter_file import read_parameters, shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from metering.records import Intake, StatusRecord
 from storage.derivation import Deriver
@@ -61,10 +61,15 @@ class Town:
     def __init__(self, database, by_event):
         self._database = database
         self.now = datetime(2014, 5, 2, 12, tzinfo=ZONE)
+        self._by_event = by_event
+        self.work()
+
+    def work(self, **options):
+        """An assessor with these options."""
         self.assessor = RollingAssessor(
-            lambda: psycopg.connect(database.worker_url),
-            RollingOptions(by_event=by_event, debounce_s=0.0),
-            (lambda: datetime.now(UTC)) if by_event else (lambda: self.now),
+            lambda: psycopg.connect(self._database.worker_url),
+            RollingOptions(by_event=self._by_event, debounce_s=0.0, **options),
+            (lambda: datetime.now(UTC)) if self._by_event else (lambda: self.now),
         )
 
     def send(self, first_hour, stop_hour, final=False):
@@ -238,6 +243,21 @@ def test_by_the_wall_clock_a_month_is_told_of_once_and_taken_back_with_its_groun
     assert [a for a in t.alerts("subject", "state") if a[0] == "E2/01/2014-03"] == [
         ("E2/01/2014-03", "retracted")
     ]
+
+
+def test_a_site_may_be_judged_by_another_margin_or_not_at_all(town, tmp_path):
+    t = town(by_event=False)
+    file = tmp_path / "alerts.toml"
+    file.write_text(
+        "[type.A.months]\nmargin = 0.05\n[site.E1.months]\nenabled = false\n[site.E2.months]\nmargin = 0.2\n",
+        encoding="utf-8",
+    )
+    t.work(parameters=read_parameters(file))
+    # 7440 kWh in March, 7200 in April.
+    t.quotas(tmp_path, plan("E1", 1), plan("E2", 6500), plan("E4", 9000, 6800))
+    t.send(0, 61 * 24)
+    t.run()
+    assert t.alerts("subject", "state") == [("E4/01/2014-04", "confirmed")]
 
 
 def test_nobody_is_told_of_months_of_long_ago(town, tmp_path):

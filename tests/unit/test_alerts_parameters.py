@@ -29,6 +29,10 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
         severity = "major"
         [site.S2.loads.night_load]
         enabled = false
+        [type.A.months]
+        margin = 0.3
+        [site.S2.months]
+        enabled = false
         [care.major]
         remind_after_h = 24
         """,
@@ -46,6 +50,9 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
     assert not p.load("night_load", "S2", "A").enabled
     assert p.load("night_load", "S1", "A").enabled
     assert p.longest_run == 14
+    month = p.month("S2", "A")
+    assert (month.enabled, month.margin, month.judged_days) == (False, 0.3, shipped.months.judged_days)
+    assert p.month("S3", None) == shipped.months
     assert (p.care["major"].remind_after_h, p.care["major"].escalations) == (
         24,
         shipped.care["major"].escalations,
@@ -77,6 +84,7 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
             "kinds: 'silent_gateway'; want a list of .*silent_meter",
         ),
         ("[findings.gateway_silent]\nkinds = ['silent']", "want a list of .*silent_meter"),
+        ("[site.S1.months]\nmargins = 1", "site.S1.months.margins is not known"),
         ("levels = 3", "levels must be a table"),
         ("[levels\n", "alerts.toml: "),
     ],
