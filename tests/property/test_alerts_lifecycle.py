@@ -295,6 +295,14 @@ def test_a_snooze_holds_everything_back_and_ends_with_a_word():
     assert told(life, MONDAY + hours(150)) == [("reminded", hours(100)), ("escalated", hours(148))]
 
 
+def test_a_snooze_outlasts_the_confirmation_of_what_was_provisional():
+    life = Life(State.PROVISIONAL, MONDAY)
+    life = after(life, snooze(life, MONDAY + hours(100), MONDAY, None), MONDAY)
+    confirmed = observe(life.state, Observation(holds=True, complete=True))
+    life = after(life, confirmed, MONDAY + hours(10))
+    assert told(life, MONDAY + hours(150)) == [("reminded", hours(100)), ("escalated", hours(148))]
+
+
 def test_a_step_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="confirmed"):
         after(
