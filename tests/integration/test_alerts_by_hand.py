@@ -488,6 +488,18 @@ def test_an_alert_that_nobody_takes_up_is_followed_up_by_a_worker_once_a_turn(co
     assert steps_of(connect, alert_id)[-1][0] == "reminded"
 
 
+def test_another_care_holds_for_alerts_that_there_are_from_a_workers_start_on(connect):
+    assessed(connect, date(2012, 12, 20))
+    alert_id = next(a[3] for a in listed(connect) if a[0] == "quota_over" and a[1] == "S1/01/2012")
+    p = OPTIONS.parameters
+    sooner = replace(p, care={**p.care, "major": replace(p.care["major"], escalate_after_h=2)})
+    now = NOW + timedelta(hours=3)
+    RollingAssessor(connect, RollingOptions(by_event=False), lambda: now).run_once()
+    assert [s[0] for s in steps_of(connect, alert_id)] == ["opened"]
+    RollingAssessor(connect, RollingOptions(by_event=False, parameters=sooner), lambda: now).run_once()
+    assert [s[0] for s in steps_of(connect, alert_id)] == ["opened", "escalated"]
+
+
 def test_a_resolved_alert_is_reopened_by_a_person_unless_a_newer_one_stands(connect):
     assessed(connect, date(2012, 12, 20))
     alert_id = next(a[3] for a in listed(connect) if a[0] == "quota_over" and a[1] == "S1/01/2012")
