@@ -16,6 +16,7 @@ from metering.records import Ints
 from simulators.emission import Emission, RegistryChange
 from simulators.reading_rows import Made, ReadingRows
 from simulators.registry_changes import Installed
+from simulators.rollovers import Rollovers
 from simulators.scenario.changes import change_energy
 from simulators.scenario.draw import Fault
 from simulators.scenario.gateway_run import GatewayRun, Struck
@@ -79,6 +80,7 @@ class Run:
         self._changes = [f for f in self.faults if not fault_kinds()[f.kind].fault]
         self.meters = {p: MeterRun(points[p], fs) for p, fs in self._by_point().items()}
         self._total = self.source.begun.copy()
+        self._rollovers = Rollovers([point.face for point in points])
         self._kept: dict[str, _Kept] = {}
         self._members: dict[str, list[int]] = {}
         for i, p in enumerate(points):
@@ -111,6 +113,17 @@ class Run:
     def gateways(self) -> list[str]:
         """Every name that a gateway of this run publishes as."""
         return list(dict.fromkeys(n for g in self._gateways.values() for n in g.names()))
+
+    def rolled(self) -> list[tuple[int, int]]:
+        """(point, moment in µs) of every rollover that no fault asked for, by itself as registers fill."""
+        found = []
+        for p, ts_us in self._rollovers.seen:
+            if p not in self.meters or not self.meters[p].runs or ts_us < self.meters[p].from_us:
+                found.append((p, ts_us))
+        for p, meter in self.meters.items():
+            said = any(f.kind == "rollover" for f in meter.faults)
+            found += [(p, ts_us) for ts_us in meter.rolled_us[said:]]
+        return sorted(found, key=lambda x: x[::-1])
 
     def emissions(self) -> Iterator[Emission | RegistryChange]:
         """All messages, and changes of the registry between them, by the time they are due."""
@@ -178,6 +191,7 @@ class Run:
         energy = change_energy(stretch.energy, stretch.ts_us, stretch.day, self._changes, self.source.points)
         before = self._total
         self._total = before + energy.sum(axis=1)
+        self._rollovers.see(stretch.ts_us, before, energy, self._total)
         times = local_texts(stretch.ts_us, self.source.window.zone)
         return Made(stretch.ts_us, times, before, energy, stretch.present, stretch.instants(energy))
 

@@ -68,6 +68,7 @@ class KeptTruth:
     def finish(self, run: Run, **facts: object) -> None:
         """Keep the faults as they turned out, and the facts of the run; close the file."""
         faults = [t for f in run.faults for t in true_faults(f, run)]
+        faults += [_rolled(p, ts_us, run) for p, ts_us in run.rolled()]
         self._file.add_faults(faults)
         self._file.set_run(labels=json.dumps(_labels(self._points, run.faults), sort_keys=True), **facts)
         self._file.save()
@@ -172,6 +173,27 @@ def _of_meter(fault: Fault, p: int, run: Run) -> TrueFault | None:
         if shows and found_by == whole.found_by
         else (*whole.may_find, *whole.found_by),
         detail={**whole.detail, **happened, "used": used},
+    )
+
+
+def _rolled(p: int, ts_us: int, run: Run) -> TrueFault:
+    """A register that passed its highest value because it was full, not because a scenario said so."""
+    point, kind = run.source.points[p], fault_kinds()["rollover"]
+    return TrueFault(
+        kind="rollover",
+        label="rollover",
+        is_fault=kind.fault,
+        site_code=point.site_code,
+        point_code=point.point_code,
+        meter=point.meter,
+        gateway=point.gateway,
+        starts=_moment(ts_us - run.source.window.interval_us),
+        ends=_moment(ts_us),
+        size=-(10.0**point.face.digits) * float(point.face.ratio),
+        size_unit=point.unit,
+        found_by=kind.found_by,
+        may_find=kind.may_find,
+        detail={"said": False},
     )
 
 

@@ -58,7 +58,8 @@ class Shown:
 @dataclass
 class MeterRun:
     """One meter through a run. happened: what a fault turned out as; used: the true energy while it lasts, in 1e-9;
-    read: readings while it lasts that there are in truth; all by its place in `faults`.
+    read: readings while it lasts that there are in truth; all by its place in `faults`. rolled_us: when its register
+    showed less than before by passing its highest value, from `from_us` on, the first reading that it was asked for.
     """
 
     point: MeteredPoint
@@ -70,6 +71,7 @@ class MeterRun:
     read: dict[int, int] = field(default_factory=dict)
     measured: int = 0
     runs: bool = False
+    from_us: int = 0
     _last_value: float = 0.0
     _frozen: dict[int, float] = field(default_factory=dict)
 
@@ -97,7 +99,7 @@ class MeterRun:
         there is a reading, None: always.
         """
         if not self.runs:
-            self.runs, self.measured = True, before
+            self.runs, self.measured, self.from_us = True, before, int(ts_us[0])
             self._last_value = float(self.point.face.show(np.array([before]))[0])
         share, phase = self._measured_share(ts_us)
         for n, fault in enumerate(self.faults):

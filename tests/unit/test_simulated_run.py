@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import json
 from collections import defaultdict
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +20,7 @@ from deploy.simulation import Simulation, finish_truth, lines, write_beside
 from metering.errors import InputFileError, SettingError
 from simulators.emission import Emission, RegistryChange
 from simulators.fleet.plan import FleetOptions
+from simulators.run import Run
 from simulators.scenario.files import NO_SCENARIO, Scenario, parse_scenario, read_scenario
 from simulators.truth import TruthFile
 
@@ -365,3 +370,33 @@ items = "01*"
     judged = {abs(f.size) > f.detail["used"]: f.found_by for f in faults}
     assert judged[True] == ("transposed_digits",)
     assert all(bool(f.found_by) == (abs(f.size) > f.detail["used"]) for f in faults)
+
+
+@pytest.mark.parametrize("other", ["", "phase_lost"])
+def test_a_register_that_is_full_rolls_over_in_the_truth_too_once(tmp_path: Path, other: str):
+    """Also where something else strikes the meter; the readings themselves are the arbiter."""
+    fault = f'[[fault]]\nkind = "{other}"\nnth = 1\nat = 2014-03-03T10:00:00\n' if other else ""
+    simulation = made(parse_scenario(fault, "f") if other else NO_SCENARIO)
+    run = simulation.run
+    points = [
+        replace(p, face=replace(p.face, start_value=10 ** Decimal(p.face.digits) - 20 - n))
+        for n, p in enumerate(run.source.points)
+    ]
+    source = copy.copy(run.source)
+    source.points = points
+    run = Run(source, run.faults, "s")
+    simulation = replace(simulation, run=run)
+    write_beside(simulation, tmp_path)
+    shown = readings_of([e for e in simulation.run.emissions() if isinstance(e, Emission)])
+    finish_truth(simulation)
+    rolled = {f.meter: f for f in TruthFile(tmp_path).faults() if f.kind == "rollover"}
+    found = {}
+    for p in run.source.points:
+        series = shown[p.meter, p.register]
+        half = 10**p.face.digits / 2
+        found[p.meter] = [b for (_, x), (b, y) in itertools.pairwise(series) if x - y > half]
+    assert sum(map(len, found.values())) > 5
+    assert {m for m, falls in found.items() if falls} == set(rolled)
+    for meter, fault in rolled.items():
+        assert [fault.ends] == [datetime.fromisoformat(t) for t in found[meter]][:1]
+        assert fault.ends - fault.starts == timedelta(minutes=15)
