@@ -163,6 +163,12 @@ def _public_url(settings: Settings) -> str | None:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.page_port}"
 
 
+def links_stay_here(settings: Settings, options: NotifySettings) -> bool:
+    """Whether mails go out with links that open on this machine only: nobody has said how people reach its pages."""
+    loopback = page_address(settings) in ("127.0.0.1", "::1", "localhost")
+    return bool(options.smtp and settings.public_url is None and settings.page_port and loopback)
+
+
 def page_address(settings: Settings) -> str:
     """The address that pages listen on."""
     return settings.page_address or settings.host

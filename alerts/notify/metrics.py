@@ -26,6 +26,9 @@ HELD = Gauge("nengliu_notifications_held", "Notifications that are held back unt
 FAILED = Gauge("nengliu_notifications_failed", "Notifications given up within the last week")
 OLDEST = Gauge("nengliu_notifications_oldest_seconds", "How long the oldest that waits has waited")
 LATE = Gauge("nengliu_notifications_late", "1 while something has waited for an hour")
+LINKS_STAY_HERE = Gauge(
+    "nengliu_notification_links_stay_here", "1 while links in mails lead to the machine that sends them"
+)
 PAGES = Counter(
     "nengliu_notification_pages_total", "Requests of notifications' pages, by what came of them", ["outcome"]
 )

@@ -116,7 +116,7 @@ class Pages:
 
     def _answer(self, request: Request) -> Answer:
         parts = urlsplit("/" + request.target.lstrip("/"))
-        asked = dict(parse_qsl(parts.query, max_num_fields=10)) if len(parts.query) < 200 else {}
+        asked = dict(parse_qsl(parts.query)) if len(parts.query) < 200 else {}
         language = asked["lang"] if asked.get("lang") in ("zh", "en") else None
         if request.method not in ("GET", "HEAD", "POST"):
             return self._said(405, "method", language, {"Allow": "GET, HEAD, POST"})

@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Acknowledge."""
         length = self.headers.get("Content-Length", "")
-        if not (length.isascii() and length.isdigit()) or int(length) > LONGEST_FORM:
+        if not (length.isascii() and length.isdigit() and len(length) < 10) or int(length) > LONGEST_FORM:
             self._send(Answer(413, b"", "too_large"))
             return
         self._send(self._asked(self.rfile.read(int(length))))

@@ -125,7 +125,7 @@ def assess(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON only.")] = False,
 ) -> None:
     """How long it takes to assess a city with 3 years of days, with forecasts, rules and all; what 100 changed
-    buildings cost of that; and how soon a reading over a limit is an alert.
+    buildings cost of that; and how soon a reading over a limit is an alert, and a mail in a server's hands.
 
     In a database of its own, which is removed; whole, it takes about a quarter of an hour and 8 GB. Exit 1 where a goal
     is missed or a figure is wrong.

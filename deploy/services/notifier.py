@@ -11,8 +11,9 @@ from typing import Any
 import psycopg
 import structlog
 
+from alerts.notify.metrics import LINKS_STAY_HERE
 from alerts.notify.page_server import PageServer
-from deploy.notifying import Notifying, NotifySettings, open_notifying, pages_of, sender_of
+from deploy.notifying import Notifying, NotifySettings, links_stay_here, open_notifying, pages_of, sender_of
 from deploy.settings import Settings
 from metering.errors import DependencyAwayError
 from stream.backoff import Backoff
@@ -48,6 +49,7 @@ class Notifier:
 
     def _run(self) -> None:
         try:
+            LINKS_STAY_HERE.set(links_stay_here(self._settings, self._options))
             notifying = self._open()
             if notifying is None:
                 return

@@ -89,6 +89,11 @@ NOTICES: dict[str, tuple[Notice, ...]] = {
             "有通知等了一小时以上仍未发出 (nengliu alerts notifications --state waiting)",
             "notifications have waited for more than an hour (nengliu alerts notifications --state waiting)",
         ),
+        Notice(
+            "nengliu_notification_links_stay_here",
+            "邮件中的链接只能在本机打开: 请用 NENGLIU_PUBLIC_URL 写明外部地址",
+            "links in mails open on this machine only: say in NENGLIU_PUBLIC_URL how people reach its pages",
+        ),
     ),
 }
 

@@ -16,6 +16,7 @@ from alerts.lifecycle import Action, State, Transition
 from alerts.notify.errors import DeliveryError
 from alerts.notify.policy import QuietHours
 from alerts.notify.store import lease_batch, make_digests, mark_failed, mark_sent, read_counts, release
+from alerts.sql import query
 from deploy.services.work import notification_keeper
 from tests.integration.notify_support import EAGER, FOLLOW_UP, MailServer, Place, at, emptied, running, seed
 from tests.integration.test_worker import wait_for
@@ -299,6 +300,21 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_first_holder_cannot_undo_wha
         mark_sent(conn, again)
         mark_failed(conn, again, DeliveryError("late"), EAGER)
     assert place.states() == {"sent": 1}
+
+
+def test_what_is_on_its_way_is_counted_by_an_index_however_many_wait(place, seeded):
+    """For each candidate, under the lock of all senders."""
+    with psycopg.connect(seeded.owner_url) as conn:
+        conn.execute(
+            "insert into nengliu.notification (key, kind, alert_id, transition_no, severity, name, language, channel, "
+            "address, route) select 'k' || n, 'alert', 1, 1, 'warning', 'x', 'zh', 'email', n % 20 || '@x.example', "
+            "'email' from generate_series(1, 5000) n"
+        )
+        conn.execute("analyze nengliu.notification")
+        keys = {"now": datetime.now(UTC), "busy": [], "limit": 64}
+        plan = conn.execute("explain " + query("notify_candidates"), keys).fetchall()
+        conn.rollback()
+    assert "notification_channel_address_idx on" in "\n".join(line for (line,) in plan)
 
 
 def test_what_takes_longer_than_a_lease_stays_with_the_sender_that_lives(place):

@@ -255,6 +255,17 @@ def test_what_is_too_large_is_refused_unread(browser, told):
     assert answer.status == 413
 
 
+def test_a_length_beyond_all_numbers_is_refused(browser, told):
+    answer, _ = browser.ask("POST", path(*told), None, Content_Length="1" * 5000)
+    assert answer.status == 413
+
+
+def test_a_query_of_many_fields_is_answered_like_any_other(browser, told):
+    answer, page = browser.ask("GET", path(*told) + "?" + "x=1&" * 30 + "lang=en")
+    assert answer.status == 200
+    assert "“Li”" in page
+
+
 def test_a_note_is_text_for_whoever_reads_it_later(place, browser, told):
     where = path(*told)
     _, page = browser.ask("GET", where)

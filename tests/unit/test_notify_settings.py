@@ -11,11 +11,13 @@ from typer.testing import CliRunner
 
 from alerts.notify.signing import secret_text
 from deploy.cli.app import COMMANDS  # noqa: F401
-from deploy.notifying import named_webhooks, read_notify_settings, smtp_server
+from deploy.notifying import links_stay_here, named_webhooks, read_notify_settings, smtp_server
 from deploy.settings import Settings
+from deploy.stack.notices import notices
 from deploy.stack.services import settings_environment
 from deploy.stack.site import Site
 from deploy.stack.state import StackState
+from deploy.stack.steps import Steps
 from metering.errors import SettingError
 
 
@@ -114,3 +116,21 @@ def test_a_webhooks_secret_reaches_the_worker_and_is_shown_to_nobody(tmp_path, m
         shown = CliRunner().invoke(app, arguments)
         assert shown.exit_code == 0
         assert secret not in shown.output
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({}, True),
+        ({"smtp_url": None}, False),
+        ({"public_url": "https://nengliu.example"}, False),
+        ({"page_port": 0}, False),
+        ({"page_address": "192.0.2.7"}, False),
+    ],
+)
+def test_links_that_only_this_machine_can_open_are_said(more, said):
+    own = {"smtp_url": "smtp://mail.example", "smtp_from": "a@x.example", "page_port": 21887} | more
+    made = settings(**own)
+    assert links_stay_here(made, read_notify_settings(made)) == said
+    told = notices("worker", {"nengliu_notification_links_stay_here": {"": float(said)}}, Steps("en"))
+    assert bool(told) == said
