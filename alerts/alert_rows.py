@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, overload
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -137,6 +137,7 @@ def move_alert(
         "escalated": life.escalated,
         "promised_on": life.promised_on,
         "snoozed_until": life.snoozed_until,
+        "reopened_at": life.reopened_at,
         "due_at": follow_up.due_at(alert.severity, life),
         "settled": settled,
     }
@@ -144,11 +145,34 @@ def move_alert(
     _record(conn, alert, step, at, actor)
 
 
+@overload
+def utc(moment: datetime) -> datetime: ...
+
+
+@overload
+def utc(moment: None) -> None: ...
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """A moment in UTC: the database gives it in its own zone, where a day added may be 23 hours long."""
+    return None if moment is None else moment.astimezone(UTC)
+
+
+def life_of(
+    state: str,
+    told_at: datetime,
+    escalated: int,
+    promised_on: date | None,
+    snoozed_until: datetime | None,
+    reopened_at: datetime | None,
+) -> Life:
+    """How an alert stands, from its columns."""
+    return Life(State(state), utc(told_at), escalated, promised_on, utc(snoozed_until), utc(reopened_at))
+
+
 def _alert(row: dict[str, Any]) -> AlertRow:
-    life = Life(
-        State(row.pop("state")),
-        *(row.pop(name) for name in ("told_at", "escalated", "promised_on", "snoozed_until")),
-    )
+    columns = ("state", "told_at", "escalated", "promised_on", "snoozed_until", "reopened_at")
+    life = life_of(*(row.pop(name) for name in columns))
     return AlertRow(**row, life=life)
 
 

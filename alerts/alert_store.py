@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from datetime import date, datetime
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import psycopg
 
-from alerts.alert_care import catch_up
-from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.alert_care import move_as_seen
+from alerts.alert_rows import FollowUp, NewAlert, open_alert
 from alerts.assess_set import AssessedSet
 from alerts.assessment import LEVELS
 from alerts.days import Bools, as_date
@@ -21,17 +21,22 @@ from alerts.parameters import Parameters, RuleParameters
 from alerts.rules import RULES, judge
 from alerts.sql import query
 
+#: An alert that data are missing is confirmed at the earliest so long after it opened: they may be on their way.
+DATA_MAY_COME = timedelta(hours=12)
+
 
 @dataclass(frozen=True, slots=True)
 class Hearing:
     """How assessments are heard. time_of: the time of an alert whose ground is an assessment as of that day;
     energy_revision: newest revision of energy that they rest on, for the evidence; by_event: what comes due by itself
-    before that time is carried out first.
+    before that time is carried out first. newest_only: alerts that there are hear only the newest day that was assessed
+    of their year, since an earlier one does not tell how things stand.
     """
 
     time_of: Callable[[date], datetime]
     energy_revision: int | None
     by_event: bool
+    newest_only: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,14 @@ class _Seen:
 class _Known:
     """An alert as it stands. A row of an earlier day than `as_of` tells it nothing.
 
-    settled: the day whose assessment resolved it without a person; only a later day may open another.
+    opened_at: the time of that day. settled: the day whose assessment resolved it without a person; only a later day
+    may open another.
     """
 
     alert_id: int
     state: State
     as_of: date
+    opened_at: datetime
     settled: date | None = None
 
     def deaf_to(self, day: date) -> bool:
@@ -72,6 +79,7 @@ def evaluate_alerts(
 ) -> int:
     """Let every rule see the assessments asked for, in order of day, site, item and rule; returns the transitions."""
     known = _known_alerts(conn, sets)
+    newest = _newest_days(conn, sets, known) if hearing.newest_only else {}
     bases = limit_bases(conn, (int(i) for found in sets for i in np.unique(found.limit_id) if i))
     made = 0
     for item in sorted(_observations(sets, parameters, known), key=lambda s: (s.day, s.place, s.rule_no)):
@@ -83,10 +91,16 @@ def evaluate_alerts(
             continue
         if alert is not None and alert.settled is not None:
             alert = None
-        step = observe(alert.state if alert else None, item.seen)
+        if alert is not None and item.day < newest.get(key[:3], item.day):
+            continue
+        if alert is None and not item.rule.enabled:
+            continue
+        at, seen = hearing.time_of(item.day), item.seen
+        if not RULES[item.rule_no].needs_data and (alert is None or at - alert.opened_at < DATA_MAY_COME):
+            seen = replace(seen, complete=False)
+        step = observe(alert.state if alert else None, seen)
         if step is None:
             continue
-        at = hearing.time_of(item.day)
         if alert is None:
             new = NewAlert(
                 rule,
@@ -99,18 +113,25 @@ def evaluate_alerts(
                 item.found.year,
             )
             row = open_alert(conn, new, step, at, follow_up)
-            known[key] = _Known(row.alert_id, step.to_state, item.day)
-        else:
-            row = lock_alert(conn, alert.alert_id)
-            if hearing.by_event:
-                made += catch_up(conn, row, at, follow_up)
-            step = observe(row.life.state, item.seen)  # a person may have moved it since
-            if step is None:
-                continue
-            alert.state = step.to_state
-            alert.settled = item.day if step.to_state is State.RESOLVED else None
-            move_alert(conn, row, step, at, ACTOR, follow_up, alert.settled)
-        made += 1
+            known[key] = _Known(row.alert_id, step.to_state, item.day, at)
+            made += 1
+            continue
+        moved, steps = move_as_seen(
+            conn,
+            alert.alert_id,
+            seen,
+            at,
+            follow_up,
+            hearing.by_event,
+            item.day,
+            item.rule.calm_days,
+        )
+        made += steps
+        if moved is not None and moved.to_state is State.RETRACTED:
+            del known[key]  # its ground may come back
+        elif moved is not None:
+            alert.state = moved.to_state
+            alert.settled = item.day if alert.state is State.RESOLVED else None
     return made
 
 
@@ -130,9 +151,8 @@ def _observations(
                 dtype=np.bool_,
             )
             np.logical_or.at(spoken_of, a.series[v.holds], True)
-            says = (
-                found.asked & of_rule & (v.holds | ((v.gone | v.settled_well | v.calm) & spoken_of[a.series]))
-            )
+            ends = v.gone | v.settled_well | v.calm | v.unlimited
+            says = found.asked & of_rule & (v.holds | (ends & spoken_of[a.series]))
             for row in np.flatnonzero(says).tolist():
                 series = found.series[int(a.series[row])]
                 seen = Observation(
@@ -141,6 +161,7 @@ def _observations(
                     bool(v.settled_well[row]),
                     bool(v.gone[row]),
                     bool(v.calm[row]),
+                    bool(v.unlimited[row]),
                 )
                 place = (series.site_code, series.item_code)
                 yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen, p)
@@ -156,8 +177,7 @@ def _as_parameterised(
             p = parameters.rule(rule.name, s.site_code, s.building_type)
             groups.setdefault(p, []).append(ix)
         for p, members in groups.items():
-            if p.enabled:
-                yield rule_no, p, np.isin(found.rows.series, members)
+            yield rule_no, p, np.isin(found.rows.series, members)
 
 
 def _known_alerts(
@@ -170,12 +190,25 @@ def _known_alerts(
     known: dict[tuple[int, str, int, str], _Known] = {}
     for found in sets:
         keys = {"year": found.year, "sites": sorted({s.site_id for s in found.series})}
-        for alert_id, site_id, item, year, rule, state, as_of, settled in conn.execute(
+        for alert_id, site_id, item, year, rule, state, as_of, opened_at, settled in conn.execute(
             query("alerts_of_series"), keys
         ).fetchall():
             if State(state) is not State.RETRACTED:
-                known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of, settled)
+                known[site_id, item, year, rule] = _Known(alert_id, State(state), as_of, opened_at, settled)
     return known
+
+
+def _newest_days(
+    conn: psycopg.Connection[Any], sets: list[AssessedSet], known: Iterable[tuple[int, str, int, str]]
+) -> dict[tuple[int, str, int], date]:
+    """The newest day assessed of each series and year that has an alert."""
+    years = {(s.site_id, s.item_code, found.year) for found in sets for s in found.series}
+    rows = sorted(years & {key[:3] for key in known})
+    if not rows:
+        return {}
+    sites, items, of_years = map(list, zip(*rows, strict=True))
+    keys = {"sites": sites, "items": items, "years": of_years}
+    return {(s, i, y): day for s, i, y, day in conn.execute(query("newest_assessed_days"), keys)}
 
 
 def _evidence(item: _Seen, bases: dict[int, dict[str, Any]], revision: int | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from alerts.assess_set import AssessedSet, Scope, assess_days
 from alerts.assessment_store import assessment_rows, write_assessments
 from alerts.days import end_of_day
 from alerts.due import mark_moved_limits
-from alerts.event_clock import last_assessable, read_event_clock
+from alerts.event_clock import event_clock_state, last_assessable, read_event_clock
 from alerts.frames import Series, load_series
 from alerts.limit_store import LimitRefresh, refresh_limits, refresh_limits_of_days
 from alerts.month_alerts import judge_months
@@ -83,10 +83,11 @@ def assess_by_hand(
     conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None, now: datetime
 ) -> HandResult:
     """Assess every series as of a day (default: today, or the last day of the event clock), write what is new and
-    let the rules see it; the caller commits. Raises AsOfError for a day that has not come, UnknownSiteError."""
+    let the rules see it, those about months only if it is the newest; the caller commits. Raises AsOfError for a day
+    that has not come, UnknownSiteError."""
     zone = local_zone(conn)
     _known_sites(conn, options)
-    conn.execute("select 1 from nengliu.assessment_cursor for update")
+    _lock_cursor(conn)
     day = _day(conn, options, as_of, now)
     scope = Scope(zone, options.parameters, options.by_event, now=None if options.by_event else now)
     time_of: Callable[[date], datetime] = lambda _: now  # noqa: E731
@@ -102,7 +103,8 @@ def assess_by_hand(
     follow_up = FollowUp(options.parameters.care, zone)
     hearing = Hearing(time_of, revision, options.by_event)
     transitions = evaluate_alerts(conn, sets, options.parameters, follow_up, hearing)
-    transitions += judge_months(conn, series, day, day, scope, hearing)
+    if not options.by_event or day >= (event_clock_state(conn, options.patience_s).assessed_through or day):
+        transitions += judge_months(conn, series, day, day, scope, hearing)
     return HandResult(day, _rows(sets, "assessed", now), written, transitions, _without(sets))
 
 
@@ -138,8 +140,7 @@ def refresh_limits_by_hand(
     conn: psycopg.Connection[Any], options: HandOptions, now: datetime
 ) -> LimitRefresh:
     """Compute limits after an import of quotas; the caller commits."""
-    # One writer of limits at a time; an assessor whose snapshot is older than ours begins again.
-    conn.execute("update nengliu.assessment_cursor set assessed_through = assessed_through")
+    _lock_cursor(conn)
     zone = local_zone(conn)
     if not options.by_event:
         refreshed = refresh_limits(conn, options.parameters.limits, zone, now, options.site_codes)
@@ -148,6 +149,11 @@ def refresh_limits_by_hand(
     state, _ = read_event_clock(conn, options.patience_s)
     through = state.assessed_through or date(1, 1, 1)
     return LimitRefresh(refresh_limits_of_days(conn, options.parameters.limits, zone, through, now), ())
+
+
+def _lock_cursor(conn: psycopg.Connection[Any]) -> None:
+    """One writer of limits and alerts at a time; an assessor whose snapshot is older than ours begins again."""
+    conn.execute("update nengliu.assessment_cursor set assessed_through = assessed_through")
 
 
 def _day(conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None, now: datetime) -> date:

@@ -37,7 +37,7 @@ def day_has_ended(conn: psycopg.Connection[Any], today: date) -> tuple[bool, boo
 
 
 def mark_all(conn: psycopg.Connection[Any], today: date) -> None:
-    """Mark every site for the year of `today`, and remember that it was done."""
+    """Mark every site for the year of `today`, and for those that ended since that was done last; remember it."""
     conn.execute(query("mark_all_due"), {"year": today.year})
     conn.execute("update nengliu.assessment_cursor set marked_on = %s", (today,))
 

@@ -11,9 +11,19 @@ import psycopg
 from psycopg.rows import dict_row
 
 from alerts.alert_care import catch_up
-from alerts.alert_rows import ACTOR, AlertRow, FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.alert_rows import (
+    ACTOR,
+    AlertRow,
+    FollowUp,
+    NewAlert,
+    life_of,
+    lock_alert,
+    move_alert,
+    open_alert,
+    utc,
+)
 from alerts.finding_rules import Episode, Finding, FindingRule, Told, episodes, hear
-from alerts.lifecycle import Life, State
+from alerts.lifecycle import State
 from alerts.sql import query
 
 #: So many members are listed in the evidence.
@@ -36,9 +46,13 @@ def hear_findings(
     since = conn.execute(query("findings_heard")).fetchone()
     assert since is not None  # the cursor has one row
     for name, rule in rules.items():
-        if not rule.enabled:
-            continue
-        keys = {"kinds": list(rule.kinds), "since": since[0], "patience": rule.patience, "until": until}
+        keys = {
+            "kinds": list(rule.kinds),
+            "since": since[0],
+            "heard_until": since[1],
+            "patience": rule.patience,
+            "until": until,
+        }
         concerned = conn.execute(query("findings_to_hear"), keys).fetchall()
         if not concerned:
             continue
@@ -50,7 +64,7 @@ def hear_findings(
             made += _hear(
                 conn, name, rule, key, known.get(key, []), told.get(key, []), until, follow_up, by_event
             )
-    conn.execute(query("findings_were_heard"))
+    conn.execute(query("findings_were_heard"), {"until": until})
     return made
 
 
@@ -79,7 +93,10 @@ def _hear(
         if by_event:
             made += catch_up(conn, row, heard.at, follow_up)
         if row.life.state is heard.step.from_state:  # else a person was quicker
-            move_alert(conn, row, heard.step, heard.at, ACTOR, follow_up)
+            settled = (
+                heard.at.astimezone(follow_up.zone).date() if heard.step.to_state is State.RESOLVED else None
+            )
+            move_alert(conn, row, heard.step, heard.at, ACTOR, follow_up, settled)
             made += 1
     return made
 
@@ -91,7 +108,7 @@ def _findings(
     found: dict[str, list[Finding]] = defaultdict(list)
     with conn.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(query("findings_of_subjects"), keys):
-            finding = Finding(**row)
+            finding = Finding(**{**row, "starts": utc(row["starts"]), "ends": utc(row["ends"])})
             found[finding.key(rule)].append(finding)
     return found
 
@@ -103,8 +120,11 @@ def _told(
     ids = [f.finding_id for found in known.values() for f in found]
     keys = {"rule": name, "finding_ids": ids, "subjects": subjects}
     told: dict[str, list[Told]] = defaultdict(list)
-    for alert_id, about, finding_id, opened_at, *life in conn.execute(query("alerts_of_findings"), keys):
-        told[about].append(Told(alert_id, finding_id, opened_at, Life(State(life[0]), *life[1:])))
+    for alert_id, about, finding_id, opened_at, closed_at, by_person, *life in conn.execute(
+        query("alerts_of_findings"), keys
+    ):
+        closed = (utc(closed_at), closed_at is not None and by_person)
+        told[about].append(Told(alert_id, finding_id, utc(opened_at), life_of(*life), *closed))
     return told
 
 

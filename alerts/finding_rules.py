@@ -22,7 +22,8 @@ class FindingRule:
 
     after_h: a finding must have lasted so long; group: findings of one gateway are one subject, or each is its own;
     period: the finding is about days that are over, so that its end does not end the alert; recent_days: by the wall
-    clock such days must lie within so many days before, or nobody is told of them any more.
+    clock such days must lie within so many days before, or nobody is told of them any more. enabled: a rule that is not
+    opens nothing; what it told of before ends as ever.
     """
 
     kinds: tuple[str, ...]
@@ -77,11 +78,13 @@ class Episode:
         return all(f.accepted for f in self.members)
 
 
-def episodes(rule: FindingRule, findings: Sequence[Finding], until: datetime) -> list[Episode]:
-    """Episodes of the findings of one subject that begin at or before `until`, in order."""
+def episodes(
+    rule: FindingRule, findings: Sequence[Finding], until: datetime, since: datetime | None = None
+) -> list[Episode]:
+    """Episodes of the findings of one subject that begin at or before `until`, in order; none before `since`."""
     spans = []
     for f in findings:
-        begins = f.starts + rule.patience
+        begins = f.starts + rule.patience if since is None else max(f.starts + rule.patience, since)
         if begins <= until and (f.ends is None or begins <= f.ends):
             spans.append((begins, None if rule.period else f.ends, f))
     spans.sort(key=lambda s: (s[0], s[2].finding_id))
@@ -98,19 +101,35 @@ def episodes(rule: FindingRule, findings: Sequence[Finding], until: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An alert about findings of a subject. finding_id: the first finding of the episode that opened it."""
+    """An alert about findings of a subject. finding_id: the first of the episode that opened it; closed_at: when it was
+    resolved, by_person: by a person, not because what it was about was over.
+    """
 
     alert_id: int
     finding_id: int
     opened_at: datetime
     life: Life
+    closed_at: datetime | None = None
+    by_person: bool = False
+
+    def names(self, episode: Episode) -> bool:
+        """Whether its finding is of that episode."""
+        return self.finding_id in {f.finding_id for f in episode.members}
 
     def is_of(self, rule: FindingRule, episode: Episode) -> bool:
         """Whether it is about that episode: by its finding, else by its time."""
-        if self.finding_id in {f.finding_id for f in episode.members}:
+        if self.names(episode):
             return True
         within = episode.begins <= self.opened_at and (episode.ends is None or self.opened_at <= episode.ends)
         return within and not rule.period
+
+    def covers(self, rule: FindingRule, finding: Finding) -> bool:
+        """Whether that finding was over when it was resolved, or had lasted long enough when a person closed it."""
+        if self.closed_at is None:
+            return False
+        if self.by_person:
+            return finding.starts + rule.patience <= self.closed_at
+        return finding.ends is not None and finding.ends <= self.closed_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +148,17 @@ def hear(
     """What episodes mean to the alerts of a subject. Retracted alerts are not among `told`: their ground may come back.
 
     by_event: an alert opens and ends at the times of its episode, be it over or not; else now (`until`), and nobody is
-    told of what was over before anybody was told.
+    told of what was over before anybody was told. What goes on or comes after an alert was resolved is another's.
     """
+    found = _beyond(rule, found, told, until)
     steps: list[Heard] = []
     stands = False
     for t in told:
         if t.life.state not in FINAL:
-            own = _of_open(t, next((e for e in found if t.is_of(rule, e)), None), until, by_event)
+            own = _of_open(t, _episode_of(t, rule, found), until, by_event)
             stands |= not any(h.step.to_state in FINAL for h in own)
             steps += own
-    if stands and not rule.period:
+    if not rule.enabled or (stands and not rule.period):
         return steps  # one open alert a subject
     for e in found:
         if e.accepted or any(t.is_of(rule, e) for t in told):
@@ -150,6 +170,31 @@ def hear(
         elif e.ends is None and _is_recent(rule, e, until):
             steps.append(Heard(until, _OPEN, episode=e))
     return steps
+
+
+def _beyond(
+    rule: FindingRule, found: Sequence[Episode], told: Sequence[Told], until: datetime
+) -> list[Episode]:
+    """The episodes, each parted into what alerts covered that were resolved, and what is left of it."""
+    parted: list[Episode] = []
+    for e in found:
+        closed = [t for t in told if t.closed_at is not None and not rule.period and t.is_of(rule, e)]
+        left = [f for f in e.members if not any(t.covers(rule, f) for t in closed)]
+        if not closed or not left:
+            parted.append(e)
+            continue
+        covered = tuple(f for f in e.members if f not in left)
+        ends = [f.ends for f in covered if f.ends is not None]
+        if covered:
+            parted.append(Episode(e.begins, max(ends) if len(ends) == len(covered) else None, covered))
+        parted += episodes(rule, left, until, max(t.closed_at for t in closed if t.closed_at is not None))
+    return parted
+
+
+def _episode_of(told: Told, rule: FindingRule, found: Sequence[Episode]) -> Episode | None:
+    """What an alert is about: the episode of its finding, else the last at whose time it opened."""
+    named = (e for e in found if told.names(e))
+    return next(named, next((e for e in reversed(found) if told.is_of(rule, e)), None))
 
 
 _OPEN = Transition(None, State.CONFIRMED, Action.OPENED)

@@ -57,8 +57,9 @@ class Observation:
 
     holds: the rule's ground holds, for as long as the rule wants; complete: the evidence is complete enough;
     settled_well: the period is over and the rule's fear did not come true; gone: the ground was taken away by a
-    correction (a rule about what has been, not about what will be); calm: what a rule about what will be feared has
-    been unlikely for long enough, or a state that a rule tells of has been over for long enough.
+    correction (a rule about what has been, not about what will be); unlimited: there is no limit (any more); calm:
+    what a rule about what will be feared has been unlikely for long enough, or a state that a rule tells of has been
+    over for long enough.
     """
 
     holds: bool
@@ -66,6 +67,7 @@ class Observation:
     settled_well: bool = False
     gone: bool = False
     calm: bool = False
+    unlimited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Transition:
 @dataclass(frozen=True, slots=True)
 class Life:
     """How an alert stands. told_at: when it last opened, was confirmed, acknowledged, reminded of or escalated;
-    escalated: how often that was since it opened; promised_on, snoozed_until as in Transition.
+    escalated: how often that was since it opened; promised_on, snoozed_until as in Transition; reopened_at: when a
+    person took it up again last.
     """
 
     state: State
@@ -94,6 +97,7 @@ class Life:
     escalated: int = 0
     promised_on: date | None = None
     snoozed_until: datetime | None = None
+    reopened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,10 @@ def observe(state: State | None, seen: Observation) -> Transition | None:
         return _resolve(state, "the year is over and the limit was kept")
     if seen.calm:
         return _resolve(state, "it has not been so, or not been likely, for long enough")
-    if seen.gone:
+    if seen.gone or seen.unlimited:
         note = "the sum is no longer over: energy or limit was corrected"
+        if seen.unlimited:
+            note = "there is no limit any more"
         return Transition(state, State.RETRACTED, Action.RETRACTED, note)
     if state is State.PROVISIONAL and seen.holds and seen.complete:
         return Transition(state, State.CONFIRMED, Action.CONFIRMED)
@@ -198,8 +204,10 @@ def after(life: Life | None, step: Transition, at: datetime) -> Life:
         raise ValueError(
             f"a step from {step.from_state} of an alert that is {life.state if life else 'not there'}"
         )
-    if life is None or step.action is Action.REOPENED:
+    if life is None:
         return Life(step.to_state, at)
+    if step.action is Action.REOPENED:
+        return Life(step.to_state, at, reopened_at=at)
     if step.action is Action.SNOOZED:
         return replace(life, snoozed_until=step.snoozed_until)
     told = replace(life, state=step.to_state, told_at=at, snoozed_until=None)

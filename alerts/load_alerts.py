@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import psycopg
 
-from alerts.alert_care import catch_up
-from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.alert_care import move_as_seen
+from alerts.alert_rows import FollowUp, NewAlert, open_alert
 from alerts.alert_store import Hearing
 from alerts.assess_set import SERIES_AT_ONCE
 from alerts.days import DayGrid
@@ -42,10 +42,14 @@ _LISTED = 14
 
 @dataclass(slots=True)
 class _Known:
+    """An alert as it stands. A row of an earlier day than `as_of` tells it nothing; covered: of a resolved one the
+    last day that it spoke of: a run of days that began by then is no other's ground.
+    """
+
     alert_id: int
     state: State
     as_of: date
-    resolved_on: date | None
+    covered: date | None
 
 
 def hear_loads(
@@ -92,8 +96,7 @@ def _as_parameterised(
         for ix, s in enumerate(series):
             groups.setdefault(parameters.load(name, s.site_code, s.building_type), []).append(ix)
         for p, members in groups.items():
-            if p.enabled:
-                yield name, p, members
+            yield name, p, members
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +146,11 @@ class _Told:
             return 0
         if alert is not None and alert.state in FINAL:
             began = self.days.day(self.runs.began[ix, day])
-            if alert.resolved_on is not None and began <= alert.resolved_on:
-                return 0  # the same run of days, which a person closed
+            if alert.covered is not None and began <= alert.covered:
+                return 0
             alert = None
+        if alert is None and not self.p.enabled:
+            return 0
         step = observe(alert.state if alert else None, seen)
         if step is None:
             return 0
@@ -163,14 +168,13 @@ class _Told:
             row = open_alert(conn, new, step, at, follow_up)
             known[key] = _Known(row.alert_id, step.to_state, as_of, None)
             return 1
-        row = lock_alert(conn, alert.alert_id)
-        made = catch_up(conn, row, at, follow_up) if hearing.by_event else 0
-        again = observe(row.life.state, seen)
-        if again is None:
-            return made
-        move_alert(conn, row, again, at, ACTOR, follow_up)
-        known[key] = _Known(row.alert_id, again.to_state, as_of, as_of)
-        return made + 1
+        judged = self.days.day(day)
+        moved, made = move_as_seen(
+            conn, alert.alert_id, seen, at, follow_up, hearing.by_event, judged, self.p.calm_days
+        )
+        if moved is not None:
+            known[key] = _Known(alert.alert_id, moved.to_state, as_of, judged)
+        return made
 
     def _evidence(self, ix: int, day: int) -> dict[str, Any]:
         j = self.judged
@@ -227,7 +231,9 @@ def _known(
     """The newest alert of each rule and subject; retracted ones do not count."""
     keys = {"rules": list(rules), "subjects": [_subject(s) for s in series]}
     known = {}
-    for alert_id, rule, subject, state, as_of, resolved_at in conn.execute(query("alerts_of_loads"), keys):
-        resolved_on = resolved_at.astimezone(zone).date() if resolved_at else None
-        known[rule, subject] = _Known(alert_id, State(state), as_of, resolved_on)
+    for alert_id, rule, subject, state, as_of, resolved_at, settled in conn.execute(
+        query("alerts_of_loads"), keys
+    ):
+        closed = (resolved_at - timedelta(microseconds=1)).astimezone(zone).date() if resolved_at else None
+        known[rule, subject] = _Known(alert_id, State(state), as_of, settled or closed)
     return known

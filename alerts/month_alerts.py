@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import psycopg
 
-from alerts.alert_care import catch_up
-from alerts.alert_rows import ACTOR, FollowUp, NewAlert, lock_alert, move_alert, open_alert
+from alerts.alert_care import move_as_seen
+from alerts.alert_rows import FollowUp, NewAlert, open_alert
 from alerts.alert_store import Hearing
 from alerts.assess_set import Scope
 from alerts.days import DayGrid
@@ -80,38 +80,39 @@ def judge_months(
     By the wall clock: those that ended in the last judged_days, as known now. By the event clock: as they became known
     from the end of day `first` to that of `last`. In both, also those of which an alert stands.
     """
-    rule, follow_up = scope.parameters.months, FollowUp(scope.parameters.care, scope.zone)
+    p, follow_up = scope.parameters, FollowUp(scope.parameters.care, scope.zone)
+    rules = {s: p.month(s.site_code, s.building_type) for s in series}
+    judged_days = max((r.judged_days for r in rules.values()), default=0)
     if not scope.by_event and scope.now is not None:
         first = last = scope.now.astimezone(scope.zone).date() - timedelta(days=1)
     known = _known_alerts(conn, series)
-    plans = _plans(conn, series, known, first - timedelta(days=rule.judged_days), last)
-    asked = _asked(series, known, plans, rule, first, last)
+    plans = _plans(conn, series, known, first - timedelta(days=judged_days), last)
+    asked = _asked(rules, known, plans, first, last)
     seen: list[_Seen] = []
     for year in sorted({m.year for _, m in asked}):
         of_year = [(s, m) for s, m in asked if m.year == year]
         days = DayGrid.spanning(min(m.first for _, m in of_year), max(m.last for _, m in of_year), scope.zone)
         uses = list(month_uses(conn, of_year, days, scope.now, scope.by_event))
-        seen += _seen(uses, plans, known, rule, first, last, scope)
+        seen += _seen(uses, plans, known, rules, first, last, scope)
     seen.sort(key=lambda s: (s.day, s.used.series.site_code, s.used.series.item_code, str(s.used.month)))
     bases = limit_bases(
         conn, (s.plan.limit_id for s in seen if s.plan is not None and s.plan.limit_id is not None)
     )
-    return sum(_observe(conn, s, known, rule, bases, follow_up, hearing) for s in seen)
+    return sum(_observe(conn, s, known, rules[s.used.series], bases, follow_up, hearing) for s in seen)
 
 
 def _asked(
-    series: list[Series],
+    rules: Mapping[Series, MonthRule],
     known: dict[tuple[_Place, Month], _Known],
     plans: dict[tuple[int, str, int], list[PlanVersion]],
-    rule: MonthRule,
     first: date,
     last: date,
 ) -> list[tuple[Series, Month]]:
     """Months that are over and have, or may have had, a plan: of late, or with an alert that stands."""
-    of_late = months_ended(first - timedelta(days=rule.judged_days), last)
     found = []
-    for s in series:
+    for s, rule in rules.items():
         place = (s.site_id, s.item_code)
+        of_late = months_ended(first - timedelta(days=rule.judged_days), last)
         months = {m for m in of_late if any(v.months for v in plans.get((*place, m.year), ()))}
         months |= {m for (p, m), alert in known.items() if p == place and alert.stands and m.last <= last}
         found += [(s, m) for m in sorted(months, key=str)]
@@ -122,7 +123,7 @@ def _seen(
     uses: list[MonthUse],
     plans: dict[tuple[int, str, int], list[PlanVersion]],
     known: dict[tuple[_Place, Month], _Known],
-    rule: MonthRule,
+    rules: Mapping[Series, MonthRule],
     first: date,
     last: date,
     scope: Scope,
@@ -138,7 +139,7 @@ def _seen(
         before = [u for u in found if u.known_on < first]
         alert = known.get(((s.site_id, s.item_code), m))
         judged = [(first, before[-1])] if before and alert is not None and alert.stands else []
-        until = min(last, m.last + timedelta(days=rule.judged_days))
+        until = min(last, m.last + timedelta(days=rules[s].judged_days))
         judged += [(u.known_on, u) for u in found if first <= u.known_on <= until]
         for day, u in judged:
             yield _Seen(day, u, plan_in_force(versions, m.last, day, scope.zone))
@@ -156,9 +157,9 @@ def _observe(
     alert = known.get(seen.key)
     observation = judge_month(seen.used.use, seen.plan_value, seen.used.completeness, rule)
     step = observe(alert.state if alert else None, observation)
-    if step is None:
+    if step is None or (alert is None and not rule.enabled):
         return 0
-    at, made = hearing.time_of(seen.day), 1
+    at = hearing.time_of(seen.day)
     if alert is None:
         s = seen.used.series
         new = NewAlert(
@@ -173,18 +174,12 @@ def _observe(
         )
         row = open_alert(conn, new, step, at, follow_up)
         known[seen.key] = _Known(row.alert_id, row.life.state)
-        return made
-    row = lock_alert(conn, alert.alert_id)
-    if hearing.by_event:
-        made += catch_up(conn, row, at, follow_up)
-    step = observe(row.life.state, observation)  # a person may have moved it since
-    if step is None:
-        return made - 1
-    move_alert(conn, row, step, at, ACTOR, follow_up)
-    if row.life.state is State.RETRACTED:
+        return 1
+    moved, made = move_as_seen(conn, alert.alert_id, observation, at, follow_up, hearing.by_event)
+    if moved is not None and moved.to_state is State.RETRACTED:
         del known[seen.key]  # its ground may come back
-    else:
-        alert.state = row.life.state
+    elif moved is not None:
+        alert.state = moved.to_state
     return made
 
 

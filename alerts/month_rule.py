@@ -17,13 +17,15 @@ MONTHLY_OVER = "quota_monthly_over"
 @dataclass(frozen=True, slots=True)
 class MonthRule:
     """severity; margin: share of the plan that may be used beyond it; min_completeness: of the month, for an alert;
-    judged_days: for so many days after its end a month is judged anew; an alert that stands, always.
+    judged_days: for so many days after its end a month is judged anew; an alert that stands, always. enabled: a rule
+    that is not opens nothing; what it told of before ends as ever.
     """
 
     severity: str
     margin: float
     min_completeness: float
     judged_days: int
+    enabled: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ The operator's file has the same tables as parameters.toml with only what is to 
     days = 14
     [site."110108D041".loads.weekend_load]
     enabled = false
+    [site."110108D041".months]
+    margin = 0.05
 """
 
 from __future__ import annotations
@@ -19,14 +21,14 @@ from dataclasses import fields, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
-from alerts.finding_rules import FindingRule
+from alerts.finding_rules import FindingRule, Group
 from alerts.forecast import ForecastParameters
 from alerts.lifecycle import Care
-from alerts.load_rules import LoadParameters
+from alerts.load_rules import RUN_DAYS, LoadParameters
 from alerts.month_rule import MonthRule
 from alerts.parameters import (
     Band,
@@ -39,11 +41,24 @@ from alerts.parameters import (
 )
 from alerts.percentiles import PercentileRule
 from metering.errors import SettingError
+from metering.findings import finding_kinds
 
 T = TypeVar("T")
 
 _SEVERITIES = ("warning", "major", "critical")
 _OF_SOME = {"type": "of_types", "site": "of_sites"}
+_KINDS: dict[str, type] = {"rules": RuleParameters, "loads": LoadParameters}
+_GROUPS = get_args(Group)
+#: Least and most of numbers, by type and name; of others _LEAST and _MOST. A run of no days would always hold, a
+#: reminder every 0 hours never be the last, and a run of loads is looked for in so many days only.
+_BOUNDS: dict[tuple[type, str], tuple[float, float]] = {
+    (RuleParameters, "days"): (1, 366),
+    (RuleParameters, "calm_days"): (0, 366),
+    (LoadParameters, "days"): (1, RUN_DAYS),
+    (LoadParameters, "calm_days"): (1, RUN_DAYS),
+    (Care, "remind_after_h"): (1, 100_000),
+}
+_LEAST, _MOST = 0, 100_000
 
 
 class ParameterFileError(SettingError):
@@ -75,7 +90,7 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any], where: str) -> dict
     """`base` with what `own` says otherwise; tables of types and sites as they are. Raises ParameterFileError."""
     out = dict(base)
     for name, value in own.items():
-        if where.count(":") == 0 and name in _OF_SOME:
+        if name in _OF_SOME:
             out[name] = value
         elif name not in base:
             raise ParameterFileError(f"{where}: {name} is not known; known: {', '.join(sorted(base))}")
@@ -132,26 +147,24 @@ def _each(kind: type[T], data: Mapping[str, Any], table: str, where: str) -> dic
     return {name: _made(kind, values, f"{where}: {table}.{name}") for name, values in data[table].items()}
 
 
-def _of_some(
-    data: Mapping[str, Any], kind: str, where: str
-) -> dict[tuple[str, str], RuleParameters | LoadParameters]:
-    """Rules that are other for some buildings, by (building type or site code, rule)."""
-    found: dict[tuple[str, str], RuleParameters | LoadParameters] = {}
-    for code, tables in data.get(kind, {}).items():
+def _of_some(data: Mapping[str, Any], table_of: str, where: str) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """What is other of rules for some buildings, by (building type or site code, rule)."""
+    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for code, tables in data.get(table_of, {}).items():
         for table, rules in tables.items():
-            here = f"{where}: {kind}.{code}.{table}"
-            if table not in ("rules", "loads"):
-                raise ParameterFileError(f"{here} is not known; known: rules, loads")
+            here = f"{where}: {table_of}.{code}.{table}"
+            if table == "months":
+                _made(MonthRule, {**data[table], **rules}, here)
+                found[code, table] = rules
+                continue
+            if table not in _KINDS:
+                raise ParameterFileError(f"{here} is not known; known: {', '.join(_KINDS)}, months")
             for name, values in rules.items():
                 if name not in data[table]:
                     known = ", ".join(sorted(data[table]))
                     raise ParameterFileError(f"{here}.{name} is not known; known: {known}")
-                whole, place = {**data[table][name], **values}, f"{here}.{name}"
-                found[code, name] = (
-                    _made(RuleParameters, whole, place)
-                    if table == "rules"
-                    else _made(LoadParameters, whole, place)
-                )
+                _made(_KINDS[table], {**data[table][name], **values}, f"{here}.{name}")
+                found[code, name] = values
     return found
 
 
@@ -162,7 +175,7 @@ def _made(kind: type[T], values: Mapping[str, Any], where: str) -> T:
     for name, value in values.items():
         if name not in types:
             raise ParameterFileError(f"{where}.{name} is not known; known: {', '.join(types)}")
-        problem = _problem(name, value, types[name])
+        problem = _problem(kind, name, value, types[name])
         if problem:
             raise ParameterFileError(f"{where}.{name}: {problem}")
         if isinstance(value, list):
@@ -173,14 +186,23 @@ def _made(kind: type[T], values: Mapping[str, Any], where: str) -> T:
         raise ParameterFileError(f"{where}: {e}") from e
 
 
-def _problem(name: str, value: Any, wanted: str) -> str | None:
+def _problem(kind: type, name: str, value: Any, wanted: str) -> str | None:
     if name == "severity":
         return None if value in _SEVERITIES else f"{value!r}; want one of {', '.join(_SEVERITIES)}"
+    if name == "group":
+        return None if value in _GROUPS else f"{value!r}; want one of {', '.join(_GROUPS)}"
+    if name == "kinds":
+        known = finding_kinds()
+        right = isinstance(value, list) and value and all(k in known for k in value)
+        return None if right else f"{value!r}; want a list of {', '.join(known)}"
     if wanted in ("int", "float"):
         right = isinstance(value, int if wanted == "int" else int | float) and not isinstance(value, bool)
         if not right:
             return f"{value!r}; want {'a whole number' if wanted == 'int' else 'a number'}"
-        return None if value >= 0 else f"{value}; want at least 0"
+        least, most = _BOUNDS.get((kind, name), (_LEAST, _MOST))
+        if not value >= least:
+            return f"{value}; want at least {least}"
+        return None if value <= most else f"{value}; want at most {most}"
     if wanted == "bool":
         return None if isinstance(value, bool) else f"{value!r}; want true or false"
     return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ class RuleParameters:
     Of a rule about the forecast: band_share: how far down from p50 to p10 the forecast must still be over the limit;
     calm_days: after so many days on end with p90 within the limit its alert is resolved (0: not before the year ends);
     of a rule about a state: without its ground. Of the pace: margin: by which share of what should have been used it
-    must be ahead; min_share: from which share of the year's expected use on. enabled: a rule that is not opens nothing.
+    must be ahead; min_share: from which share of the year's expected use on. enabled: a rule that is not opens nothing;
+    what it told of before ends as ever.
     """
 
     severity: str
@@ -97,8 +99,8 @@ class Parameters:
     """Everything that assessments and rules are parameterised by. rules: by name; care: by severity; findings: rules
     about findings, loads: about loads, by name.
 
-    of_types, of_sites: rules (about quotas or loads) that are other for a building type or a site code, by (that,
-    name); what is said of a site counts before what is said of its type.
+    of_types, of_sites: what is other of rules (about quotas or loads, or of "months") for a building type or a site
+    code, by (that, name); what is said of a site counts before what is said of its type.
     """
 
     levels: LevelThresholds
@@ -113,31 +115,32 @@ class Parameters:
     band: BandParameters
     profile_band: Band
     run_rate_band: Band
-    of_types: Mapping[tuple[str, str], RuleParameters | LoadParameters] = field(default_factory=dict)
-    of_sites: Mapping[tuple[str, str], RuleParameters | LoadParameters] = field(default_factory=dict)
+    of_types: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    of_sites: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
 
     def rule(self, name: str, site_code: str, building_type: str | None) -> RuleParameters:
         """A rule about quotas as it is for a site."""
-        found = self._own(name, site_code, building_type)
-        return found if isinstance(found, RuleParameters) else self.rules[name]
+        return replace(self.rules[name], **self._own(name, site_code, building_type))
 
     def load(self, name: str, site_code: str, building_type: str | None) -> LoadParameters:
         """A rule about loads as it is for a site."""
-        found = self._own(name, site_code, building_type)
-        return found if isinstance(found, LoadParameters) else self.loads[name]
+        return replace(self.loads[name], **self._own(name, site_code, building_type))
+
+    def month(self, site_code: str, building_type: str | None) -> MonthRule:
+        """The rule about months as it is for a site."""
+        return replace(self.months, **self._own("months", site_code, building_type))
 
     @property
     def longest_run(self) -> int:
         """How many days on end any rule about quotas looks at, at most."""
-        return max(p.longest_run for p in self._all_rules())
+        said = [*self.of_types.items(), *self.of_sites.items()]
+        own = [int(v) for (_, rule), says in said if rule in self.rules for v in _days_of(says)]
+        return max([*own, *(p.longest_run for p in self.rules.values())])
 
-    def _own(
-        self, name: str, site_code: str, building_type: str | None
-    ) -> RuleParameters | LoadParameters | None:
-        return self.of_sites.get((site_code, name)) or self.of_types.get((building_type or "", name))
+    def _own(self, name: str, site_code: str, building_type: str | None) -> dict[str, Any]:
+        of_type = self.of_types.get((building_type or "", name), {})
+        return {**of_type, **self.of_sites.get((site_code, name), {})}
 
-    def _all_rules(self) -> Iterator[RuleParameters]:
-        yield from self.rules.values()
-        for own in (*self.of_types.values(), *self.of_sites.values()):
-            if isinstance(own, RuleParameters):
-                yield own
+
+def _days_of(says: Mapping[str, Any]) -> Iterator[int]:
+    return (says[key] for key in ("days", "calm_days") if key in says)

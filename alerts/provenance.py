@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from alerts.sql import query
 from metering.errors import NengliuError
 from metering.instants import to_us
 from storage.derivation import Deriver
+from storage.registry_rehearsal import put_back
 from storage.remark import mark_points
 
 #: What a verdict rests on: the same to so much of itself is the same.
@@ -33,7 +34,8 @@ class NotOfAQuotaError(NengliuError):
 @dataclass(frozen=True, slots=True)
 class Since:
     """What came since an alert's assessment that bears on it: readings of the site up to the end of its day that came
-    or were corrected, verdicts on readings, limits and registry rows of the site.
+    or were corrected, verdicts on readings, limits and registry rows of the site (and rules of validation), factors of
+    a quota in tonnes.
     """
 
     readings: int
@@ -41,11 +43,12 @@ class Since:
     reviews: int
     limits: int
     registry: int
+    factors: int
 
     @property
     def nothing(self) -> bool:
         """Whether nothing did."""
-        return not any((self.readings, self.corrected, self.reviews, self.limits, self.registry))
+        return not any(astuple(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,8 @@ def trace(
 def verify(
     deriver: Deriver, alert: Mapping[str, Any], traced: Provenance, options: HandOptions
 ) -> dict[str, Any] | None:
-    """The alert's day assessed again from the readings, verdicts and limits as they were known then, with the registry
-    of now: what came since is taken away and the site derived anew, in a transaction that is rolled back.
+    """The alert's day assessed again from the readings, verdicts, limits, factors and registry as they were known then:
+    what came since is taken away and the site derived anew, in a transaction that is rolled back.
     """
     _, as_of, site, item = _then(alert)
     with deriver.rehearsal() as (connection, derive):
@@ -96,9 +99,15 @@ def verify(
         if found is None:
             return None
         keys = {"site": site, "known_at": traced.known_at}
+        if traced.since.factors:
+            connection.execute(query("provenance_factors"), keys)
+            connection.execute(query("provenance_factors_again"), keys)
+        otherwise = put_back(connection, site, traced.known_at)
         row = connection.execute(query("provenance_forget"), keys).fetchone()
         if row is not None and row[0] is not None:
             mark_points(connection, [site], to_us(row[0]), to_us(row[1]))
+            otherwise += 1
+        if otherwise:
             derive([found[0]])
         zone = local_zone(connection)
         past = None if options.by_event else traced.known_at
@@ -142,7 +151,7 @@ def _known_at(
     now: datetime,
 ) -> datetime:
     """When the assessment was written that the alert rests on, wall clock; when it opened, where none is stored."""
-    keys = {"site": site, "item": item, "as_of": as_of, "used": then["used"], "limit": then["limit_value"]}
+    keys = {"site": site, "item": item, "as_of": as_of, **then}
     row = conn.execute(query("provenance_known_at"), keys).fetchone()
     opened: datetime = alert["opened_at"]
     return row[0] if row and row[0] else min(opened, now)

@@ -258,7 +258,7 @@ def assess_and_alert(
         for s in found.without:
             log.warning("no_factor", site=s.site_code, item=s.item_code, year=found.year)
     follow_up = FollowUp(scope.parameters.care, scope.zone)
-    hearing = Hearing(time_of, energy_revision, scope.by_event)
+    hearing = Hearing(time_of, energy_revision, scope.by_event, newest_only=not scope.by_event)
     transitions = evaluate_alerts(conn, sets, scope.parameters, follow_up, hearing)
     transitions += judge_months(conn, series, first, last, scope, hearing)
     return RollingResult(sum(int(found.asked.sum()) for found in sets), written, transitions, last)

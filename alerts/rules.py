@@ -86,6 +86,7 @@ class Verdicts:
     settled_well: Bools
     gone: Bools
     calm: Bools
+    unlimited: Bools
 
 
 def judge(
@@ -121,6 +122,7 @@ def judge(
         settled_well=settled_well,
         gone=~ground if rule.about is About.FACT else nothing,
         calm=calm,
+        unlimited=~np.isfinite(a.limit),
     )
 
 

@@ -14,10 +14,13 @@ from alerts.notify.store import Leased
 from deploy.clients import connect_database
 from deploy.notifying import open_notifying, read_notify_settings
 from deploy.settings import Settings
+from metering.contacts import is_example
 
 
 def send_test(settings: Settings, contact: Mapping[str, Any]) -> str:
     """Send `contact` (name, language, channel, address) an example; its key. Raises DeliveryError, SettingError."""
+    if is_example(contact["address"]):
+        raise DeliveryError("an address for examples (RFC 2606): nobody is told there", for_good=True)
     options = read_notify_settings(settings)
     made = open_notifying(settings, options, lambda: connect_database(settings, "pipeline"))
     key = secrets.token_hex(20)

@@ -36,8 +36,8 @@ from metering.errors import SettingError
 Connect = Callable[[], psycopg.Connection[Any]]
 
 _PORTS = {"smtp": 587, "smtps": 465}
-#: What a lease lasts beside twelve answers of the other side: names to look up, a chart to draw.
-_LEASE_MARGIN_S = 10.0
+#: What a delivery may take beside twelve answers of the other side: names to look up, a chart to draw.
+_HOLD_MARGIN_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +217,8 @@ def open_notifying(settings: Settings, options: NotifySettings, connect: Connect
 
 def sender_of(settings: Settings, notifying: Notifying, connect: Connect, stop: Event) -> Sender:
     """The sender of a worker."""
-    lease_s = 12 * settings.notify_timeout + _LEASE_MARGIN_S
-    options = SenderOptions(threads=settings.notify_threads, lease_s=lease_s)
+    hold_s = 12 * settings.notify_timeout + _HOLD_MARGIN_S
+    options = SenderOptions(threads=settings.notify_threads, hold_s=hold_s)
     return Sender(connect, notifying.channels(), notifying.options.policy, stop, options)
 
 

@@ -314,6 +314,13 @@ class Settings(BaseSettings):
     notify_timeout: float = Field(
         20.0, ge=1, le=120, description="s to wait for each answer of a mail server or webhook"
     )
+    notifications_keep_years: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="years for which notifications that arrived, of alerts that are over, are kept; unset: for ever; "
+        "alerts are always kept",
+    )
     notify_templates: Path | None = Field(
         None, description="folder of templates that stand in for those shipped of the same names"
     )

@@ -1,6 +1,7 @@
 """Addresses that a contact may be told at: e-mail addresses and the targets of webhooks. Pure: nothing is looked up.
 
-Sources: RFC 5321 section 4.5.3.1 (lengths), RFC 5322 section 3.2.3 (dot-atom), RFC 3986 (URLs).
+Sources: RFC 5321 section 4.5.3.1 (lengths), RFC 5322 section 3.2.3 (dot-atom), RFC 3986 (URLs), RFC 2606 section 3
+(example.com, .net and .org belong to nobody).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ _HOST = re.compile(
 )
 _CHANNEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}\Z", re.ASCII)
 _PRINTABLE = re.compile(r"[\x21-\x7e]+\Z", re.ASCII)
+#: An address at a domain that is reserved for examples, or below it; also as PostgreSQL reads it, without case.
+EXAMPLE = r"^([^@:]*@|https?://)([^/@:?#]*\.)?example\.(com|net|org)\.?([/:?#]|$)"
 _LONGEST_URL = 2000
 
 
@@ -25,6 +28,11 @@ def address_problem(channel: str, address: str) -> str | None:
     if channel == "webhook":
         return webhook_problem(address)
     return None
+
+
+def is_example(address: str) -> bool:
+    """Whether an address is an example's, as those of simulated sites are: nobody can be told there."""
+    return re.search(EXAMPLE, address, re.IGNORECASE) is not None
 
 
 def email_problem(address: str) -> str | None:

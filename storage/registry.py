@@ -73,8 +73,8 @@ class ImportResult:
 
 
 @dataclass(slots=True)
-class _Plan:
-    """What an import would change: keys of new and changed rows by kind."""
+class Plan:
+    """What an import would change: keys of new and changed rows by kind (changed)."""
 
     before: RegistryState
     after: RegistryState
@@ -133,7 +133,7 @@ def _import(
             return ImportResult(None, plan.counts)
         for kind in KINDS:
             write_rows(cursor, kind, [getattr(plan.after, KINDS[kind])[key] for key in plan.changed[kind]])
-        _write_effects(cursor, plan)
+        write_effects(cursor, plan)
         behind = _behind(cursor, plan)
         version = _write_version(cursor, plan, actor, note)
         # From here to the commit no reading is judged or placed by the registry as it was.
@@ -143,7 +143,7 @@ def _import(
 
 def _planned(
     before: RegistryState, files: RegistryFiles, codes: RegistryCodes, cursor: Cursor | None = None
-) -> _Plan:
+) -> Plan:
     """What an import would change; with a cursor, also held against the readings that are stored."""
     after = before.overlaid(files)
     problems = [*files.problems, *misfits(after, files, codes)]
@@ -151,7 +151,7 @@ def _planned(
         problems += beyond_digits(cursor, before, files)
     if problems:
         raise InputFileError(in_order(problems))
-    plan = _Plan(before, after, {})
+    plan = Plan(before, after, {})
     for kind, attribute in KINDS.items():
         plan.changed[kind], plan.counts[kind] = _compared(
             getattr(before, attribute), getattr(files, attribute)
@@ -187,7 +187,7 @@ def write_rows(cursor: Cursor, kind: str, rows: Sequence[Any]) -> None:
 # ---------------------------------------------------------------- what it means for energy
 
 
-def _write_effects(cursor: Cursor, plan: _Plan) -> None:
+def write_effects(cursor: Cursor, plan: Plan) -> None:
     """Rewrite the spans of the touched sites, and mark what of their energy may differ."""
     sites = touched_sites(plan.before, plan.after, plan.changed)
     if not sites:
@@ -224,7 +224,7 @@ def _write_effects(cursor: Cursor, plan: _Plan) -> None:
     _mark_assessments(cursor, [(site, begin, end) for site, _, begin, end in changes])
 
 
-def _behind(cursor: Cursor, plan: _Plan) -> Behind | None:
+def _behind(cursor: Cursor, plan: Plan) -> Behind | None:
     """What the plan would change in energy before retention's floor."""
     floor = floor_us(cursor)
     if floor == START:
@@ -273,7 +273,7 @@ def _insert_roots(cursor: Cursor, roots: Sequence[tuple[int, str, int, int, int]
 # ---------------------------------------------------------------- versions
 
 
-def _write_version(cursor: Cursor, plan: _Plan, actor: str, note: str | None) -> int:
+def _write_version(cursor: Cursor, plan: Plan, actor: str, note: str | None) -> int:
     cursor.execute(
         "insert into nengliu.registry_version (actor, note) values (%s, %s) returning version", (actor, note)
     )

@@ -21,7 +21,7 @@ from psycopg.rows import dict_row
 
 from alerts.notify.chart import pace_png
 from alerts.notify.errors import DeliveryError
-from alerts.notify.facts import SAMPLE, alert_facts
+from alerts.notify.facts import SAMPLE, alert_facts, one_line
 from alerts.notify.store import Leased
 from alerts.notify.templates import Templates, Text
 from alerts.notify.tokens import Link, make_token
@@ -123,7 +123,7 @@ class Contents:
     def _common(self, row: Leased) -> dict[str, Any]:
         return {
             "language": row.language,
-            "name": row.name,
+            "name": one_line(row.name),
             "key": row.key,
             "node": self._options.node,
             "link_days": self._options.links_for.days,
@@ -166,7 +166,7 @@ def mail_message(text: Text, row: Leased, options: ContentOptions, chart: bytes 
     domain = options.sender.rpartition("@")[2]
     message = EmailMessage(policy=SMTP)
     message["From"] = Address("能流 nengliu", addr_spec=options.sender)
-    message["To"] = Address(" ".join(row.name.split()), addr_spec=row.address)
+    message["To"] = Address(one_line(row.name), addr_spec=row.address)
     message["Subject"] = text.subject
     message["Date"] = format_datetime(row.created_at)
     message["Message-ID"] = f"<{row.key}@{domain}>"
@@ -230,6 +230,12 @@ def _told(facts: Mapping[str, Any]) -> dict[str, Any]:
         "state",
         "subject",
         "opened_at",
+        "confirmed_at",
+        "acknowledged_at",
+        "resolved_at",
+        "promised_on",
+        "snoozed_until",
+        "escalated",
         "evidence",
     )
     transition = {

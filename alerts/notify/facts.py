@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -18,6 +19,8 @@ _OPENING = ("opened", "confirmed")
 _URGES = (*_OPENING, "reopened", "escalated", "reminded")
 #: So many members of a finding's alert are named.
 _MEMBERS = 8
+#: Of a name so many characters are told, and of a document's.
+_LONGEST_NAME, _LONGEST_SOURCE = 80, 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,15 @@ class Figures:
     def ratio(self) -> float | None:
         """Used as a share of the limit."""
         return self.used / self.limit if self.used is not None and self.limit else None
+
+
+def one_line(text: str, longest: int = _LONGEST_NAME) -> str:
+    """A name from the registry as it may stand in a subject and a sentence: on one line, without characters that cannot
+    be seen (controls, marks that turn the direction of what follows), of a length that leaves room for the rest.
+    """
+    seen = "".join(c if c.isprintable() else " " for c in text if unicodedata.category(c) != "Cf")
+    line = " ".join(seen.split())
+    return line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
 
 
 def opening_figures(evidence: Row) -> Figures:
@@ -79,7 +91,7 @@ def alert_facts(row: Row, language: str, zone: ZoneInfo) -> dict[str, Any]:
         "alert_id": row["alert_id"],
         "subject": row["subject"],
         "site_code": row["site_code"] or "",
-        "site_name": row["site_name"] or "",
+        "site_name": one_line(row["site_name"] or ""),
         "district_code": row["district_code"] or "",
         "item_code": item,
         "year": row["year"] or "",
@@ -99,14 +111,14 @@ def alert_facts(row: Row, language: str, zone: ZoneInfo) -> dict[str, Any]:
         "actions": to_do(row["rule"], language) if row["action"] in _URGES else [],
         **figure_facts(figures, item),
         **estimate_facts(row),
-        "quota_source": ((row["evidence"].get("quota") or {}).get("source")) or "",
+        "quota_source": one_line((row["evidence"].get("quota") or {}).get("source") or "", _LONGEST_SOURCE),
     }
 
 
 def naming(row: Row, language: str) -> dict[str, str]:
     """What an alert is about, in words: place (site, gateway, meter), item_name, rule_name, and all of it as `what`."""
     item, rule = item_of(row), rule_name(row["rule"], language)
-    place = row["site_name"] or row["subject"]
+    place = one_line(row["site_name"] or row["subject"])
     item_words = item_name(item, language) if item else ""
     about = f"{row['subject']} " if row["site_name"] and not row["year"] and not item else ""
     year = f"{row['year']} 年" if row["year"] else ""
@@ -162,15 +174,17 @@ def details(evidence: Row, language: str, zone: ZoneInfo) -> list[dict[str, str]
 def figure_facts(f: Figures, item_code: str) -> dict[str, Any]:
     """Figures as text, energies in one unit that suits them; empty: not known."""
     energy = energy_text(item_code, [f.used, f.limit, f.p50])
+    passed = f.used is not None and f.limit is not None and f.used > f.limit
     days = None
-    if f.exhaustion and f.as_of:
+    if f.exhaustion and f.as_of and not passed:
         days = (date.fromisoformat(f.exhaustion) - date.fromisoformat(f.as_of)).days
     return {
         "as_of": f.as_of or "",
         "used": energy(f.used),
         "limit": energy(f.limit),
         "ratio": percent(f.ratio),
-        "over_by": energy(f.used - f.limit) if f.used is not None and f.limit and f.used > f.limit else "",
+        "over_by": energy(f.used - f.limit) if passed and f.used is not None and f.limit else "",
+        "passed": passed,
         "p10": energy(f.p10),
         "p50": energy(f.p50),
         "p90": energy(f.p90),

@@ -250,6 +250,7 @@ def page_facts(
         "quota": {"source": "", "effective_from": "", **(row["evidence"].get("quota") or {})},
         "actions": to_do(row["rule"], language),
         "open": row["state"] in ("provisional", "confirmed"),
+        "promise": row["state"] == "acknowledged",
         "history": [
             {
                 "at": local_time(t["at"], zone),

@@ -35,6 +35,7 @@ from alerts.notify.store import (
     mark_sent,
     read_counts,
     release,
+    renew,
 )
 from metering.errors import DependencyAwayError
 
@@ -59,14 +60,17 @@ Channel = Callable[[], AbstractContextManager[Session]]
 @dataclass(frozen=True, slots=True)
 class SenderOptions:
     """threads: deliveries at a time, per_route of them to one route; batch: rows that a delivery takes at a time.
-    lease_s: after so long another sender may take a row over; it must be longer than a delivery may take.
+    lease_s: after so long another sender takes over what one that is gone had in hand; who lives renews its leases
+    every renew_s, for hold_s at most, which must be longer than a delivery may take.
     rest_s, longest_rest_s: how long a route rests after its other side was away. watch_s: between two counts.
     """
 
     threads: int = 8
     per_route: int = 2
     batch: int = 8
-    lease_s: float = 300.0
+    lease_s: float = 30.0
+    renew_s: float = 5.0
+    hold_s: float = 300.0
     poll_s: float = 1.0
     rest_s: float = 0.5
     longest_rest_s: float = 60.0
@@ -81,11 +85,24 @@ class _Rest:
     until: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _InHand:
+    """Rows of a route that a thread delivers, since when (monotonic)."""
+
+    route: str
+    rows: tuple[Leased, ...]
+    begun: float
+
+
 @dataclass(slots=True)
 class _Work:
-    """What is in hand: futures and their routes."""
+    """What is in hand."""
 
-    running: dict[Future[None], str] = field(default_factory=dict)
+    running: dict[Future[None], _InHand] = field(default_factory=dict)
+
+    def routes(self) -> Counter[str]:
+        """How many threads each route has."""
+        return Counter(those.route for those in self.running.values())
 
     def reap(self) -> None:
         """Let go of what has ended; what it raised is raised here."""
@@ -116,6 +133,7 @@ class Sender:
         self._rests: dict[str, _Rest] = {}
         self._work = _Work()
         self._watch_at = 0.0
+        self._renew_at = 0.0
 
     def run(self) -> None:
         """Send until `stop` is set; a database that is away is waited for."""
@@ -142,6 +160,7 @@ class Sender:
         """Make digests, lease what is due and hand it out; whether anything was."""
         self._work.reap()
         with self._connections.borrowed() as conn:
+            self._renew(conn)
             self._watch(conn)
             room = self._options.threads - len(self._work.running)
             if room <= 0:
@@ -165,35 +184,61 @@ class Sender:
         for row in rows:
             by_route.setdefault(row.route, []).append(row)
         leftover: list[Leased] = []
-        taken = Counter(self._work.running.values())
+        taken = self._work.routes()
         for route, those in by_route.items():
             for begin in range(0, len(those), self._options.batch):
                 batch = those[begin : begin + self._options.batch]
-                if taken[route] >= self._options.per_route or taken.total() >= self._options.threads:
+                if self._is_full(route, taken) or taken.total() >= self._options.threads:
                     leftover += batch
                     continue
                 taken[route] += 1
-                self._work.running[pool.submit(self._deliver, route, batch)] = route
+                in_hand = _InHand(route, tuple(batch), time.monotonic())
+                self._work.running[pool.submit(self._deliver, in_hand)] = in_hand
         return leftover
 
     def _busy_routes(self) -> list[str]:
-        now, taken = time.monotonic(), Counter(self._work.running.values())
-        full = [route for route, n in taken.items() if n >= self._options.per_route]
-        return full + [route for route, rest in self._rests.items() if rest.until > now]
+        now, taken, rests = time.monotonic(), self._work.routes(), dict(self._rests)
+        full = [route for route in {*taken, *rests} if self._is_full(route, taken)]
+        return full + [route for route, rest in rests.items() if rest.until > now]
 
-    def _deliver(self, route: str, rows: list[Leased]) -> None:
+    def _is_full(self, route: str, taken: Counter[str]) -> bool:
+        """Whether a route may have no further thread. One whose other side was away has one, and all such together half
+        of them: however many dawdle, the others are served.
+        """
+        if route not in self._rests:
+            return taken[route] >= self._options.per_route
+        troubled = sum(n for other, n in taken.items() if other in self._rests)
+        return taken[route] > 0 or troubled >= max(1, self._options.threads // 2)
+
+    def _renew(self, conn: psycopg.Connection[Any]) -> None:
+        """Keep what is in hand from being taken for that of a sender that is gone."""
+        now = time.monotonic()
+        if now < self._renew_at:
+            return
+        self._renew_at = now + self._options.renew_s
+        rows = [
+            r
+            for those in self._work.running.values()
+            if now - those.begun < self._options.hold_s
+            for r in those.rows
+        ]
+        renew(conn, rows, timedelta(seconds=self._options.lease_s), self._clock)
+
+    def _deliver(self, in_hand: _InHand) -> None:
         """Deliver rows of one route one after the other; what is not tried in time is given back."""
-        begun = time.monotonic()
+        route, rows, begun = in_hand.route, in_hand.rows, in_hand.begun
         with self._connections.borrowed() as conn, self._session(rows[0].channel) as session:
             for n, row in enumerate(rows):
-                if self._stop.is_set() or time.monotonic() - begun > self._options.lease_s / 3:
+                if self._stop.is_set() or time.monotonic() - begun > self._options.hold_s / 3:
                     release(conn, rows[n:])
                     return
                 error = _attempt(session, conn, row)
                 if error is None:
-                    mark_sent(conn, row)
+                    took_s = mark_sent(conn, row)
                     self._rests.pop(route, None)
                     metrics.SENT.labels(row.channel).inc()
+                    if took_s is not None:
+                        metrics.SECONDS.labels(row.channel).observe(took_s)
                     continue
                 self._failed(conn, row, error)
                 if error.route_is_down:

@@ -14,6 +14,7 @@ from typing import Self
 from alerts.notify.deadline import deadline
 from alerts.notify.errors import DeliveryError
 
+_ADDRESS = "the address"
 _Tell = Callable[[socket.socket], None]
 
 
@@ -56,7 +57,7 @@ class SmtpSession:
         except smtplib.SMTPRecipientsRefused as e:
             code, text = next(iter(e.recipients.values()))
             self._reset()
-            raise _refused(code, text, "the address") from e
+            raise _refused(code, text, _ADDRESS) from e
         except smtplib.SMTPSenderRefused as e:
             self._reset()
             # What it says is about us, so it will say the same of every other mail.
@@ -168,10 +169,15 @@ class _Encrypted(_Plain):
 
 
 def _refused(code: int, text: bytes | str, what: str) -> DeliveryError:
-    """5xx: it will not be taken however often it is tried (RFC 5321 section 4.2.1); 421: the server closes."""
+    """5xx: it will not be taken however often it is tried (RFC 5321 section 4.2.1); 421: the server closes. An address
+    that is refused by policy (530, 5.7.x: log in first, relaying denied) says something of our settings, which may be
+    put right.
+    """
+    said = _said(code, text)
+    policy = what == _ADDRESS and (code == 530 or said.startswith(f"{code} 5.7."))
     return DeliveryError(
-        f"the server refuses {what}: {_said(code, text)}",
-        for_good=500 <= code < 600,
+        f"the server refuses {what}: {said}",
+        for_good=500 <= code < 600 and not policy,
         route_is_down=code == 421,
     )
 

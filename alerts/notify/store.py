@@ -1,7 +1,7 @@
 """The outbox of notifications in the database: written with an alert's transition, leased by senders, ended once.
 
-Delivered at least once: who sends a row has a lease on it, not a lock; a sender that dies between sending and saying so
-leaves a row whose lease runs out, and another sends it again under the same key.
+Delivered at least once: who sends a row has a lease on it, not a lock; who lives renews it, a sender that dies between
+sending and saying so leaves a row whose lease runs out, and another sends it again under the same key.
 """
 
 from __future__ import annotations
@@ -21,11 +21,15 @@ from psycopg.rows import class_row, dict_row
 from alerts.notify.errors import DeliveryError
 from alerts.notify.policy import Policy
 from alerts.sql import query
+from metering.contacts import EXAMPLE, is_example
 from storage import locks
 
 Connection = psycopg.Connection[Any]
 Clock = Callable[[Connection], datetime]
 
+#: Why an example's address is not told.
+_NO_ONE = "an example's address (RFC 2606): nobody is there"
+_FORGET_AT_ONCE = 5000
 _RANKS = ("warning", "major", "critical")
 
 
@@ -70,7 +74,9 @@ def database_clock(conn: Connection) -> datetime:
 
 def enqueue_transition(conn: Connection, alert_id: int) -> int:
     """Write the notifications of an alert's newest transition, in the caller's transaction; returns how many."""
-    return conn.execute(query("notify_enqueue"), {"alert_id": alert_id}).rowcount
+    return conn.execute(
+        query("notify_enqueue"), {"alert_id": alert_id, "example": EXAMPLE, "no_one": _NO_ONE}
+    ).rowcount
 
 
 def lease_batch(
@@ -121,7 +127,9 @@ def _chosen(
     chosen: Counter[tuple[str, str]] = Counter()
     for r in rows:
         place = (r["channel"], r["address"])
-        if not r["wanted"]:
+        if is_example(r["address"]):
+            put_off.append((r["notification_id"], "dropped", _NO_ONE, None))
+        elif not r["wanted"]:
             put_off.append((r["notification_id"], "dropped", "the contact wants nothing any more", None))
         elif r["kind"] == "alert" and not r["attempts"]:
             why = policy.hold(now, r["severity"], r["sent_within_hour"] + chosen[place])
@@ -138,9 +146,10 @@ def _chosen(
     return send, put_off
 
 
-def mark_sent(conn: Connection, row: Leased) -> None:
-    """The other side has taken it."""
-    conn.execute(query("notify_sent"), {"id": row.notification_id})
+def mark_sent(conn: Connection, row: Leased) -> float | None:
+    """The other side has taken it: s since it was written; None where another had said so before."""
+    found = conn.execute(query("notify_sent"), {"id": row.notification_id}).fetchone()
+    return None if found is None else float(found[0])
 
 
 def mark_failed(
@@ -160,6 +169,19 @@ def mark_failed(
     }
     conn.execute(query("notify_failed"), keys)
     return last
+
+
+def renew(
+    conn: Connection, rows: Sequence[Leased], lease_for: timedelta, clock: Clock = database_clock
+) -> None:
+    """Lease anew what is still in hand; what another has taken over stays with that one."""
+    if rows:
+        keys = {
+            "ids": [r.notification_id for r in rows],
+            "leases": list({r.lease for r in rows}),
+            "until": clock(conn) + lease_for,
+        }
+        conn.execute(query("notify_renew"), keys)
 
 
 def release(conn: Connection, rows: Sequence[Leased]) -> None:
@@ -214,6 +236,18 @@ def _insert_digest(conn: Connection, held: Sequence[dict[str, Any]]) -> None:
 
 def _rank(severity: str) -> int:
     return _RANKS.index(severity) if severity in _RANKS else 0
+
+
+def forget_old(conn: Connection, keep_years: int, link_days: int) -> int:
+    """Delete notifications that were sent, told in a digest or dropped more than `keep_years` ago, of alerts that are
+    over; links of what goes have expired. What was never delivered stays, and alerts and their steps do. Returns how
+    many; `conn` is in autocommit.
+    """
+    keys = {"years": keep_years, "days": link_days, "limit": _FORGET_AT_ONCE}
+    gone = 0
+    while count := conn.execute(query("notify_forget"), keys).rowcount:
+        gone += count
+    return gone
 
 
 def read_counts(conn: Connection) -> Counts:

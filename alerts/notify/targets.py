@@ -21,6 +21,8 @@ Resolve = Callable[[str, int], Sequence[tuple[socket.AddressFamily, str]]]
 
 #: Networks of IPv6 that stand for hosts of IPv4, and where in the address that one is: right shift in bits.
 _EMBEDDED = ((IPv6Network("64:ff9b::/96"), 0), (IPv6Network("2002::/16"), 80), (IPv6Network("::/96"), 0))
+#: So many addresses of a name are tried, each with a timeout of its own.
+_MOST = 4
 _NEVER = tuple(map(IPv6Network, ("64:ff9b:1::/48", "2001::/32", "fec0::/10", "100::/64")))
 
 
@@ -81,7 +83,7 @@ class Gate:
         try:
             found = self._resolve(target.host, target.port)
         except (OSError, UnicodeError) as e:
-            raise DeliveryError(f"{target.host}: cannot be resolved ({e})") from e
+            raise DeliveryError(f"{target.host}: cannot be resolved ({e})", route_is_down=True) from e
         if not found:
             raise DeliveryError(f"{target.host}: has no address")
         if not self._is_inside(target):
@@ -89,12 +91,22 @@ class Gate:
             if refused:
                 raise DeliveryError(
                     f"{target.host}: stands for {', '.join(refused)}, which lies inside the network; "
-                    "NENGLIU_WEBHOOK_INSIDE names hosts that may"
+                    "NENGLIU_WEBHOOK_INSIDE names hosts that may",
+                    for_good=_is_number(target.host),
                 )
-        return [Endpoint(family, text, target.port) for family, text in dict.fromkeys(found)]
+        return [Endpoint(family, text, target.port) for family, text in dict.fromkeys(found)][:_MOST]
 
     def _is_inside(self, target: Target) -> bool:
         return target.host in self._inside or f"{target.host}:{target.port}" in self._inside
+
+
+def _is_number(host: str) -> bool:
+    """Whether a host is an address itself: it stands for the same tomorrow."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_public(text: str) -> bool:

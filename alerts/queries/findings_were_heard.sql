@@ -1,1 +1,1 @@
-update nengliu.assessment_cursor set findings_heard = statement_timestamp()
+update nengliu.assessment_cursor set findings_heard = statement_timestamp(), findings_until = %(until)s

@@ -7,5 +7,5 @@ set state = %(state)s,
     resolved_at = case when %(state)s in ('resolved', 'retracted') then %(at)s::timestamptz end,
     settled_as_of = %(settled)s,
     told_at = %(told_at)s, escalated = %(escalated)s, promised_on = %(promised_on)s,
-    snoozed_until = %(snoozed_until)s, due_at = %(due_at)s
+    snoozed_until = %(snoozed_until)s, reopened_at = %(reopened_at)s, due_at = %(due_at)s
 where alert_id = %(alert_id)s

@@ -2,7 +2,8 @@
 -- Opened, confirmed, reopened, escalated: whoever listens to its site, district, sector or the city from its severity on;
 -- each escalation reaches those who listen from one severity higher on, too. An alert of no one site is the city's.
 -- Acknowledged, promised, reminded, resolved, retracted: whoever was told of it, but for the one who did it. A contact in
--- several scopes is told once. What opens provisional waits for the digest; a snooze is told to nobody.
+-- several scopes is told once. What opens provisional waits for the digest; a snooze is told to nobody,
+-- and so is whatever an example's address would be told.
 with happened as (
     select a.alert_id, a.severity, s.site_code, s.district_code, s.sector, t.transition_no, t.action, t.to_state, t.actor,
            n.name as node, a.subject, a.rule, a.opened_at, t.at,
@@ -41,8 +42,8 @@ select left(encode(sha256(convert_to(
        'alert', h.alert_id, h.transition_no, h.action, h.to_state, h.severity, p.name, p.language, p.channel, p.address,
        case p.channel when 'email' then 'email'
                       else 'webhook ' || coalesce(lower(substring(p.address from '^[a-z]+://([^/?#]+)')), p.address) end,
-       case h.to_state when 'provisional' then 'held' else 'waiting' end,
-       case h.to_state when 'provisional' then clock_timestamp() end,
-       case h.to_state when 'provisional' then 'provisional' end
+       case when p.address ~* %(example)s then 'dropped' when h.to_state = 'provisional' then 'held' else 'waiting' end,
+       case when p.address !~* %(example)s and h.to_state = 'provisional' then clock_timestamp() end,
+       case when p.address ~* %(example)s then %(no_one)s when h.to_state = 'provisional' then 'provisional' end
 from happened h, (select * from listening union all select * from told) p
 on conflict (key) do nothing

@@ -1,7 +1,7 @@
 -- What notifications tell of: alert, transition, site, the year so far and the newest assessment. By notification, or the
 -- entries of a digest.
 select n.notification_id, n.key, a.alert_id, a.rule, a.severity, a.state, a.subject, a.item_code, a.year, a.evidence,
-       a.opened_at, s.site_code, s.name as site_name, s.district_code,
+       a.opened_at, a.confirmed_at, a.acknowledged_at, a.resolved_at, a.snoozed_until, a.escalated, s.site_code, s.name as site_name, s.district_code,
        t.transition_no, t.at, t.from_state, t.to_state, t.action, t.actor, t.note, a.promised_on,
        e.consumption as year_consumption, e.estimated as year_estimated,
        q.as_of, q.used, q.limit_value, q.forecast_p10, q.forecast_p50, q.forecast_p90, q.exhaustion_date, q.completeness,

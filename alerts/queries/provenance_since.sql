@@ -19,5 +19,12 @@ select (select count(*) from nengliu.reading r
           and (l.recorded_at > %(known_at)s or l.superseded_at > %(known_at)s)),
        (select count(*) from nengliu.registry_change c join nengliu.registry_version v using (version)
         where v.imported_at > %(known_at)s and c.kind in ('site', 'point', 'installation', 'rule')
-          and (c.key = %(site)s or c.after ->> 'site_code' = %(site)s or c.after ->> 'point_code' in (
-               select p.point_code from nengliu.point p join nengliu.site s using (site_id) where s.site_code = %(site)s)))
+          and (%(site)s in (c.before ->> 'site_code', c.after ->> 'site_code')
+               or c.kind = 'rule' and c.key::jsonb ->> 0 <> 'point'
+               or c.kind = 'rule' and c.key::jsonb ->> 1 in (
+                   select p.point_code from nengliu.point p join nengliu.site s using (site_id) where s.site_code = %(site)s)
+               or exists (select from nengliu.point p join nengliu.site s using (site_id)
+                          where s.site_code = %(site)s
+                            and p.point_code in (c.before ->> 'point_code', c.after ->> 'point_code')))),
+       (select count(*) from nengliu.factor_version f
+        where f.quantity = %(item)s and (f.recorded_at > %(known_at)s or f.superseded_at > %(known_at)s))

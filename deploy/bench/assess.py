@@ -1,5 +1,5 @@
-"""`bench assess`: how long it takes to assess a city, what changed buildings cost, and how soon an alert is there.
-See docs/decisions/bench-assess.md.
+"""`bench assess`: how long it takes to assess a city, what changed buildings cost, and how soon an alert is there
+and its mail has left. See docs/decisions/bench-assess.md.
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ import statistics
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
+from threading import Event
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import psycopg
+from pydantic import SecretStr
 
 from deploy.bench.assess_city import AssessCity, lay_days, register
 from deploy.bench.assess_process import Assessed, Assessing, assessing
 from deploy.bench.derive_store import Store, mark, put_readings
+from deploy.bench.notify_servers import Chance, Taken, failing_mail
 from deploy.bench.rig import BenchError, bench_database, machine_facts, require_local_stack
 from deploy.clients import connect_database
 from deploy.settings import Settings
@@ -26,7 +29,7 @@ from deploy.sql import query
 from deploy.stack.steps import Steps
 from simulators.city import DECIMALS, City, CityOptions
 
-GOALS = {"changed_share": 0.02, "alert_p95_s": 60.0}
+GOALS = {"changed_share": 0.02, "mail_p95_s": 60.0}
 _YEARS = 3
 #: Sites of a transaction of the limit: as many as a set of the assessor has.
 _SITES = 1000
@@ -35,6 +38,8 @@ _PACKED = "int4send(site_id) || date_send(period) || float8send(consumption) || 
 _DAYS = "from nengliu.site_period where grain = 'day' and item_code = '01' and site_id = any (%s)"
 _ALERT_TIMEOUT_S = 300.0
 _LOOK_S = 0.02
+#: Who is told of every alert.
+_CONTACT = "city@bench.example"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,19 @@ class AssessBench:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Seconds from a reading's commit to that of its alert's event, and to the mail in the server's hands."""
+
+    alert_s: float
+    mail_s: float
+
+    @property
+    def after_alert_s(self) -> float:
+        """From the alert's event, as it was seen, to its mail."""
+        return max(0.0, self.mail_s - self.alert_s)
+
+
 def run_assess(settings: Settings, options: AssessBench, steps: Steps) -> dict[str, Any]:
     """Measure; the report. Raises BenchError, DependencyAwayError."""
     require_local_stack(settings, "assess")
@@ -77,8 +95,7 @@ def run_assess(settings: Settings, options: AssessBench, steps: Steps) -> dict[s
             full = bench.full(first)
             limit = bench.limit()
             changed = bench.changed()
-            alerts = bench.alerts()
-            report = _report(options, full, limit, changed, alerts, bench.wrong)
+            report = _report(options, full, limit, changed, bench.alerts(), bench.wrong)
     return {**report, "goals": GOALS, "missed": missed(report), "machine": machine_facts()}
 
 
@@ -102,7 +119,13 @@ class _Bench:
         self._options, self._steps = options, steps
         self._zone = ZoneInfo(made.city.options.timezone)
         self._sites = store.series.site_id[:, 0]
-        self.wrong = {"not_assessed": 0, "not_the_sum": 0, "changed_not_assessed": 0, "no_alert": 0}
+        self.wrong = {
+            "not_assessed": 0,
+            "not_the_sum": 0,
+            "changed_not_assessed": 0,
+            "no_alert": 0,
+            "no_mail": 0,
+        }
 
     def full(self, first: int) -> list[Assessed]:
         """All sites at the end of each of some days; of the first, when limits are written too, nothing is said."""
@@ -189,28 +212,50 @@ class _Bench:
             self._check(last)
         return turns
 
-    def alerts(self) -> list[float]:
-        """Seconds from the commit of a reading that puts a site over its limit to the commit of its alert."""
+    def alerts(self) -> list[Told]:
+        """From the commit of a reading that puts a site over its limit: its alert, and the mail about it."""
         draw = random.Random(1)
+        taken, stop = Taken(), Event()
         found = []
         with (
-            self._steps.step("读数到预警", "From a reading to its alert", long=True) as step,
-            self._process.working(),
+            self._steps.step("读数到邮件", "From a reading to its mail", long=True) as step,
+            failing_mail(taken, Chance(1, 0.0, (), taken), stop) as port,
+            self._process.working(_telling(self._store.settings, port)),
         ):
+            with self._store.connect() as connection:
+                connection.execute(
+                    "insert into nengliu.contact values ('city', 'Bench', 'zh', 'email', %s, 'warning')",
+                    (_CONTACT,),
+                )
             for n in range(self._made.over):
                 time.sleep(draw.uniform(0, 2))
-                seconds = self._alert(n)
-                if seconds is None:
-                    self.wrong["no_alert"] += 1
+                told = self._told(n, taken)
+                if isinstance(told, str):
+                    self.wrong[told] += 1
                 else:
-                    found.append(seconds)
+                    found.append(told)
                 step.advance(n + 1, self._made.over)
+            stop.set()
         if not found:
-            raise BenchError("no reading over a limit became an alert")
+            raise BenchError("no reading over a limit became an alert that was told")
         return found
 
-    def _alert(self, n: int) -> float | None:
-        """Of the site with that number; None: there was none in time."""
+    def _told(self, n: int, taken: Taken) -> Told | str:
+        """Of the site with that number; what is missing after a time, where something is."""
+        self._put_over(n)
+        began = time.monotonic()
+        alert_s = None
+        with self._store.connect() as look:
+            while time.monotonic() - began < _ALERT_TIMEOUT_S:
+                if alert_s is None and (alert_id := self._alert_of(look, n)) is not None:
+                    alert_s = time.monotonic() - began
+                if alert_s is not None and (at := taken.first_at(str(alert_id), _CONTACT)) is not None:
+                    return Told(alert_s, at - began)
+                time.sleep(_LOOK_S)
+        return "no_alert" if alert_s is None else "no_mail"
+
+    def _put_over(self, n: int) -> None:
+        """Commit a reading of now that puts a site over its limit, with its mark."""
         o, series = self._made.city.options, self._store.series.series_id[n : n + 1, 0]
         last = o.days - 1
         begin_us = int(self._made.city.day_start_us[-1])
@@ -218,26 +263,34 @@ class _Bench:
         hours = max((now_us - begin_us) / 3.6e9, 0.05)
         hour_kwh = self._made.ticks[n, last] / 24 / 10**DECIMALS
         value = self._made.shown(last)[n] / 10**DECIMALS + max(hour_kwh * hours, 0.05)
-        with self._store.connect() as look:
-            before = self._events(look, n)
-            with self._store.connect(autocommit=False) as connection, connection.cursor() as cursor:
-                at = np.array([now_us])
-                put_readings(cursor, series, at, np.array([round(value, DECIMALS)]))
-                mark(cursor, self._sites[n : n + 1], series, now_us, now_us)
-            began = time.perf_counter()
-            while time.perf_counter() - began < _ALERT_TIMEOUT_S:
-                if self._events(look, n) > before:
-                    return time.perf_counter() - began
-                time.sleep(_LOOK_S)
-        return None
+        with self._store.connect(autocommit=False) as connection, connection.cursor() as cursor:
+            put_readings(cursor, series, np.array([now_us]), np.array([round(value, DECIMALS)]))
+            mark(cursor, self._sites[n : n + 1], series, now_us, now_us)
 
-    def _events(self, connection: psycopg.Connection[Any], n: int) -> int:
+    def _alert_of(self, connection: psycopg.Connection[Any], n: int) -> int | None:
+        """The alert of a site whose event is in the outbox."""
         row = connection.execute(
-            "select count(*) from nengliu.event_outbox where key = %s and value ->> 'rule' = 'quota_over'",
+            "select (value ->> 'alert_id')::bigint from nengliu.event_outbox "
+            "where key = %s and value ->> 'rule' = 'quota_over'",
             (self._made.city.sites[n].site_code,),
         ).fetchone()
-        assert row is not None  # a count
-        return int(row[0])
+        return None if row is None else int(row[0])
+
+
+def _telling(settings: Settings, port: int) -> Settings:
+    """Settings by which everything is told at once, to a mail server on a port of this machine."""
+    own = {
+        "smtp_url": SecretStr(f"smtp://127.0.0.1:{port}"),
+        "smtp_from": "alerts@nengliu.example",
+        "smtp_starttls": False,
+        "public_url": "https://nengliu.example",
+        "page_port": 0,
+        "notify_quiet": "",
+        "notify_per_hour": 100_000,
+        "notify_templates": None,
+        "webhooks": {},
+    }
+    return settings.model_copy(update=own)
 
 
 def _report(
@@ -245,7 +298,7 @@ def _report(
     full: list[Assessed],
     limit: list[float],
     changed: list[Assessed],
-    alerts: list[float],
+    told: list[Told],
     wrong: dict[str, int],
 ) -> dict[str, Any]:
     seconds = statistics.median(run.seconds for run in full)
@@ -265,9 +318,14 @@ def _report(
         "changed_seconds": round(some, 4),
         "changed_cpu_s": round(statistics.median(run.cpu_s for run in changed), 4),
         "changed_share": round(some / seconds, 4),
-        "alerts": len(alerts),
-        "alert_p50_s": round(float(np.percentile(alerts, 50)), 2),
-        "alert_p95_s": round(float(np.percentile(alerts, 95)), 2),
+        "alerts": len(told),
+        **{
+            f"{name}_p{share}_s": round(
+                float(np.percentile([getattr(t, f"{name}_s") for t in told], share)), 2
+            )
+            for name in ("alert", "mail", "after_alert")
+            for share in (50, 95)
+        },
         "peak_rss_mb": max(run.peak_rss_mb for run in [*full, *changed]),
         "rounds": [asdict(run) for run in full],
         "turns": [asdict(run) for run in changed],

@@ -1,4 +1,5 @@
-"""The process that `bench assess` measures: it runs an assessor once, or a worker's loop, and nothing else."""
+"""The process that `bench assess` measures: it runs an assessor once, or a worker's loop with what
+tells people, and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +19,10 @@ import psycopg
 from alerts.rolling import RollingAssessor, RollingOptions
 from deploy.bench.rig import cpu_s, peak_rss_mb
 from deploy.logging import quiet_logging
+from deploy.notifying import read_notify_settings
+from deploy.services.notifier import Notifier
 from deploy.services.work import Worker
+from deploy.settings import Settings
 from storage.derivation import Deriver
 
 
@@ -48,9 +52,11 @@ class Assessing:
         return found
 
     @contextmanager
-    def working(self) -> Iterator[None]:
-        """In the block it derives and assesses by this machine's clock, as `nengliu work` does."""
-        self._pool.apply(_start)
+    def working(self, settings: Settings) -> Iterator[None]:
+        """In the block it derives and assesses by this machine's clock and tells of alerts by what `settings` say, as
+        `nengliu work` does.
+        """
+        self._pool.apply(_start, (settings,))
         try:
             yield
         finally:
@@ -78,6 +84,7 @@ class _Noted(psycopg.Connection[Any]):
 _url: str
 _stopping: Event
 _thread: Thread
+_notifier: Notifier
 
 
 def _begin(url: str) -> None:
@@ -105,9 +112,11 @@ def _assess(now: datetime) -> Assessed:
     )
 
 
-def _start() -> None:
-    global _stopping, _thread
+def _start(settings: Settings) -> None:
+    global _stopping, _thread, _notifier
     _stopping = Event()
+    _notifier = Notifier(settings, read_notify_settings(settings), _connect, _stopping)
+    _notifier.start()
     assessor = RollingAssessor(_connect, RollingOptions(by_event=False))
     worker = Worker(Deriver(_connect), assessor.run_once, lambda: 0, _stopping)
     _thread = Thread(target=worker.run, daemon=True)
@@ -117,3 +126,4 @@ def _start() -> None:
 def _stop() -> None:
     _stopping.set()
     _thread.join(30)
+    _notifier.join()

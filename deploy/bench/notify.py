@@ -268,6 +268,11 @@ def _report(
     conn: Connection, options: NotifyBench, taken: Taken, crew: _Crew, seconds: float
 ) -> dict[str, Any]:
     rows = conn.execute("select key, state, attempts from nengliu.notification").fetchall()
+    took = conn.execute(
+        "select percentile_cont(array[0.5, 0.95]) within group (order by extract(epoch from sent_at - created_at)) "
+        "from nengliu.notification where state = 'sent'"
+    ).fetchone()
+    p50, p95 = (took and took[0]) or (None, None)
     enqueued = {key for key, _, _ in rows}
     arrived = taken.all_keys()
     report = {
@@ -284,6 +289,8 @@ def _report(
         "faults": dict(taken.faults),
         "seconds": round(seconds, 1),
         "per_s": round(len(rows) / seconds, 1),
+        "written_to_sent_p50_s": p50 and round(p50, 1),
+        "written_to_sent_p95_s": p95 and round(p95, 1),
         "seed": options.seed,
     }
     wrong = ("lost", "not_sent", "other_key", "unknown", "not_genuine")

@@ -10,6 +10,7 @@ import email
 import json
 import random
 import socketserver
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,9 +37,10 @@ WEB_FAULTS = ("hangs up", "500", "503", "302", "hangs", "takes and drops")
 
 @dataclass
 class Taken:
-    """What arrived: (alert, whom) -> its keys, with how often each came."""
+    """What arrived: (alert, whom) -> its keys, with how often each came. first: when (monotonic) it first did."""
 
     keys: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    first: dict[tuple[str, str], float] = field(default_factory=dict)
     faults: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
     lock: Lock = field(default_factory=Lock)
@@ -47,7 +49,13 @@ class Taken:
         """Remember an arrival."""
         with self.lock:
             self.keys[alert, whom][key] += 1
+            self.first.setdefault((alert, whom), time.monotonic())
             self.wrong += not genuine
+
+    def first_at(self, alert: str, whom: str) -> float | None:
+        """When (monotonic) somebody was first told of an alert; None: not yet."""
+        with self.lock:
+            return self.first.get((alert, whom))
 
     def all_keys(self) -> Counter[str]:
         """How often each key came."""

@@ -97,8 +97,8 @@ def show(alert_id: AlertId, as_json: AsJson = False) -> None:
 def verify(alert_id: AlertId, as_json: AsJson = False) -> None:
     """Assess a quota alert's day again from what was known then, and say whether the verdict is the same.
 
-    Readings, verdicts on readings and limits that came later are taken away, the site is derived anew and assessed,
-    all of it in a transaction that is rolled back. Exit code 1 where the verdict differs.
+    Readings, verdicts on readings, limits, factors and registry rows that came later are taken away, the site is
+    derived anew and assessed, all of it in a transaction that is rolled back. Exit code 1 where the verdict differs.
     """
     from alerts.provenance import same, verify
     from deploy.assessing import hand_options
@@ -361,6 +361,7 @@ _SINCE = (
     ("reviews", "人工判定"),
     ("limits", "限值版本"),
     ("registry", "档案变更"),
+    ("factors", "折算系数"),
 )
 
 

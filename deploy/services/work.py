@@ -21,6 +21,8 @@ from prometheus_client import start_http_server
 
 from alerts.event_clock import read_event_clock
 from alerts.metrics import EVENTS_RELAYED
+from alerts.notify.metrics import FORGOTTEN
+from alerts.notify.store import forget_old
 from alerts.parameter_file import read_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from deploy.clients import connect_database, kafka_server
@@ -56,9 +58,9 @@ class WorkerOptions:
 
     poll_s: between looks where nothing waits. assess_s, relay_s, watch_s, findings_s, retention_s: least time between
     two assessments, two looks for events, two counts of the backlog, two looks for what is silent, missing or wrong,
-    and two for readings that are old enough to go. assess_behind_s: least time between two assessments, and ten times
-    what the last took, while changes have waited to be derived for longer than behind_s: what is not derived yet is
-    not worth assessing.
+    and two for readings and notifications that are old enough to go. assess_behind_s: least time between two
+    assessments, and ten times what the last took, while changes have waited to be derived for longer than behind_s:
+    what is not derived yet is not worth assessing.
     """
 
     poll_s: float = 0.2
@@ -253,6 +255,21 @@ def retention_keeper(
     return retain
 
 
+def notification_keeper(
+    settings: Settings, connect: Callable[[], psycopg.Connection[Any]]
+) -> Callable[[], None]:
+    """What deletes notifications of long ago, by the wall clock; where they are kept for ever it does nothing."""
+    years = settings.notifications_keep_years
+
+    def retain() -> None:
+        if years is not None:
+            with connect() as connection:
+                connection.autocommit = True
+                FORGOTTEN.inc(forget_old(connection, years, settings.link_days))
+
+    return retain
+
+
 def main(settings: Settings) -> None:
     """Run a worker until SIGTERM or SIGINT; the database and Kafka may be away, they are waited for."""
     configure_logging(settings)
@@ -274,6 +291,7 @@ def main(settings: Settings) -> None:
         by_event, settings.event_patience, parameters=read_parameters(settings.alert_parameters)
     )
     assessor = RollingAssessor(connect, options)
+    keepers = retention_keeper(settings, connect), notification_keeper(settings, connect)
     events = KafkaEvents(lambda: kafka_server(settings, "worker"), settings.kafka_topic_prefix)
     log.info("worker_started", clock=settings.clock.value)
     notifier.start()
@@ -285,7 +303,7 @@ def main(settings: Settings) -> None:
             stop,
             WorkerOptions(findings_s=settings.findings_every),
             findings_watcher(settings, connect),
-            retention_keeper(settings, connect),
+            lambda: [keep() for keep in keepers],
         ).run()
     finally:
         stop.set()

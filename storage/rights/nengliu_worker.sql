@@ -17,7 +17,7 @@ grant usage, select on sequence nengliu.energy_revision to nengliu_worker;
 grant update on nengliu.retention to nengliu_worker;
 grant execute on function nengliu.drop_readings() to nengliu_worker;
 -- Who is told what, and what links are signed with; contacts themselves stay the registry's.
-grant insert, update on nengliu.notification to nengliu_worker;
+grant insert, update, delete on nengliu.notification to nengliu_worker;
 grant insert on nengliu.notification_secret to nengliu_worker;
 -- What a notification's chart and page show.
 grant usage on schema api to nengliu_worker;

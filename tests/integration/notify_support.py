@@ -40,7 +40,7 @@ FOLLOW_UP = FollowUp(shipped_parameters().care, ZONE)
 SENDER = "alerts@nengliu.example"
 #: Nothing is held back, and a failure is tried again at once.
 EAGER = Policy(ZONE, QuietHours(), per_hour=1000, first_delay=timedelta(0), most_delay=timedelta(0))
-QUICK = SenderOptions(threads=4, poll_s=0.02, rest_s=0.02, longest_rest_s=0.05, watch_s=0.0, lease_s=30.0)
+QUICK = SenderOptions(threads=4, poll_s=0.02, rest_s=0.02, longest_rest_s=0.05, watch_s=0.0, renew_s=0.0)
 
 EVIDENCE = {
     "as_of": "2014-08-31",

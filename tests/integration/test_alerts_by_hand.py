@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import psycopg
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from alerts.alert_hand import ByPerson, acknowledge_alert, close_alert, reopen_alert, snooze_alert
 from alerts.alert_rows import FollowUp
 from alerts.by_hand import AsOfError, HandOptions, assess_as_known, assess_by_hand, refresh_limits_by_hand
+from alerts.due import day_has_ended
 from alerts.lifecycle import TransitionError
 from alerts.parameter_file import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
@@ -150,6 +152,121 @@ def test_limits_of_several_dates_in_a_year_and_a_warning_that_comes_back(connect
     with psycopg.connect(filled.owner_url) as conn:
         conn.execute("delete from nengliu.quota_limit")
         conn.execute("delete from nengliu.quota where method = 'manual'")
+
+
+HEAD = "site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from\n"
+
+
+@pytest.fixture
+def limits(connect, filled, tmp_path):
+    """Imports quotas, and takes back in the end what that changed."""
+    with psycopg.connect(filled.owner_url) as conn:
+        conn.execute("create temporary table before as table nengliu.quota")
+
+        def give(*lines):
+            file = tmp_path / "quotas.csv"
+            file.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
+            with connect() as own:
+                import_quota_file(own, file, "test")
+                refresh_limits_by_hand(own, OPTIONS, NOW)
+
+        yield give
+        conn.execute("truncate nengliu.quota_limit")
+        conn.execute("delete from nengliu.quota where quota_id not in (select quota_id from before)")
+        conn.execute(
+            "update nengliu.quota q set method = b.method, base_years = b.base_years from before b "
+            "where q.quota_id = b.quota_id"
+        )
+
+
+def test_an_earlier_day_by_hand_closes_nothing_that_stands_on_a_later_one(connect, limits):
+    limits(
+        "S1,01,2012,1000,manual,,,decision,2012-02-01",
+        "S1,01,2012,9999999,manual,,,decision,2012-06-01",
+        "S1,01,2012,1000,manual,,,decision,2012-09-01",
+    )
+
+    def over():
+        return [a[2] for a in listed(connect) if a[:2] == ("quota_over", "S1/01/2012")]
+
+    assessed(connect, date(2012, 3, 1))
+    assessed(connect, date(2012, 12, 20))
+    assert over() == ["confirmed"]
+    assessed(connect, date(2012, 7, 15))
+    assert over() == ["confirmed"]
+
+
+def test_what_was_calm_before_a_person_took_a_warning_up_again_does_not_end_it(connect, limits):
+    assessed(connect, date(2012, 2, 29))
+    limits("S1,01,2012,9999999,manual,,,decision,2012-03-01")
+    assessed(connect, date(2012, 4, 15))
+    (alert,) = [a for a in listed(connect) if a[:2] == ("quota_forecast_over", "S1/01/2012")]
+    assert alert[2] == "resolved"
+    with connect() as conn:
+        at = datetime(2012, 4, 16, 9, tzinfo=ZONE)
+        reopen_alert(conn, alert[3], ByPerson("Li", at, "I do not believe it"), FOLLOW_UP)
+
+    def state_on(day):
+        assessed(connect, day)
+        return [a[2] for a in listed(connect) if a[3] == alert[3]]
+
+    assert state_on(date(2012, 4, 17)) == ["confirmed"]
+    assert state_on(date(2012, 4, 22)) == ["confirmed"]
+    assert state_on(date(2012, 4, 23)) == ["resolved"]
+
+
+def test_a_warning_goes_with_its_limit(connect, limits):
+    def warnings():
+        return [a[2] for a in listed(connect) if a[:2] == ("quota_forecast_over", "S1/01/2012")]
+
+    assessed(connect, date(2012, 8, 31))
+    assert warnings() == ["confirmed"]
+    limits("S1,01,2012,,base_year,2005,3,test,2012-01-01")
+    assert [r["level"] for r in assessed(connect, date(2012, 9, 1)).rows if r["site_code"] == "S1"] == [
+        "undetermined"
+    ]
+    assert warnings() == ["retracted"]
+    limits("S1,01,2012,,base_year,2011,3,test,2012-01-01")
+    assessed(connect, date(2012, 9, 3))
+    assert warnings() == ["retracted", "confirmed"]
+
+
+def test_an_assessor_that_looked_before_somebody_assessed_by_hand_begins_again(connect, monkeypatch):
+    by_hand = []
+
+    def meanwhile(conn, today):
+        found = day_has_ended(conn, today)
+        if not by_hand:
+            by_hand.append(assessed(connect, today))
+        return found
+
+    monkeypatch.setattr("alerts.rolling.day_has_ended", meanwhile)
+    assessor = RollingAssessor(connect, RollingOptions(by_event=False, debounce_s=0.0), lambda: NOW)
+    assert assessor.run_once().assessed == 0
+    before = listed(connect)
+    assert [a for a in before if a[0] == "quota_forecast_over"]
+    assert assessor.run_once().assessed > 0
+    assert set(before) <= set(listed(connect))
+
+
+def test_a_rule_that_was_switched_off_for_a_site_ends_what_it_told_of_and_opens_nothing(connect, limits):
+    p = OPTIONS.parameters
+    off = {("S1", name): {"enabled": False} for name in ("quota_over", "quota_severe")}
+    without = replace(OPTIONS, parameters=replace(p, of_sites=off))
+    limits("S1,01,2012,1000,manual,,,decision,2012-02-01")
+    assessed(connect, date(2012, 2, 5))
+
+    def over():
+        return [a[2] for a in listed(connect) if a[:2] == ("quota_over", "S1/01/2012")]
+
+    assert over() == ["confirmed"]
+    limits("S1,01,2012,9999999,manual,,,decision,2012-03-01", "S1,01,2012,1000,manual,,,decision,2012-04-01")
+    for day, states in ((date(2012, 3, 5), ["retracted"]), (date(2012, 4, 5), ["retracted"])):
+        with connect() as conn:
+            assess_by_hand(conn, without, day, NOW)
+        assert over() == states
+    assessed(connect, date(2012, 4, 6))
+    assert over() == ["retracted", "confirmed"]
 
 
 def test_enforcement_needs_no_assessment_of_the_year_before(connect):

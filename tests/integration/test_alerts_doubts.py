@@ -87,7 +87,8 @@ class Site:
         RollingAssessor(self.work, options, lambda: self.now).run_once()
         self.now += timedelta(seconds=1)
         return self.rows(
-            "select rule, state from api.alert where rule in ('quota_over', 'quota_severe') order by alert_id"
+            "select rule, state from api.alert where rule in ('quota_over', 'quota_severe', 'quota_no_verdict') "
+            "order by alert_id"
         )
 
     def rows(self, text: str) -> list[tuple]:
@@ -151,6 +152,22 @@ def test_nobody_says_anything_and_after_some_days_the_registry_is_believed(site)
     site.read()
     site.parameters = replace(site.parameters, doubt=DoubtParameters(days=17, least_scale=1.25))
     assert site.turn() == [("quota_over", "confirmed")]
+
+
+def test_missing_data_may_be_on_their_way_before_somebody_is_told_of_them(site):
+    site.enter(10, 2 * RIGHT)
+    assert site.turn() == [("quota_no_verdict", "provisional")]
+    site.now += timedelta(hours=1)
+    assert site.turn() == [("quota_no_verdict", "provisional")]
+    site.read()
+    assert site.turn() == [("quota_no_verdict", "resolved")]
+
+
+def test_where_they_do_not_come_for_half_a_day_somebody_is(site):
+    site.enter(10, 2 * RIGHT)
+    assert site.turn() == [("quota_no_verdict", "provisional")]
+    site.now += timedelta(hours=13)
+    assert site.turn() == [("quota_no_verdict", "confirmed")]
 
 
 @pytest.mark.parametrize("ratio", [10.0, 20.0])

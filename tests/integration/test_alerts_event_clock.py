@@ -12,7 +12,7 @@ from alerts.event_clock import event_clock_state
 from alerts.rolling import RollingAssessor, RollingOptions
 from metering.records import Intake, StatusRecord
 from storage.derivation import Deriver
-from storage.registry import import_registry
+from storage.registry import import_quota_file, import_registry
 from storage.writer import Writer
 from tests.integration.conftest import fresh_database
 from tests.integration.metered_sites import HOUR_US, ZONE, batch
@@ -137,3 +137,30 @@ def test_a_gateway_unheard_for_too_long_is_left_out_with_a_warning_and_back_when
     replay.send("G1", 31, 60)
     assert len(replay.assessed()) == 2, "G2 is waited for again; the first day is not assessed again"
     assert replay.state().assessed_through == FIRST
+
+
+@pytest.mark.parametrize("helpings", [(12,), tuple(range(1, 13))])
+def test_an_alert_whose_ground_was_taken_away_comes_back_with_it_at_any_speed(replay, tmp_path, helpings):
+    file = tmp_path / "limits.csv"
+    file.write_text(
+        "site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from\n"
+        "E1,01,2014,500,manual,,,test,2014-01-01\n"
+        "E1,01,2014,2000,manual,,,test,2014-03-05\n",
+        encoding="utf-8",
+    )
+    with replay.connect() as conn:
+        import_quota_file(conn, file, "test")
+    begin = 1
+    for days in helpings:
+        for gateway in ("G1", "G2"):
+            replay.send(gateway, begin, days * 24 + 1, final=days == helpings[-1])
+        replay.assessed()
+        begin = days * 24 + 2
+    with replay.connect() as conn:
+        found = conn.execute(
+            "select state, evidence ->> 'as_of', resolved_at from api.alert where rule = 'quota_over' order by alert_id"
+        ).fetchall()
+    assert found == [
+        ("retracted", "2014-03-03", datetime(2014, 3, 6, tzinfo=ZONE)),
+        ("confirmed", "2014-03-09", None),
+    ]

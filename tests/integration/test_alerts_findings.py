@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
+from alerts.alert_hand import ByPerson, close_alert
+from alerts.alert_rows import FollowUp
+from alerts.parameter_file import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from storage.registry import import_registry
+from storage.sql import query as storage_query
 from tests.integration.conftest import fresh_database
-from tests.integration.metered_sites import registry
+from tests.integration.metered_sites import ZONE, registry
 
 pytestmark = pytest.mark.integration
 
@@ -32,9 +37,37 @@ class Watch:
     def __init__(self, database):
         self.database = database
         self.now = NOW
+        self.options = RollingOptions(by_event=False)
+        self.zone = "UTC"
+        self.work()
+
+    def work(self, **options):
+        """An assessor with other options."""
+        self.options = replace(self.options, **options)
         self.assessor = RollingAssessor(
-            lambda: psycopg.connect(database.worker_url), RollingOptions(by_event=False), lambda: self.now
+            lambda: psycopg.connect(self.database.worker_url, options=f"-c timezone={self.zone}"),
+            self.options,
+            lambda: self.now,
         )
+
+    def close(self, subject):
+        """A person closes the open alert of a subject."""
+        with psycopg.connect(self.database.worker_url) as conn:
+            (alert_id,) = conn.execute(
+                "select alert_id from nengliu.alert where subject = %s and resolved_at is null", (subject,)
+            ).fetchone()
+            follow_up = FollowUp(shipped_parameters().care, ZONE)
+            close_alert(conn, alert_id, ByPerson("Li", self.now, "known"), follow_up)
+
+    def grow_old(self):
+        """As if everything had changed an hour ago."""
+        with psycopg.connect(self.database.owner_url) as conn:
+            conn.execute("update nengliu.finding set changed_at = changed_at - interval '1 hour'")
+
+    def through(self, day):
+        """The event clock has come to the end of a day."""
+        with psycopg.connect(self.database.owner_url) as conn:
+            conn.execute("update nengliu.assessment_cursor set assessed_through = %s", (day,))
 
     def put(self, kind, subject, starts, ends=None, **about):
         row = {"gateway": None, "meter": None, "point_id": None, "site_id": None, **about}
@@ -113,3 +146,102 @@ def test_the_platform_hears_nothing_and_months_of_long_ago_are_nobodys_alert(dat
         ("imbalance", f"P1/{day}", "confirmed", None),
     ]
     assert watch.look(days=100) == watch.look(days=1)
+
+
+def test_a_change_of_level_is_told_of_though_it_names_but_a_meter_or_a_point(database):
+    watch = Watch(database)
+    with psycopg.connect(database.owner_url) as conn:
+        points = dict(conn.execute("select point_code, point_id from nengliu.point").fetchall())
+        rows = [
+            {"rule_key": name, "kind": kind, "severity": "major", "meter": meter, "point_id": points[name],
+             "site_id": None, "starts": (NOW - timedelta(days=3)).isoformat(), "ends": None, "detail": {}}
+            for name, kind, meter in (("S1-P1", "ct_changed", "S1M1"), ("S3-P1", "phase_lost", None))
+        ]  # fmt: skip
+        conn.execute(storage_query("level_put"), {"rows": Jsonb(rows)})
+    told = [
+        ("lasting_step", "S1M1/ct_changed", "confirmed", "S1"),
+        ("lasting_step", "S3-P1/phase_lost", "confirmed", "S3"),
+    ]
+    assert watch.look() == told
+    assert watch.look(days=1) == told
+
+
+def test_an_end_that_a_fast_clock_put_ahead_ends_the_alert_when_it_comes(database):
+    watch = Watch(database)
+    found = watch.put("silent_gateway", "G1", NOW - timedelta(hours=2), gateway="G1")
+    assert watch.look()[0][2] == "confirmed"
+    watch.change(found, ends=NOW + timedelta(minutes=50))
+    assert watch.look(minutes=1)[0][2] == "confirmed"
+    watch.grow_old()
+    assert watch.look(minutes=10)[0][2] == "confirmed"
+    assert watch.look(hours=1) == [("gateway_silent", "G1", "resolved", None)]
+
+
+def test_by_the_event_clock_a_finding_is_told_of_when_the_clock_comes_to_it_however_long_ago_it_was_made(
+    database,
+):
+    watch = Watch(database)
+    watch.work(by_event=True)
+    watch.put("silent_gateway", "G1", NOW, NOW + timedelta(days=3), gateway="G1")
+    watch.through(NOW.date() - timedelta(days=5))
+    assert watch.look() == []
+    watch.grow_old()
+    watch.through(NOW.date() + timedelta(days=1))
+    assert watch.look() == [("gateway_silent", "G1", "confirmed", None)]
+    watch.grow_old()
+    watch.through(NOW.date() + timedelta(days=30))
+    assert watch.look() == [("gateway_silent", "G1", "resolved", None)]
+    with psycopg.connect(database.owner_url) as conn:
+        assert conn.execute("select opened_at, resolved_at from api.alert").fetchone() == (
+            NOW + timedelta(hours=1), NOW + timedelta(days=3),
+        )  # fmt: skip
+
+
+def test_a_dead_meter_whose_alert_was_closed_hides_no_other_that_falls_silent(database):
+    watch = Watch(database)
+    watch.put("silent_meter", "m1", NOW - timedelta(hours=30), gateway="G1", meter="m1")
+    watch.look()
+    watch.close("G1")
+    assert watch.look(days=1) == [("meter_silent", "G1", "resolved", None)]
+    other = watch.put("silent_meter", "m2", watch.now, gateway="G1", meter="m2")
+    assert watch.look(hours=25)[1:] == [("meter_silent", "G1", "confirmed", None)]
+    assert len(watch.look(hours=1)) == 2
+    watch.change(other, ends=watch.now)
+    assert watch.look(hours=1)[1:] == [("meter_silent", "G1", "resolved", None)]
+    assert len(watch.look(days=2)) == 2
+
+
+def test_a_silence_found_after_the_alert_of_another_had_ended_is_told_of(database):
+    watch = Watch(database)
+    first = watch.put("silent_meter", "m1", NOW - timedelta(hours=50), gateway="G1", meter="m1")
+    watch.look()
+    watch.change(first, ends=NOW)
+    assert watch.look(hours=1) == [("meter_silent", "G1", "resolved", None)]
+    # A meter that is read once a day has been silent since before that, which is known only now.
+    watch.put("silent_meter", "m2", NOW - timedelta(hours=30), gateway="G1", meter="m2")
+    assert watch.look(hours=20)[1:] == [("meter_silent", "G1", "confirmed", None)]
+
+
+def test_a_rule_that_was_switched_off_opens_nothing_and_ends_what_it_told_of(database):
+    watch = Watch(database)
+    found = watch.put("silent_gateway", "G1", NOW - timedelta(hours=2), gateway="G1")
+    watch.look()
+    p = shipped_parameters()
+    off = {name: replace(rule, enabled=False) for name, rule in p.findings.items()}
+    watch.work(parameters=replace(p, findings=off))
+    watch.put("silent_gateway", "G2", NOW - timedelta(hours=2), gateway="G2")
+    watch.change(found, ends=NOW)
+    assert watch.look(hours=1) == [("gateway_silent", "G1", "resolved", None)]
+
+
+def test_hours_are_hours_where_the_database_speaks_in_a_zone_that_puts_its_clocks_back(database):
+    watch = Watch(database)
+    watch.zone = "Europe/London"
+    watch.now = datetime(2026, 10, 25, 0, 20, tzinfo=UTC)  # clocks go back at 01:00 UTC
+    watch.work()
+    watch.put("nothing_received", "platform", datetime(2026, 10, 25, 0, 50, tzinfo=UTC))
+    watch.now = datetime(2026, 10, 25, 1, 6, tzinfo=UTC)
+    assert watch.look() == [("platform_silent", "platform", "confirmed", None)]
+    with psycopg.connect(database.owner_url) as conn:
+        opened, due = conn.execute("select opened_at, due_at from nengliu.alert").fetchone()
+    assert due - opened == timedelta(hours=4)

@@ -328,3 +328,12 @@ def test_a_reading_of_one_item_has_the_totals_in_tonnes_assessed_too(several_ite
     )
     result, _ = several_items.turn()
     assert result.assessed == 2 * 3, "heat, tce and tco2; not power, its part, or water"
+
+
+def test_a_year_that_ended_while_no_worker_ran_is_assessed_as_of_its_last_day(house, filled):
+    with psycopg.connect(filled.owner_url) as conn:
+        conn.execute("delete from nengliu.quota_assessment where as_of = '2013-12-31'")
+        conn.execute("update nengliu.assessment_cursor set marked_on = '2013-12-30'")
+    _, rows = house.turn()
+    assert {r[0] for r in rows if r[2] == date(2013, 12, 31)} == {"S1", "S2", "S3"}
+    assert house.turn()[0].assessed == 0

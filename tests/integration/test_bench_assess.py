@@ -33,4 +33,9 @@ def test_a_small_city_is_assessed_whole_and_in_part_and_readings_become_alerts(s
     for figure in ("seconds", "sites_per_s", "limit_seconds", "ratio", "changed_seconds", "peak_rss_mb"):
         assert found[figure] > 0
     assert 0 < found["alert_p50_s"] <= found["alert_p95_s"]
+    assert found["alert_p50_s"] <= found["mail_p50_s"] + 0.1, (
+        "mails follow their alerts, by more than a look at both"
+    )
+    assert 0 < found["mail_p50_s"] <= found["mail_p95_s"]
+    assert 0 <= found["after_alert_p50_s"] <= found["after_alert_p95_s"]
     assert found["goals"] == GOALS

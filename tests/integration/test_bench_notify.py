@@ -21,6 +21,7 @@ def test_nothing_is_lost_and_every_repeat_carries_its_key(servers: Servers) -> N
     assert report["passed"], report
     assert (report["notifications"], report["arrived"], report["lost"]) == (80, 80, 0)
     assert report["kills"] >= 2
+    assert 0 < report["written_to_sent_p50_s"] <= report["written_to_sent_p95_s"]
     assert sum(report["faults"].values()) > 5
     with connect_database(servers.settings, "superuser", database="postgres") as connection:
         left = connection.execute(

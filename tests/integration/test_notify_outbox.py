@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
+from email.message import EmailMessage
 
 import psycopg
 import pytest
@@ -14,7 +16,9 @@ from alerts.lifecycle import Action, State, Transition
 from alerts.notify.errors import DeliveryError
 from alerts.notify.policy import QuietHours
 from alerts.notify.store import lease_batch, make_digests, mark_failed, mark_sent, read_counts, release
-from tests.integration.notify_support import EAGER, FOLLOW_UP, MailServer, Place, at, emptied, seed
+from deploy.services.work import notification_keeper
+from tests.integration.notify_support import EAGER, FOLLOW_UP, MailServer, Place, at, emptied, running, seed
+from tests.integration.test_worker import wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -134,6 +138,82 @@ def test_what_a_name_holds_stays_text(place):
     assert mail["To"].addresses[0].addr_spec == "li@x.example"
 
 
+def test_a_name_of_several_lines_stays_in_the_subject_and_a_long_one_leaves_room(place):
+    name = "Hall\r\nBcc: x@y.example\r\n\r\n\u202eodd\x07 " + "long " * 60
+    place.rows("update nengliu.site set name = %s where site_code = '110108A001'", (name,))
+    try:
+        place.contact("li@x.example", name="Li\nBcc: x@y.example", language="en")
+        place.alert()
+        with MailServer() as server:
+            place.sender(server).run_until_idle()
+            (mail,) = server.taken
+    finally:
+        place.rows("update nengliu.site set name = '甲楼 · House A' where site_code = '110108A001'")
+    assert mail["Subject"].startswith("[nengliu] new alert: Hall Bcc: x@y.example odd long")
+    assert "…, electricity 2014: forecast over the limit" in mail["Subject"]
+    assert len(mail["Subject"]) < 160
+    assert mail["Bcc"] is None
+    text = mail.get_body(("plain",)).get_content()
+    assert text.startswith("Dear Li Bcc: x@y.example,")
+    assert "\nBcc" not in text
+
+
+def test_an_examples_address_is_neither_told_nor_counted(place):
+    """As of generated sites: with no mail server in the settings there is nothing to warn of."""
+    place.contact("110108A001@example.org", name="A")
+    place.contact("https://hooks.example.com/x", name="B", channel="webhook")
+    place.contact("li@example.org.cn", name="Li")
+    alert = place.alert()
+    place.alert("provisional", year=2013)
+    assert place.states() == {"dropped": 4, "waiting": 1, "held": 1}
+    assert {r for (r,) in place.rows("select reason from nengliu.notification where state = 'dropped'")} == {
+        "an example's address (RFC 2606): nobody is there"
+    }
+    place.step(alert, Action.RESOLVED, State.RESOLVED)
+    assert place.states() == {"dropped": 4, "waiting": 2, "held": 1}
+    place.rows("update nengliu.notification set state = 'waiting' where name = 'A'")  # from before
+    with MailServer() as server:
+        place.sender(server).run_until_idle()
+        assert {m["To"].addresses[0].addr_spec for m in server.taken} == {"li@example.org.cn"}
+    assert place.states() == {"dropped": 4, "sent": 2, "held": 1}
+
+
+def test_what_was_delivered_long_ago_goes_where_a_setting_says_so_and_nothing_else(place, settings):
+    place.contact("li@x.example", name="Li")
+    over, still = place.alert(), place.alert(year=2013)
+    place.rows("update nengliu.notification set state = 'sent', sent_at = clock_timestamp()")
+    place.step(over, Action.RESOLVED, State.RESOLVED)  # its second notification waits
+    place.rows(
+        "insert into nengliu.notification (key, kind, severity, name, language, channel, address, route, state, "
+        "sent_at) values ('d', 'digest', 'warning', 'Li', 'zh', 'email', 'li@x.example', 'email', 'sent', now())"
+    )
+    place.rows(
+        "insert into nengliu.notification (key, kind, alert_id, transition_no, severity, name, language, channel, "
+        "address, route, state, digest_id) select 'k' || s, 'alert', %s, 1, 'warning', s, 'zh', 'email', "
+        "'li@x.example', 'email', s, case s when 'digested' then (select notification_id from nengliu.notification "
+        "where key = 'd') end from unnest(array['failed', 'held', 'digested', 'dropped']) s",
+        (over,),
+    )
+
+    def keep(years: int | None) -> dict[str, int]:
+        notification_keeper(settings.model_copy(update={"notifications_keep_years": years}), place.connect)()
+        return place.states()
+
+    everything = {"sent": 3, "waiting": 1, "failed": 1, "held": 1, "digested": 1, "dropped": 1}
+    assert keep(1) == everything, "it is of today"
+    place.rows(
+        "update nengliu.notification set created_at = created_at - interval '380 days', "
+        "sent_at = sent_at - interval '380 days'"
+    )
+    assert keep(None) == keep(2) == everything
+    longer = settings.model_copy(update={"notifications_keep_years": 1, "link_days": 400})
+    notification_keeper(longer, place.connect)()
+    assert place.states() == everything, "their links still hold"
+    assert keep(1) == {"sent": 1, "waiting": 1, "failed": 1, "held": 1}
+    assert place.rows("select alert_id from nengliu.notification where state = 'sent'") == [(still,)]
+    assert place.rows("select count(*) from api.alert_transition where alert_id = %s", (over,)) == [(2,)]
+
+
 QUIET = replace(EAGER, quiet=QuietHours(time(22), time(7)), digest_at=time(8))
 
 
@@ -219,6 +299,35 @@ def test_a_lease_that_ran_out_is_taken_over_and_the_first_holder_cannot_undo_wha
         mark_sent(conn, again)
         mark_failed(conn, again, DeliveryError("late"), EAGER)
     assert place.states() == {"sent": 1}
+
+
+def test_what_takes_longer_than_a_lease_stays_with_the_sender_that_lives(place):
+    place.contact("li@x.example")
+    place.alert()
+    now = [datetime.now(UTC)]
+    asked, go = threading.Event(), threading.Event()
+
+    def answer(_: EmailMessage) -> None:
+        asked.set()
+        go.wait(60)
+
+    stop = threading.Event()
+    with MailServer(answer) as server:
+        sender = place.sender(server.server(timeout_s=60.0), clock=lambda _: now[0], stop=stop)
+        with running(sender, stop):
+            assert asked.wait(60)
+            until = "select lease_until from nengliu.notification"
+            for _ in range(3):
+                now[0] += timedelta(seconds=20)
+                wait_for(lambda: place.rows(until) == [(now[0] + timedelta(seconds=30),)], "a new lease")
+            with place.connect() as conn:
+                taken = lease_batch(
+                    conn, EAGER, lease="b", lease_for=timedelta(minutes=1), limit=10, clock=lambda _: now[0]
+                )
+            assert taken == [], "a minute after a lease of half a minute"
+            go.set()
+            wait_for(lambda: place.states() == {"sent": 1}, "the mail")
+        assert len(server.keys) == 1
 
 
 def test_what_nobody_takes_is_given_up_in_the_end_and_shown(place):

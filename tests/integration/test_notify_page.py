@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import psycopg
 import pytest
 
+from alerts.lifecycle import Action, State
 from alerts.notify.page import PageOptions, Pages
 from alerts.notify.page_server import PageServer
 from alerts.notify.tokens import Link, make_token
@@ -107,6 +108,21 @@ def test_the_page_shows_the_alert_and_its_form_acknowledges_it(place, browser, t
     assert answer.status == 200
     assert "chiller was on at night" in page
     assert "Promised for" in page
+    assert "It is acknowledged." in page
+    assert "Acknowledge this alert" not in page
+
+
+def test_who_acknowledged_can_promise_a_day_later_on(place, browser, told):
+    where = path(*told)
+    _, page = browser.ask("GET", where)
+    browser.send_form(where, {"form": form_of(page)})
+    _, page = browser.ask("GET", where)
+    answer, _ = browser.send_form(where, {"form": form_of(page), "note": "chiller", "promised": "2014-10-01"})
+    assert answer.status == 303
+    assert place.rows("select promised_on::text from api.alert") == [("2014-10-01",)]
+    assert [note for _, _, note in history(place, told[0])] == [None, None, "chiller"]
+    place.step(told[0], Action.RESOLVED, State.RESOLVED)
+    _, page = browser.ask("GET", where)
     assert "nothing is left to acknowledge" in page
     assert "<form" not in page
 

@@ -124,6 +124,23 @@ def test_an_address_that_is_refused_for_good_is_not_tried_again_and_keeps_no_oth
     assert "550 no such user here" in reason
 
 
+@pytest.mark.parametrize("answer", ["530 log in first", "554 5.7.1 <li@x.example>: Relay access denied"])
+def test_a_server_that_does_not_know_us_costs_no_notification(place, answer):
+    """A wrong setting is put right within the hours that are tried."""
+    place.contact("li@x.example")
+    place.alert()
+    with MailServer() as server:
+        server.refused["li@x.example"] = answer
+        stop = threading.Event()
+        with running(place.sender(server, stop=stop), stop):
+            wait_for(
+                lambda: place.rows("select attempts > 1 from nengliu.notification") == [(True,)], "tries"
+            )
+            assert place.states() == {"waiting": 1}
+            server.refused.clear()
+            wait_for(lambda: place.states() == {"sent": 1}, "the mail")
+
+
 def test_an_address_that_is_refused_for_now_is_tried_again(place):
     place.contact("li@x.example")
     place.alert()

@@ -7,16 +7,19 @@ import ssl
 import threading
 import time
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 import trustme
 
 from alerts.notify.errors import DeliveryError
+from alerts.notify.sender import Sender
 from alerts.notify.signing import target_secret, verify
 from alerts.notify.targets import Gate
 from alerts.notify.webhook import NamedTarget, WebhookOptions, Webhooks
 from tests.integration.notify_support import (
     EAGER,
+    QUICK,
     SECRET,
     MailServer,
     Place,
@@ -79,6 +82,10 @@ def test_a_call_is_signed_says_what_happened_and_carries_its_key(place):
     (alert,) = body["alerts"]
     assert (alert["alert_id"], alert["site_code"]) == (alert_id, "110108A001")
     assert alert["evidence"]["used"] == 30_000.0
+    columns = place.rows(
+        "select column_name from information_schema.columns where table_schema = 'api' and table_name = 'alert'"
+    )
+    assert {name for (name,) in columns} <= alert.keys()
     assert alert["transition"]["to_state"] == "confirmed"
     assert alert["link"].startswith("https://nengliu.example/a/")
     assert "forecast over the limit" in body["title"]
@@ -217,6 +224,27 @@ def test_a_name_that_stands_for_an_address_inside_is_not_called(address):
         assert server.calls == []
 
 
+def test_what_can_never_be_called_is_not_tried_again_and_what_names_no_address_now_is(monkeypatch):
+    with pytest.raises(DeliveryError, match="inside the network") as literal:
+        hooks().send("https://169.254.169.254/latest", KEY, b"{}")
+    assert literal.value.for_good
+    with pytest.raises(DeliveryError, match="inside the network") as named:
+        hooks(resolve=answers("10.0.0.1")).send("https://hooks.example/", KEY, b"{}")
+    assert not named.value.for_good
+
+    def fails(host, port):
+        raise OSError("no such name")
+
+    with pytest.raises(DeliveryError, match="no such name") as unknown:
+        hooks(resolve=fails).send("https://hooks.example/", KEY, b"{}")
+    assert unknown.value.route_is_down
+
+
+def test_of_a_name_with_many_addresses_only_some_are_tried():
+    gate = Gate((), answers(*(f"93.184.216.{n}" for n in range(40))))
+    assert len(gate.endpoints(gate.target("https://hooks.example/"))) == 4
+
+
 def test_the_address_that_was_judged_is_the_one_that_is_called(monkeypatch):
     """A name that says something public when judged and 127.0.0.1 a moment later gains nothing: it is asked once."""
     asked = []
@@ -281,3 +309,33 @@ def test_https_is_checked_against_the_name_though_the_address_is_connected_to(tm
                 f"https://hook.example:{server.port}/", KEY, b"{}"
             )
         assert len(server.calls) == 1
+
+
+def test_targets_that_dawdle_keep_no_mail_waiting(place):
+    """Targets that were away once and now say nothing, as many as would take every thread."""
+    tried: Counter[str] = Counter()
+    go, told = threading.Event(), threading.Event()
+
+    class Dawdling:
+        def deliver(self, conn, row):
+            tried[row.route] += 1
+            if tried[row.route] > 1:
+                go.wait(120)
+            raise DeliveryError("away", route_is_down=True)
+
+    class Prompt:
+        def deliver(self, conn, row):
+            told.set()
+
+    channels = {"webhook": lambda: nullcontext(Dawdling()), "email": lambda: nullcontext(Prompt())}
+    for n in range(8):
+        place.contact(f"https://h{n}.example/", name=f"H{n}", channel="webhook")
+    place.alert()
+    stop = threading.Event()
+    with running(Sender(place.connect, channels, EAGER, stop, QUICK), stop):
+        wait_for(lambda: len(tried) == 8, "all of them to have been tried", 90)
+        wait_for(lambda: sum(n > 1 for n in tried.values()) >= QUICK.threads // 2, "some that dawdle", 90)
+        place.contact("li@x.example")
+        place.alert(year=2015)
+        assert told.wait(90)
+        go.set()

@@ -74,11 +74,15 @@ def test_a_worker_that_is_killed_after_sending_is_followed_by_one_that_repeats_u
         return None
 
     with MailServer(answer) as server:
-        env = environment(place, settings, NENGLIU_SMTP_URL=f"smtp://127.0.0.1:{server.port}")
+        env = environment(
+            place, settings, NENGLIU_SMTP_URL=f"smtp://127.0.0.1:{server.port}", NENGLIU_NOTIFY_TIMEOUT="20"
+        )
         killed.append(worker(env))
         wait_for(dead.is_set, "the mail", 90)
         killed[0].communicate(timeout=60)
         assert place.states() == {"waiting": 1}
+        wait = "select lease_until - clock_timestamp() <= interval '30 s' from nengliu.notification"
+        assert place.rows(wait) == [(True,)], "what a worker that is gone had in hand is soon another's"
         place.rows("update nengliu.notification set lease_until = clock_timestamp()")  # its time runs out
         second = worker(env)
         wait_for(lambda: place.states() == {"sent": 1}, "the repeat", 90)
@@ -114,7 +118,7 @@ def test_a_worker_sends_by_both_channels_and_serves_the_page_that_the_mail_links
             assert key is not None
             request = urllib.request.Request(link[0], f"form={key[1]}&note=on+it".encode())
             with urllib.request.urlopen(request, timeout=20) as answer:
-                assert "nothing is left to acknowledge" in answer.read().decode()
+                assert "It is acknowledged." in answer.read().decode()
             wait_for(lambda: len(web.calls) == 2, "word of it to the centre", 60)
         finally:
             log = ended(process)

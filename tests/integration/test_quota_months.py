@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import psycopg
 import pytest
 
+from alerts.by_hand import HandOptions, assess_by_hand
+from alerts.parameter_file import read_parameters, shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from metering.records import Intake, StatusRecord
 from storage.derivation import Deriver
@@ -59,10 +61,15 @@ class Town:
     def __init__(self, database, by_event):
         self._database = database
         self.now = datetime(2014, 5, 2, 12, tzinfo=ZONE)
+        self._by_event = by_event
+        self.work()
+
+    def work(self, **options):
+        """An assessor with these options."""
         self.assessor = RollingAssessor(
-            lambda: psycopg.connect(database.worker_url),
-            RollingOptions(by_event=by_event, debounce_s=0.0),
-            (lambda: datetime.now(UTC)) if by_event else (lambda: self.now),
+            lambda: psycopg.connect(self._database.worker_url),
+            RollingOptions(by_event=self._by_event, debounce_s=0.0, **options),
+            (lambda: datetime.now(UTC)) if self._by_event else (lambda: self.now),
         )
 
     def send(self, first_hour, stop_hour, final=False):
@@ -88,6 +95,11 @@ class Town:
     def run(self):
         self.assessor._next = float("-inf")
         self.assessor.run_once()
+
+    def by_hand(self, day):
+        options = HandOptions(by_event=True, patience_s=600.0, parameters=shipped_parameters())
+        with psycopg.connect(self._database.pipeline_url) as conn:
+            assess_by_hand(conn, options, day, datetime.now(UTC))
 
     def rows(self, text):
         with psycopg.connect(self._database.read_url) as conn:
@@ -160,6 +172,17 @@ def test_by_the_event_clock_an_alert_opens_at_the_end_of_the_day_on_which_the_mo
     assert evidence["E1"]["quota"]["method"] == "manual"
 
 
+def test_an_earlier_day_by_hand_takes_no_month_back(town, tmp_path):
+    t = town(by_event=True)
+    t.quotas(tmp_path, plan("E4", 6700, 1000))
+    t.send(0, HOURS + 48, final=True)
+    t.run()
+    found = t.alerts("subject", "state", "opened_at")
+    assert found[0] == ("E4/01/2014-03", "confirmed", day_end(4, 2))
+    t.by_hand(date(2014, 4, 1))  # when the gap that ends on 2 April was not known yet
+    assert t.alerts("subject", "state", "opened_at") == found
+
+
 def test_by_the_event_clock_limits_follow_terms_that_a_person_changes(town, tmp_path):
     t = town(by_event=True)
     head = HEAD.replace("monthly_plan", "norm")
@@ -220,6 +243,21 @@ def test_by_the_wall_clock_a_month_is_told_of_once_and_taken_back_with_its_groun
     assert [a for a in t.alerts("subject", "state") if a[0] == "E2/01/2014-03"] == [
         ("E2/01/2014-03", "retracted")
     ]
+
+
+def test_a_site_may_be_judged_by_another_margin_or_not_at_all(town, tmp_path):
+    t = town(by_event=False)
+    file = tmp_path / "alerts.toml"
+    file.write_text(
+        "[type.A.months]\nmargin = 0.05\n[site.E1.months]\nenabled = false\n[site.E2.months]\nmargin = 0.2\n",
+        encoding="utf-8",
+    )
+    t.work(parameters=read_parameters(file))
+    # 7440 kWh in March, 7200 in April.
+    t.quotas(tmp_path, plan("E1", 1), plan("E2", 6500), plan("E4", 9000, 6800))
+    t.send(0, 61 * 24)
+    t.run()
+    assert t.alerts("subject", "state") == [("E4/01/2014-04", "confirmed")]
 
 
 def test_nobody_is_told_of_months_of_long_ago(town, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from alerts.finding_rules import Finding, FindingRule, Told, episodes, hear
-from alerts.lifecycle import FINAL, State, after
+from alerts.lifecycle import FINAL, State, after, close
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SILENT = FindingRule(("silent_meter",), "warning", after_h=24, group="gateway")
@@ -36,7 +36,8 @@ def opened(told, heard, n=1):
         else:
             key = h.told.alert_id if h.told else n
             assert alerts[key].life.told_at <= h.at
-            alerts[key] = replace(alerts[key], life=after(alerts[key].life, h.step, h.at))
+            closed = h.at if h.step.to_state is State.RESOLVED else None
+            alerts[key] = replace(alerts[key], life=after(alerts[key].life, h.step, h.at), closed_at=closed)
     return list(alerts.values())
 
 
@@ -117,12 +118,22 @@ class OneGateway(RuleBasedStateMachine):
     def time_passes(self, h):
         self.now += hours(h)
 
-    @rule(meter=st.sampled_from(["m1", "m2", "m3"]))
-    def falls_silent(self, meter):
+    @rule(meter=st.sampled_from(["m1", "m2", "m3"]), known_after_h=st.integers(0, 60))
+    def falls_silent(self, meter, known_after_h):
         if any(f.subject == meter and f.ends is None for f in self.findings.values()):
             return
         n = len(self.findings) + 1000
-        self.findings[n] = replace(finding(n, 0, meter=meter), starts=self.now)
+        starts = max(BEGIN, self.now - hours(known_after_h))
+        self.findings[n] = replace(finding(n, 0, meter=meter), starts=starts)
+
+    @rule()
+    def a_person_closes(self):
+        self.told = [
+            replace(t, life=after(t.life, close(t.life, None), self.now), closed_at=self.now, by_person=True)
+            if t.life.state not in FINAL
+            else t
+            for t in self.told
+        ]
 
     @rule(pick=st.integers(0, 20), how=st.sampled_from(["ends", "withdrawn", "accepted"]))
     def changes(self, pick, how):
@@ -147,9 +158,9 @@ class OneGateway(RuleBasedStateMachine):
         last = [e for e in found if e.ends is None]
         standing = [t for t in self.told if t.life.state not in FINAL]
         assert len(last) <= 1
-        if last and not last[0].accepted:
-            mine = [t for t in self.told if t.is_of(SILENT, last[0]) and t.life.state is not State.RETRACTED]
-            assert len(mine) >= 1, "who lasts is told of"
+        for f in last[0].members if last else ():
+            closed = any(t.by_person and t.covers(SILENT, f) for t in self.told)
+            assert standing or f.accepted or f.ends is not None or closed, "who lasts is told of"
         if standing:
             assert last, "an alert stands only while something lasts"
         again = hear(

@@ -41,6 +41,7 @@ observations = st.builds(
     settled_well=st.booleans(),
     gone=st.booleans(),
     calm=st.booleans(),
+    unlimited=st.booleans(),
 )
 ZONE = ZoneInfo("Asia/Shanghai")
 CARE = Care(escalate_after_h=48, escalations=2, remind_after_h=168)
@@ -83,7 +84,7 @@ class OneAlert(RuleBasedStateMachine):
         if before not in FINAL and self.state is State.RESOLVED:
             assert seen.settled_well or seen.calm
         if before not in FINAL and self.state is State.RETRACTED:
-            assert seen.gone
+            assert seen.gone or seen.unlimited
         if before in FINAL:
             assert self.state is before
 

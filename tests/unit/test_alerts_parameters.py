@@ -29,6 +29,10 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
         severity = "major"
         [site.S2.loads.night_load]
         enabled = false
+        [type.A.months]
+        margin = 0.3
+        [site.S2.months]
+        enabled = false
         [care.major]
         remind_after_h = 24
         """,
@@ -40,11 +44,15 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
     of_type = p.rule("quota_pace", "S3", "A")
     assert (of_type.margin, of_type.days) == (0.2, 14)
     of_site = p.rule("quota_pace", "S 1", "A")
-    assert (of_site.severity, of_site.days) == ("major", pace.days)
+    assert (of_site.severity, of_site.days) == ("major", 14), "what a site does not say is as its type has it"
+    assert p.rule("quota_pace", "S 1", "B").days == pace.days
     assert p.rule("quota_pace", "S3", None) == p.rules["quota_pace"]
     assert not p.load("night_load", "S2", "A").enabled
     assert p.load("night_load", "S1", "A").enabled
     assert p.longest_run == 14
+    month = p.month("S2", "A")
+    assert (month.enabled, month.margin, month.judged_days) == (False, 0.3, shipped.months.judged_days)
+    assert p.month("S3", None) == shipped.months
     assert (p.care["major"].remind_after_h, p.care["major"].escalations) == (
         24,
         shipped.care["major"].escalations,
@@ -64,6 +72,19 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
         ("[rules.quota_pace]\nseverity = 'bad'", "severity: 'bad'; want one of warning, major, critical"),
         ("[type.A.rules.quota_paces]\ndays = 1", "type.A.rules.quota_paces is not known"),
         ("[site.S1.findings.imbalance]\nafter_h = 1", "site.S1.findings is not known"),
+        ("[rules.quota_over]\ndays = 0", "rules.quota_over.days: 0; want at least 1"),
+        ("[site.S1.loads.night_load]\ndays = 29", "night_load.days: 29; want at most 28"),
+        ("[loads.night_load]\ncalm_days = 0", "loads.night_load.calm_days: 0; want at least 1"),
+        ("[care.major]\nremind_after_h = 0", "care.major.remind_after_h: 0; want at least 1"),
+        ("[findings.gateway_silent]\nafter_h = inf", "gateway_silent.after_h: inf; want at most 100000"),
+        ("[rules.quota_pace]\nmargin = nan", "rules.quota_pace.margin: nan; want at least 0"),
+        ("[findings.gateway_silent]\ngroup = 'site'", "group: 'site'; want one of gateway, finding"),
+        (
+            "[findings.gateway_silent]\nkinds = 'silent_gateway'",
+            "kinds: 'silent_gateway'; want a list of .*silent_meter",
+        ),
+        ("[findings.gateway_silent]\nkinds = ['silent']", "want a list of .*silent_meter"),
+        ("[site.S1.months]\nmargins = 1", "site.S1.months.margins is not known"),
         ("levels = 3", "levels must be a table"),
         ("[levels\n", "alerts.toml: "),
     ],
@@ -71,6 +92,12 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
 def test_what_cannot_be_used_is_refused_by_table_and_key(tmp_path, text, problem):
     with pytest.raises(ParameterFileError, match=problem):
         said(tmp_path, text)
+
+
+def test_a_files_name_may_hold_a_colon(tmp_path):
+    file = tmp_path / "a:b.toml"
+    file.write_text("[type.A.rules.quota_pace]\ndays = 14", encoding="utf-8")
+    assert read_parameters(file).rule("quota_pace", "S1", "A").days == 14
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -41,6 +41,21 @@ def test_every_state_is_told_in_both_languages_whatever_is_known(language, actio
     )
 
 
+@pytest.mark.parametrize(
+    ("language", "coming", "gone"),
+    [("en", "will be passed on", "was passed on"), ("zh", "预计 <b>", "已于 <b>")],
+)
+def test_a_limit_that_is_passed_is_not_announced(language, coming, gone):
+    over = {**SAMPLE["evidence"], "used": 471_000.0, "exhaustion_date": "2014-06-30"}
+    for evidence, said, unsaid in ((SAMPLE["evidence"], coming, gone), (over, gone, coming)):
+        text = Templates().alert(context(language, evidence=evidence, rule="quota_over"))
+        assert said in text.html
+        assert unsaid not in text.html
+        assert evidence["exhaustion_date"] in text.plain
+        assert "-62" not in text.html + text.plain
+    assert "预计用尽日" not in text.plain
+
+
 def test_every_rule_severity_action_and_note_has_words_in_both_languages():
     for language in LANGUAGES:
         for rule in rule_names():
