@@ -5,7 +5,8 @@ select p.point_id, p.point_code, left(p.item_code, 2) as item, p.parent_point_id
         where i.point_id = p.point_id and i.removed_at is distinct from i.installed_at
           and i.register <> all (%(instants)s)
         order by i.installed_at desc limit 1) as meter,
-       coalesce((select max(i.interval_s) from nengliu.installation i where i.point_id = p.point_id), 0) as interval_s,
+       coalesce((select max(i.interval_s) from nengliu.installation i
+                 where i.point_id = p.point_id and i.removed_at is distinct from i.installed_at), 0) as interval_s,
        exists (select from nengliu.installation i
                where i.point_id = p.point_id and i.register = any (%(instants)s)) as instants
 from nengliu.point p

@@ -372,6 +372,15 @@ def test_a_ratio_entered_wrong_with_a_new_meter_is_told_and_put_right_it_is_with
     assert [f[-1] for f in findings(town)] == ["withdrawn"]
 
 
+def test_a_row_that_was_taken_back_keeps_no_point_out_of_the_balance(town):
+    points = site(town)
+    void = {"interval_s": 86_400, "removed_at": T0 - HOUR}
+    town.install("void", points["light"], T0 - HOUR, **void)
+    read(town, halved(loads()))
+    look(town)
+    assert findings(town) == [("ct_changed", "light", ONSET, None, "major", "open")]
+
+
 def test_a_meter_exchanged_with_its_right_ratio_is_no_finding(town):
     exchanged(town, 10.0, loads()["total"])
     look(town)
