@@ -117,6 +117,19 @@ def due_alerts(conn: psycopg.Connection[Any], until: datetime) -> list[AlertRow]
     return [_alert(row) for row in rows]
 
 
+def due_anew(conn: psycopg.Connection[Any], follow_up: FollowUp) -> int:
+    """Write when alerts are next due by the care in force, which may not be that of when they moved last; how many it
+    changed.
+    """
+    with conn.cursor(row_factory=dict_row) as cursor:
+        alerts = [_alert(row) for row in cursor.execute(query("alerts_cared_for")).fetchall()]
+    keys = {
+        "alert_ids": [a.alert_id for a in alerts],
+        "due_at": [follow_up.due_at(a.severity, a.life) for a in alerts],
+    }
+    return conn.execute(query("alerts_due_at"), keys).rowcount
+
+
 def move_alert(
     conn: psycopg.Connection[Any],
     alert: AlertRow,

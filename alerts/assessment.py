@@ -47,6 +47,7 @@ class Silence:
     series: index of the series; begin_s, end_s: seconds since 1970. A tail begins at the last reading as of day
     `as_of` (index) and ends with that day; a head (as_of = -1) lies between an installation and its first reading
     and is known as such from its end on. told_s: so much of it sub-meters told instead, taken for its first part.
+    waits: tails whose next reading is not overdue (None: none is).
     """
 
     series: Ints
@@ -54,6 +55,7 @@ class Silence:
     begin_s: Floats
     end_s: Floats
     told_s: Floats
+    waits: Bools | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,8 @@ class EnergyDays:
 class Assessments:
     """Result columns, length R. NaN where there is no value; exhaustion: day index in the year, -1 for never.
 
-    share: which part of the year's use is expected by the end of the day, by season and kind of day (0..1).
+    share: which part of the year's use is expected by the end of the day, by season and kind of day (0..1). waiting:
+    which part of the installed time so far only waits for readings that are not overdue (None: nothing does).
     """
 
     series: Ints
@@ -96,6 +99,7 @@ class Assessments:
     level: Ints
     method: npt.NDArray[np.object_]
     share: Floats
+    waiting: Floats | None = None
 
 
 class Assessor:
@@ -130,12 +134,36 @@ class Assessor:
         """Share of the installed time of the year up to the end of each day that is covered; NaN: none installed."""
         covered = self._since_new_year(self._covered_sum, series, as_of)
         covered = covered - self._data.open_covered_s[series, as_of]
+        installed = self._installed(series, as_of)
+        share = np.divide(covered, installed, out=np.full(len(series), np.nan), where=installed > 0)
+        return np.asarray(np.round(np.clip(share, 0.0, 1.0), _SHARE_DECIMALS))
+
+    def waiting(self, series: Ints, as_of: Ints) -> Floats:
+        """Share of the installed time of the year up to the end of each day of which the next readings will tell, that
+        are not overdue.
+        """
+        silence, days = self._data.silence, self._data.days
+        seconds = np.zeros(len(series))
+        if silence.waits is None or not silence.waits.any():
+            return seconds
+        row_of = {(int(s), int(d)): r for r, (s, d) in enumerate(zip(series, as_of, strict=True))}
+        for n in np.flatnonzero(silence.waits).tolist():
+            row = row_of.get((int(silence.series[n]), int(silence.as_of[n])))
+            if row is not None:
+                begin = max(
+                    float(silence.begin_s[n]), float(days.edges_s[max(days.year_start[as_of[row]], 0)])
+                )
+                seconds[row] += max(min(float(silence.end_s[n]), self._data.now_s) - begin, 0.0)
+        installed = self._installed(series, as_of)
+        share = np.divide(seconds, installed, out=np.zeros(len(series)), where=installed > 0)
+        return np.asarray(np.round(np.clip(share, 0.0, 1.0), _SHARE_DECIMALS))
+
+    def _installed(self, series: Ints, as_of: Ints) -> Floats:
+        """Installed seconds of the year up to the end of each day, as far as time has passed."""
         installed = self._since_new_year(self._installed_sum, series, as_of)
         left = np.clip(self._data.days.edges_s[as_of + 1] - self._data.now_s, 0.0, None)
         left = np.minimum(left / self._data.days.seconds[as_of], 1.0)
-        installed = installed - left * self._data.installed_s[series, as_of]
-        share = np.divide(covered, installed, out=np.full(len(series), np.nan), where=installed > 0)
-        return np.asarray(np.round(np.clip(share, 0.0, 1.0), _SHARE_DECIMALS))
+        return installed - left * self._data.installed_s[series, as_of]
 
     def assess(self, series: Ints, as_of: Ints, limit: Floats, severe_before: Bools) -> Assessments:
         """Assess rows whose days all lie in the year.
@@ -170,6 +198,7 @@ class Assessor:
             level_of(used, limit, p50, p90, completeness, severe_before, self._p.levels),
             np.where(by_profile, METHOD_PROFILE, METHOD_RUN_RATE).astype(object),
             self._share(expectation.day_energy, as_of),
+            self.waiting(series, as_of),
         )
 
     def _share(self, day_energy: Floats, as_of: Ints) -> Floats:

@@ -15,6 +15,7 @@ from alerts.days import Bools, DayGrid, Floats, Ints
 from alerts.sql import query
 from alerts.told import told_s
 from metering.registers import Role, register_table
+from metering.steps import GAP_INTERVALS
 from storage.copying import unpack
 
 _SECOND = 1e-6
@@ -148,6 +149,7 @@ class _Reader:
             copy_columns(self._conn, "silent_tails", keys, types) if rows else _nothing(6)
         )
         told = told_s(self._conn, (point, interval, begin, end), self._days.zone.key, hindsight=hindsight)
+        waits = (interval > 0) & (end - begin <= GAP_INTERVALS * interval)
         heads = self._columns("silent_heads", ("int4", "float8", "float8"))
         no_day = np.full(len(heads[0]), -1, dtype=np.int64)
         return Silence(
@@ -156,6 +158,7 @@ class _Reader:
             np.concatenate([begin, heads[1]]).astype(np.float64),
             np.concatenate([end, heads[2]]).astype(np.float64),
             np.concatenate([told, np.zeros(len(no_day))]),
+            np.concatenate([waits, np.zeros(len(no_day))]).astype(np.bool_),
         )
 
     def _columns(self, name: str, types: tuple[str, ...]) -> list[npt.NDArray[Any]]:

@@ -210,7 +210,9 @@ def after(life: Life | None, step: Transition, at: datetime) -> Life:
         return Life(step.to_state, at, reopened_at=at)
     if step.action is Action.SNOOZED:
         return replace(life, snoozed_until=step.snoozed_until)
-    told = replace(life, state=step.to_state, told_at=at, snoozed_until=None)
+    # What was provisional is confirmed by itself: the quiet that a person asked for lasts.
+    snoozed_until = life.snoozed_until if step.action is Action.CONFIRMED else None
+    told = replace(life, state=step.to_state, told_at=at, snoozed_until=snoozed_until)
     if step.action is Action.ESCALATED:
         return replace(told, escalated=life.escalated + 1)
     if step.action in (Action.ACKNOWLEDGED, Action.PROMISED):

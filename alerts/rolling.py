@@ -20,7 +20,7 @@ import structlog
 from psycopg import IsolationLevel, errors
 
 from alerts.alert_care import follow_up_at, follow_up_to
-from alerts.alert_rows import FollowUp
+from alerts.alert_rows import FollowUp, due_anew
 from alerts.alert_store import Hearing, evaluate_alerts
 from alerts.assess_set import ROWS_AT_ONCE, Scope, assess_days
 from alerts.assessment_store import write_assessments
@@ -100,6 +100,7 @@ class RollingAssessor:
         self._clock = clock
         self._watched_since = clock()
         self._next = float("-inf")
+        self._cared = False  # whether alerts are due by the care of our parameters
 
     def run_once(self) -> RollingResult:
         """Assess what is due now; nothing, if another assessor is at it."""
@@ -123,6 +124,9 @@ class RollingAssessor:
             return 0
         p, zone = self._options.parameters, local_zone(conn)
         follow_up, now = FollowUp(p.care, zone), self._clock()
+        if not self._cared:
+            due_anew(conn, follow_up)
+            self._cared = True
         if not self._options.by_event:
             hearing = Hearing(lambda _: now, None, by_event=False)
             yesterday = now.astimezone(zone).date() - timedelta(days=1)

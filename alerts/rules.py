@@ -52,7 +52,9 @@ def _pace(a: Assessments, t: LevelThresholds, p: RuleParameters) -> Bools:
 
 
 def _no_verdict(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:
-    return np.asarray(np.isfinite(a.limit) & (a.used <= a.limit) & (a.completeness < t.min_completeness))
+    # A meter that is read once a month waits for most of it, and nobody has to act.
+    known = a.completeness if a.waiting is None else a.completeness + a.waiting
+    return np.asarray(np.isfinite(a.limit) & (a.used <= a.limit) & (known < t.min_completeness))
 
 
 def _over(a: Assessments, t: LevelThresholds, _: RuleParameters) -> Bools:

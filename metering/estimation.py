@@ -106,11 +106,14 @@ def estimate(
         until = start if load.method == PROFILE else end + AFTER_US
         rows.append((ix, ON_LOADS, start, end, start, end, start - BEFORE_US, until))
     for ix in unread_ends(registers, readings, now_us):
-        unread = _unread_end(registers[ix].until_us, ix, judged, calendar)
+        last, until = judged.raw.last_of(ix), registers[ix].until_us
+        if last < 0 or judged.raw.ts_us[last] >= until:
+            continue
+        start = int(judged.raw.ts_us[last])
+        rows.append((ix, ON_LOADS, start, until, start, until, start - BEFORE_US, until))
+        unread = _unread_end((start, until), ix, judged.steps, calendar)
         if unread is not None:
             found.append(unread)
-            start, until = int(unread.start_us[0]), int(unread.closing_us[0])
-            rows.append((ix, ON_LOADS, start, until, start, until, start - BEFORE_US, until))
     return merged(plain, ~shaped, found), Dependencies.of(rows)
 
 
@@ -234,13 +237,9 @@ def _shape(ix: int, start_us: int, end_us: int, energy: float, load: _Load) -> P
     return pieces_of(ix, begin, end, energy * (weight / weight.sum()), load.method)
 
 
-def _unread_end(until: int, ix: int, judged: Judged, calendar: LocalCalendar) -> Pieces | None:
-    """From the last reading to the removal; None where no load is known, or nothing is missing."""
-    steps = judged.steps
-    last = judged.raw.last_of(ix)
-    if last < 0 or judged.raw.ts_us[last] >= until:
-        return None
-    start = int(judged.raw.ts_us[last])
+def _unread_end(span: tuple[int, int], ix: int, steps: Steps, calendar: LocalCalendar) -> Pieces | None:
+    """From the last reading to the removal; None where no load is known yet."""
+    start, until = span
     hour, begin, end = hour_pieces(start, until)
     load = _Load(_medians(steps, ix, (start - BEFORE_US, start), calendar), END_PROFILE, calendar)
     energy = load.of(hour) * (end - begin) / HOUR_US

@@ -98,10 +98,10 @@ class _Pairs:
 def register_steps(registers: Sequence[InstalledRegister], readings: RegisterReadings, now_us: int) -> Judged:
     """The good steps of every installed register, and how they were judged.
 
-    start_value and end_value bound energy like readings, an end_value once its removal has come; a reading at
-    the very moment of a start_value gives way to it. Readings that others take back, that stand still where the load
-    never does, that are beyond the register's range or that a person refused are left out: one step spans them. A step
-    that falls and is no rollover, or rises by more than can be, carries no energy.
+    start_value and end_value bound energy like readings, an end_value once its removal has come, and are judged like
+    them; a reading at the very moment of a start_value gives way to it. Readings that others take back, that stand
+    still where the load never does, that are beyond the register's range or that a person refused are left out: one
+    step spans them. A step that falls and is no rollover, or rises by more than can be, carries no energy.
     """
     limits = Limits.of(registers)
     raw, excluded = _raw(registers, readings, now_us)
@@ -110,7 +110,7 @@ def register_steps(registers: Sequence[InstalledRegister], readings: RegisterRea
     still = still_runs(raw, doubtful, limits, registers)
     stuck = still.doubtful(len(raw))
     pairs = _pairs(raw, ~(doubtful | stuck))
-    verdict = _judge_steps(raw, rates, limits, pairs, doubtful)
+    verdict = _judge_steps(raw, rates, limits, pairs, doubtful, _accepted(raw, registers))
     good = ~np.isnan(verdict.change)
     steps = _steps(registers, pairs, good, verdict.change[good])
     unbound = _steps(registers, pairs, ~good, np.zeros(np.count_nonzero(~good)))
@@ -199,7 +199,18 @@ class _StepVerdict:
     looked_at: Ints
 
 
-def _judge_steps(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, taken: Bools) -> _StepVerdict:
+def _accepted(raw: Raw, registers: Sequence[InstalledRegister]) -> Bools:
+    """The readings that a person found good. An end_value is none of them: it is entered once, perhaps wrongly, and
+    bounds energy like a reading.
+    """
+    until = np.array([r.until_us for r in registers], dtype=np.int64)
+    accepted: Bools = raw.pinned & (raw.ts_us < until[raw.register_ix])
+    return accepted
+
+
+def _judge_steps(
+    raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, taken: Bools, accepted: Bools
+) -> _StepVerdict:
     """Falls that are rollovers, and rises that can be."""
     change = pairs.change.copy()
     kind = np.full(len(change), "", dtype="<U16")
@@ -214,9 +225,9 @@ def _judge_steps(raw: Raw, rates: Floats, limits: Limits, pairs: _Pairs, taken: 
     change[steep] = np.nan
     kind[steep] = _rise_kinds(raw, rates, limits, pairs, steep)
     change[far] = np.nan
-    pinned = raw.pinned[pairs.end_at] & np.isnan(change)
-    kind[pinned] = ""  # a person knows
-    risen = pinned & (pairs.change >= 0) & ~far
+    known = accepted[pairs.end_at] & np.isnan(change)
+    kind[known] = ""  # a person knows
+    risen = known & (pairs.change >= 0) & ~far
     change[risen] = pairs.change[risen]
     return _StepVerdict(change, kind, np.concatenate([np.flatnonzero(exceeds) + 1, falls(raw)]))
 

@@ -32,8 +32,9 @@ class Run:
 
     starts, last: the first and the last of them; of a step the readings that it begins and ends with. lowest, highest:
     of their values; before, after: the good readings beside, None: there is none. energy: what the register counted
-    between these two, in the item's unit, None where that is not known or negative; counted: whether it is in the
-    energy of the point (as of the last derivation), as that of a step in doubt is not, nor ever that of a fall.
+    between these two, in the item's unit, None where that is not known or negative, or where accepted readings between
+    are off their line; counted: whether it is in the energy of the point (as of the last derivation), as that of a step
+    in doubt is not, nor ever that of a fall.
     """
 
     site_code: str | None
@@ -93,9 +94,16 @@ def _run(group: list[Row], before: float | None, after: float | None) -> Run:
         highest=max(values),
         before=before,
         after=after,
-        energy=_energy(first, before, after),
+        energy=_energy(first, before, after) if _is_told(first, values, before, after) else None,
         counted=True,
     )
+
+
+def _is_told(row: Row, values: list[float], before: float | None, after: float | None) -> bool:
+    """Whether the good readings beside tell the energy: not of accepted ones off the line, which count themselves."""
+    if row["state"] != "accepted" or before is None or after is None:
+        return True
+    return before <= min(values) and max(values) <= after
 
 
 def _energy(row: Row, before: float | None, after: float | None) -> float | None:

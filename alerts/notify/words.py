@@ -2,12 +2,13 @@
 
 kind: severity, action, state, label and item are names of codes (those of rules: alerts/rule_names.csv); happened:
 what an alert went through, by the transition; to_do: what is good to do now, by rule, then what holds for every rule;
-note: what rules note, by their own words.
+note: what rules note, by their own words ({}: a number or a date).
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
@@ -16,6 +17,7 @@ from importlib.resources import files
 from metering.items import item_table, item_unit
 
 _TONNES = ("tce", "tco2")
+_VALUE = re.compile(r"\d[\d.-]*")
 
 
 @cache
@@ -41,7 +43,12 @@ def to_do(rule: str, language: str) -> list[str]:
 
 def note_in(note: str | None, language: str) -> str:
     """A transition's note; what a rule noted, in the language asked for."""
-    return named("note", note, language) if note else ""
+    if not note:
+        return ""
+    plain = _VALUE.sub("{}", note)
+    return (
+        named("note", plain, language).format(*_VALUE.findall(note)) if ("note", plain) in _words() else note
+    )
 
 
 def item_name(code: str, language: str) -> str:

@@ -10,9 +10,10 @@ from (
            (i.installed_at at time zone nengliu.local_zone())::date as day
     from nengliu.installation i
     join nengliu.installation old on old.point_id = i.point_id and old.register = i.register
-        and old.removed_at = i.installed_at and old.installed_at < i.installed_at
+        and old.installed_at < old.removed_at and old.removed_at <= i.installed_at
+        and old.removed_at > i.installed_at - interval '3 days'
         and (old.meter, old.ratio) is distinct from (i.meter, i.ratio)
     where i.point_id = %(point)s and i.register = any (%(registers)s) and i.removed_at is distinct from i.installed_at
       and i.installed_at >= %(from_ts)s and i.installed_at < %(to_ts)s
-    order by i.installed_at, i.register
+    order by i.installed_at, old.removed_at desc, i.register
 ) x

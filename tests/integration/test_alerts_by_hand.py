@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import psycopg
 import pytest
 from typer.testing import CliRunner
@@ -14,7 +15,9 @@ from typer.testing import CliRunner
 from alerts.alert_hand import ByPerson, acknowledge_alert, close_alert, reopen_alert, snooze_alert
 from alerts.alert_rows import FollowUp
 from alerts.by_hand import AsOfError, HandOptions, assess_as_known, assess_by_hand, refresh_limits_by_hand
+from alerts.days import DayGrid
 from alerts.due import day_has_ended
+from alerts.frames import load_energy, load_series
 from alerts.lifecycle import TransitionError
 from alerts.parameter_file import shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
@@ -269,6 +272,29 @@ def test_a_rule_that_was_switched_off_for_a_site_ends_what_it_told_of_and_opens_
     assert over() == ["retracted", "confirmed"]
 
 
+def test_a_tail_waits_as_long_as_its_next_reading_is_not_overdue(connect, filled):
+    def waits(interval_s):
+        with psycopg.connect(filled.owner_url) as conn:
+            conn.execute(
+                "update nengliu.installation set interval_s = %s where meter = 'S1M1'", (interval_s,)
+            )
+            (series,) = load_series(conn, ["S1"])
+            days = DayGrid(date(2011, 1, 1), 310, ZONE)
+            asked = np.zeros((1, days.size), dtype=np.bool_)
+            asked[0, [301, 309]] = (
+                True  # day 300 was not read from 5 o'clock on, nor 301, and 302 until seven
+            )
+            found = load_energy(conn, [series], days, asked, None, hindsight=False)
+            conn.rollback()
+        tails = found.silence.as_of >= 0
+        return dict(
+            zip(found.silence.as_of[tails].tolist(), found.silence.waits[tails].tolist(), strict=True)
+        )
+
+    assert waits(3600) == {301: False, 309: True}
+    assert waits(30 * 86400) == {301: True, 309: True}
+
+
 def test_enforcement_needs_no_assessment_of_the_year_before(connect):
     levels = {r["site_code"]: r["level"] for r in assessed(connect, date(2013, 12, 31)).rows}
     assert levels["S1"] == "enforcement"
@@ -460,6 +486,18 @@ def test_an_alert_that_nobody_takes_up_is_followed_up_by_a_worker_once_a_turn(co
     clock[0] += timedelta(days=2)
     assessor.run_once()
     assert steps_of(connect, alert_id)[-1][0] == "reminded"
+
+
+def test_another_care_holds_for_alerts_that_there_are_from_a_workers_start_on(connect):
+    assessed(connect, date(2012, 12, 20))
+    alert_id = next(a[3] for a in listed(connect) if a[0] == "quota_over" and a[1] == "S1/01/2012")
+    p = OPTIONS.parameters
+    sooner = replace(p, care={**p.care, "major": replace(p.care["major"], escalate_after_h=2)})
+    now = NOW + timedelta(hours=3)
+    RollingAssessor(connect, RollingOptions(by_event=False), lambda: now).run_once()
+    assert [s[0] for s in steps_of(connect, alert_id)] == ["opened"]
+    RollingAssessor(connect, RollingOptions(by_event=False, parameters=sooner), lambda: now).run_once()
+    assert [s[0] for s in steps_of(connect, alert_id)] == ["opened", "escalated"]
 
 
 def test_a_resolved_alert_is_reopened_by_a_person_unless_a_newer_one_stands(connect):

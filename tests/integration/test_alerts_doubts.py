@@ -44,7 +44,8 @@ class Site:
     def work(self):
         return psycopg.connect(self._database.worker_url)
 
-    def enter(self, ratio: float, limit: float) -> None:
+    def enter(self, ratio: float, limit: float, *, apart: timedelta = timedelta()) -> None:
+        removed, shown = EXCHANGED - apart, LOAD / 10 * (HOURS - apart // timedelta(hours=1))
         tables = {
             "sites": (
                 "site_code,name,kind,sector,building_type,district_code,floor_area_m2",
@@ -57,7 +58,7 @@ class Site:
             "installations": (
                 "meter,point_code,register,gateway,protocol,unit,digits,decimals,ratio,installed_at,removed_at,"
                 "start_value,end_value",
-                f"OLD,D1-E,1.8.0,G,json,kWh,7,2,10,{BEGIN.isoformat()},{EXCHANGED.isoformat()},0,{LOAD / 10 * HOURS}",
+                f"OLD,D1-E,1.8.0,G,json,kWh,7,2,10,{BEGIN.isoformat()},{removed.isoformat()},0,{shown}",
                 f"NEW,D1-E,1.8.0,G,json,kWh,7,2,{ratio},{EXCHANGED.isoformat()},,0,",
             ),
             "quotas": (
@@ -113,6 +114,12 @@ def test_an_alert_waits_while_the_ratio_is_in_doubt_and_is_taken_back_when_it_is
     assert evidence["doubtful"] == pytest.approx((1 - 1 / 2.3) / (1 - 1 / 2) * (WRONG - RIGHT), rel=0.1)
     site.enter(10, (RIGHT + WRONG) / 2)
     assert site.turn() == [("quota_over", "retracted")]
+
+
+def test_between_the_old_meter_and_the_new_one_hours_may_pass(site):
+    site.enter(20, (RIGHT + WRONG) / 2, apart=timedelta(hours=5))
+    site.read()
+    assert site.turn() == [("quota_over", "provisional")]
 
 
 def test_what_is_over_without_the_doubtful_energy_is_confirmed_at_once(site):

@@ -61,6 +61,31 @@ def test_what_came_later_is_added(empty: str) -> None:
         assert migrate(connection, "n", "UTC", [FIRST, SECOND]) == [SECOND.name]
 
 
+def test_ends_of_installations_of_an_older_version_are_derived_again(empty: str) -> None:
+    shipped = [m for m in shipped_migrations() if m.name <= "0031_ends_again.sql"]
+    with psycopg.connect(empty) as connection:
+        migrate(connection, "n", "Asia/Shanghai", shipped[:-1])
+        connection.execute(
+            """with s as (
+                   insert into nengliu.site (site_code, name, kind, sector)
+                   values ('A', 'A', 'building', 'buildings') returning site_id
+               ), p as (
+                   insert into nengliu.point (point_code, site_id, item_code, name)
+                   select 'A-T', site_id, '01', 'T' from s returning point_id
+               )
+               insert into nengliu.installation
+                   (meter, point_id, register, gateway, protocol, unit, digits, decimals, ratio, installed_at,
+                    removed_at)
+               select meter, point_id, '1.8.0', 'g', 'json', 'kWh', 6, 2, 1, installed_at, removed_at
+               from p, (values ('ended', timestamptz '2014-01-01Z', timestamptz '2014-03-01Z'),
+                               ('void', '2014-03-01Z', '2014-03-01Z'),
+                               ('open', '2014-03-01Z', null)) i (meter, installed_at, removed_at)"""
+        )
+        assert migrate(connection, "n", "Asia/Shanghai", shipped) == [shipped[-1].name]
+        marked = "select from_ts = '2014-03-01Z' and to_ts = from_ts from nengliu.change"
+        assert connection.execute(marked).fetchall() == [(True,)]
+
+
 def test_a_migration_that_fails_leaves_nothing_and_is_tried_again(empty: str) -> None:
     with psycopg.connect(empty) as connection:
         with pytest.raises(MigrationError, match=r"0002_broken.sql.*changed nothing"):

@@ -119,6 +119,18 @@ def test_what_sub_meters_told_of_a_silence_is_not_forecast_again():
     assert a.completeness[0] == pytest.approx(212 / 253)
 
 
+def test_what_the_next_reading_will_tell_is_no_want_of_data():
+    energy = np.full((1, DAYS.size), 100.0)
+    covered = np.broadcast_to(DAYS.seconds, energy.shape).copy()
+    begin, as_of = DAYS.index(date(2012, 12, 20)), DAYS.index(date(2013, 1, 10))
+    covered[:, begin:], energy[:, begin:] = 0.0, 0.0
+    ends = np.array([as_of - 1, as_of])
+    tails = Silence(np.zeros(2, int), ends, DAYS.edges_s[[begin, begin]], DAYS.edges_s[ends + 1], np.zeros(2))
+    for waits, share in ((np.array([True, True]), 1.0), (np.array([True, False]), 0.0), (None, 0.0)):
+        a = assess(metered(energy, replace(tails, waits=waits), covered), date(2013, 1, 10), 36_000.0)
+        assert (a.completeness[0], a.waiting[0]) == (0.0, share)
+
+
 def test_a_site_without_any_reading_has_no_forecast():
     energy = np.zeros((1, DAYS.size))
     ends = np.array([DAYS.index(date(year, 12, 31)) for year in (2011, 2012, 2013)])

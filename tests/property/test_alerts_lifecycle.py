@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -257,6 +258,15 @@ def test_without_a_verdict_for_a_week_somebody_is_told_though_the_evidence_is_in
     assert np.flatnonzero(v.calm).tolist() == [11]
 
 
+def test_a_meter_that_waits_for_its_monthly_reading_needs_nobody():
+    whole, waits = np.full(10, 0.5), np.array([0.45] * 5 + [0.0] * 5)
+    a = replace(assessed([90.0] * 10, [95.0] * 10, [99.0] * 10, completeness=whole), waiting=waits)
+    p = replace(SHIPPED.rules["quota_no_verdict"], days=3)
+    v = judge(NO_VERDICT, a, np.zeros(10, dtype=bool), SHIPPED.levels, p)
+    assert np.flatnonzero(v.holds).tolist() == [7, 8, 9]
+    assert np.flatnonzero(v.calm).tolist() == [2, 3, 4]
+
+
 MONDAY = datetime(2026, 3, 2, 8, tzinfo=UTC)
 
 
@@ -292,6 +302,14 @@ def test_a_snooze_holds_everything_back_and_ends_with_a_word():
         snooze(Life(State.CONFIRMED, MONDAY), MONDAY + hours(100), MONDAY, None),
         MONDAY,
     )
+    assert told(life, MONDAY + hours(150)) == [("reminded", hours(100)), ("escalated", hours(148))]
+
+
+def test_a_snooze_outlasts_the_confirmation_of_what_was_provisional():
+    life = Life(State.PROVISIONAL, MONDAY)
+    life = after(life, snooze(life, MONDAY + hours(100), MONDAY, None), MONDAY)
+    confirmed = observe(life.state, Observation(holds=True, complete=True))
+    life = after(life, confirmed, MONDAY + hours(10))
     assert told(life, MONDAY + hours(150)) == [("reminded", hours(100)), ("escalated", hours(148))]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from metering.calendar import local_calendar
-from metering.dependencies import ON_READINGS
+from metering.dependencies import ON_LOADS, ON_READINGS
 from metering.energy import Windows, hourly_energy
 from metering.estimation import method_codes
 from metering.readings import ACCEPTED, REFUSED, InstalledRegister, RegisterReadings, whole_installation
@@ -328,6 +328,31 @@ def test_an_end_value_recorded_ahead_waits_for_the_removal():
     readings = {0: 0.0, 1: 10.0}
     assert len(steps_of(removed, readings, now=T0 + 9 * HOUR_US)) == 1
     assert steps_of(removed, readings, now=T0 + 10 * HOUR_US)[-1] == (1, 10, 180.0, True)
+
+
+@pytest.mark.parametrize(("end_value", "kind"), [(31_600.0, "above_rated"), (9_999.0, "meter_replaced")])
+def test_an_end_value_that_cannot_be_bounds_no_energy_and_is_told(end_value, kind):
+    """A digit too many, or the display of another meter: nobody must find it by its energy."""
+    removed = replace(WIDE, removed_us=T0 + 31 * HOUR_US, end_value=end_value)
+    readings = {h: 30_000.0 + 2 * h for h in range(31)}
+    assert steps_of(removed, readings)[-1] == (29, 30, 2.0, False)
+    assert findings_of(removed, readings) == [(kind, 30, 31)]
+
+
+def test_an_end_value_that_catches_up_with_a_long_silence_is_believed():
+    removed = replace(WIDE, removed_us=T0 + 1000 * HOUR_US, end_value=32_000.0)
+    readings = {h: 30_000.0 + 2 * h for h in range(31)}
+    assert steps_of(removed, readings)[-1] == (30, 1000, 1940.0, True)
+    assert findings_of(removed, readings) == []
+
+
+def test_an_unread_end_of_which_nothing_is_known_yet_hangs_on_what_comes():
+    """Else readings that come later would never be learnt from."""
+    removed = replace(REGISTER, removed_us=T0 + 10 * HOUR_US)
+    windows, readings = Windows(np.array([START]), np.array([END])), readings_of(removed, {4: 10.0})
+    hangs = hourly_energy([removed], [0], readings, windows, local_calendar("Asia/Shanghai"), FAR).hangs
+    assert hangs.level.tolist() == [ON_LOADS]
+    assert (hangs.from_us.tolist(), hangs.to_us.tolist()) == ([T0 + 4 * HOUR_US], [T0 + 10 * HOUR_US])
 
 
 def test_nothing_is_estimated_from_a_single_reading():

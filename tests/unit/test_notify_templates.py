@@ -68,9 +68,21 @@ def test_every_rule_severity_action_and_note_has_words_in_both_languages():
         "the year is over and the limit was kept",
         "it has not been so, or not been likely, for long enough",
         "the sum is no longer over: energy or limit was corrected",
+        "there is no limit any more",
+        "it is over",
+        "what it was about turned out not to be so",
+        "the finding was accepted",
+        "nobody acknowledged it for 24 h",
+        "nobody acknowledged it for 0.5 h",
+        "it was promised for 2026-11-30 and is not resolved",
     ):
         assert note_in(note, "zh") != note
         assert note_in(note, "en") == note
+    assert (
+        note_in("it was promised for 2026-11-30 and is not resolved", "zh")
+        == "承诺 2026-11-30 整改，尚未解除"
+    )
+    assert note_in("called 3 times, {}", "zh") == "called 3 times, {}"
     assert note_in("somebody's own words", "zh") == "somebody's own words"
 
 

@@ -268,6 +268,8 @@ def test_the_derivation_follows_verdicts_and_what_is_taken_back(database, pipeli
     judge(pipeline, series, (at(60), None), "accepted", LI)
     assert 60 not in doubts()
     assert states(pipeline)["spike"] == "accepted"
+    [run] = runs_listed(pipeline, Wanted(state="accepted"))
+    assert (run.before, run.after, run.energy, run.counted) == (159.0, 161.0, None, True)
     [run] = runs_listed(pipeline, Wanted(kind="refused", state="refused"))
     assert (run.readings, run.before, run.after, run.energy) == (1, 129.0, 131.0, 2.0)
     judge(pipeline, series, (at(0), at(119)), "open", WANG)
