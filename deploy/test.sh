@@ -28,5 +28,5 @@ step "format (ruff)" ruff format -q --check .
 step "types (mypy)" mypy --no-error-summary
 # shellcheck disable=SC2086 # two words or none
 step "rooms (import-linter)" lint-imports ${imports_cache:-} >/dev/null
-# Two at a time, each with servers of its own: much of their time is waiting for servers to start and stop.
-step "tests (pytest)" pytest -q -n 2 --dist loadfile "$@"
+# Three at a time, each with servers of its own: much of their time is waiting for servers and commands to start and stop.
+step "tests (pytest)" pytest -q -n 3 --dist loadfile "$@"
