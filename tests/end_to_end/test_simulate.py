@@ -104,6 +104,7 @@ def test_a_run_that_is_interrupted_goes_on_and_nothing_is_lost_or_doubled(stack:
         _, said = slow.communicate(timeout=60)
     finally:
         slow.kill()
+        slow.wait()
     assert slow.returncode == 130, said
     assert json.loads((out / "progress.json").read_text())["done"] > 0
     result = json.loads(stack.run(*words, "--out", str(out), "--json"))

@@ -32,6 +32,7 @@ def test_a_consumer_looks_at_a_stalled_kafka_now_and_then_and_not_all_the_time(s
         group_id=f"{prefix}nengliu-writer",
         enable_auto_commit=False,
         heartbeat_interval_ms=int(_HEARTBEAT_S * 1000),
+        metadata_max_age_ms=1000,  # of a topic made this moment nothing may be known yet
     )
     looks = 0
     look = consumer._fetcher.fetch_records
