@@ -29,4 +29,4 @@ step "types (mypy)" mypy --no-error-summary
 # shellcheck disable=SC2086 # two words or none
 step "rooms (import-linter)" lint-imports ${imports_cache:-} >/dev/null
 # Three at a time, each with servers of its own: much of their time is waiting for servers and commands to start and stop.
-step "tests (pytest)" pytest -q -n 3 --dist loadfile "$@"
+step "tests (pytest)" pytest -q -n "${TEST_WORKERS:-3}" --dist loadfile "$@"

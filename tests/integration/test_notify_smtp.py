@@ -239,7 +239,7 @@ def test_no_mail_server_in_the_settings_is_said_and_mail_waits(place):
     place.alert()
     stop = threading.Event()
     with running(place.sender(None, stop=stop), stop):
-        said = "select count(*) from nengliu.notification where reason like '%NENGLIU_SMTP_URL is not set%'"
+        said = "select count(*) from nengliu.notification where strpos(reason, 'NENGLIU_SMTP_URL is not set') > 0"
         wait_for(lambda: place.rows(said) == [(1,)], "the reason")
     assert place.rows("select state from nengliu.notification") == [("waiting",)]
 
