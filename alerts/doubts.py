@@ -80,16 +80,17 @@ def load_doubts(
     kinds = [(parts[x.part][2], parts[x.part][1].item_code) for x in found]
     weights = np.nan_to_num(part_weights(conn, kinds, days))
     energy, measured = _energy(conn, found, days, rule)
+    counted = energy * weights
     begin, year = days.index(first), days.index(date(first.year, 1, 1))
     for n, x in enumerate(found):
+        ix, since = parts[x.part][0], max(x.day, year)
         stop = days.size if x.accepted else min(days.size, x.day + parameters.days + 1)
         for as_of in range(max(begin, x.day), stop):
             scale = _scale(measured[n], days.day_off, x.day, as_of, rule)
             if scale is not None and scale <= 1.0:
                 continue
             share = 1.0 if scale is None else 1.0 - 1.0 / (_MARGIN * scale)
-            ix = parts[x.part][0]
-            doubts.energy[ix, as_of] += share * _since(energy[n] * weights[n], max(x.day, year), as_of)
+            doubts.energy[ix, as_of] += share * _since(counted[n], since, as_of)
             doubts.of.setdefault((ix, as_of), []).append(Doubt(x.point_code, x.day, scale))
     return doubts
 

@@ -1,7 +1,7 @@
 """Whether a point's use steps where its meter or ratio was exchanged: a ratio that was entered wrong. Pure.
 
-A load does not know when a meter is exchanged. Where the days after it use half as much again as those before, or more,
-or that much less, the new ratio is likely wrong, or the old one was; somebody has to look. docs/decisions/exchanges.md.
+A load does not know when a meter is exchanged. Where the days after it use a quarter more than those before, or that
+much less, the new ratio is likely wrong, or the old one was; somebody has to look. docs/decisions/exchanges.md.
 """
 
 from __future__ import annotations
