@@ -7,6 +7,7 @@ does not matter.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -82,6 +83,7 @@ def load_doubts(
     energy, measured = _energy(conn, found, days, rule)
     counted = energy * weights
     begin, year = days.index(first), days.index(date(first.year, 1, 1))
+    counted_share: dict[tuple[int, int, int], float] = defaultdict(float)
     for n, x in enumerate(found):
         ix, since = parts[x.part][0], max(x.day, year)
         stop = days.size if x.accepted else min(days.size, x.day + parameters.days + 1)
@@ -89,10 +91,18 @@ def load_doubts(
             scale = _scale(measured[n], days.day_off, x.day, as_of, rule)
             if scale is not None and scale <= 1.0:
                 continue
-            share = 1.0 if scale is None else 1.0 - 1.0 / (_MARGIN * scale)
-            doubts.energy[ix, as_of] += share * _since(counted[n], since, as_of)
+            # An earlier exchange at the point has the energy since this one in doubt too: it is once.
+            share, place = _doubtful(scale), (x.part, x.point_id, as_of)
+            more = max(share - counted_share[place], 0.0)
+            counted_share[place] += more
+            doubts.energy[ix, as_of] += more * _since(counted[n], since, as_of)
             doubts.of.setdefault((ix, as_of), []).append(Doubt(x.point_code, x.day, scale))
     return doubts
+
+
+def _doubtful(scale: float | None) -> float:
+    """The share of what came since an exchange that may be none."""
+    return 1.0 if scale is None else 1.0 - 1.0 / (_MARGIN * scale)
 
 
 def _since(energy: Floats, begin: int, as_of: int) -> float:

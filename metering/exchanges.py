@@ -24,7 +24,8 @@ _MAD = 1.4826
 class ExchangeRule:
     """window_days: days before and after that are compared; least_before, least_after: so many of these must have been
     measured; least_scale: a smaller step (or one over 1/least_scale) is none; spreads: it must be so many times what
-    days of one kind differ by.
+    days of one kind differ by; alike: workdays and days off, two of a kind on each side, must each step by that share
+    of the whole step: a ratio scales both, a holiday or a term only some days.
     """
 
     window_days: int = 14
@@ -32,6 +33,7 @@ class ExchangeRule:
     least_after: int = 2
     least_scale: float = 1.25
     spreads: float = 3.0
+    alike: float = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,8 @@ def exchange_step(
     logs = np.array([np.median(a) - np.median(b) for b, a in pairs])
     step = float(np.average(logs, weights=weights))
     if abs(step) < max(log(rule.least_scale), rule.spreads * _spread(pairs)):
+        return None
+    if np.any(logs[weights > 1] / step < rule.alike):
         return None
     return ExchangeStep(exp(step), sum(len(a) for _, a in kept))
 

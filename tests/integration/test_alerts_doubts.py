@@ -40,11 +40,30 @@ class Site:
     def __init__(self, database, folder) -> None:
         self._database, self._folder = database, folder
         self.parameters, self.now = shipped_parameters(), NOW
+        self.newer_from = AFTER
 
     def work(self):
         return psycopg.connect(self._database.worker_url)
 
-    def enter(self, ratio: float, limit: float, *, apart: timedelta = timedelta()) -> None:
+    def enter(
+        self,
+        ratio: float,
+        limit: float,
+        *,
+        apart: timedelta = timedelta(),
+        interval_s: int = 3600,
+        again: timedelta | None = None,
+    ) -> None:
+        """again: so long after the exchange the new meter is exchanged for one more, with the same ratio."""
+        row = "{},D1-E,1.8.0,G,json,kWh,7,2,{},{},{},{},{},{}".format
+        new = [row("NEW", ratio, EXCHANGED.isoformat(), "", 0, "", interval_s)]
+        if again is not None:
+            at, value = (EXCHANGED + again).isoformat(), LOAD / 10 * (again // timedelta(hours=1))
+            new = [
+                row("NEW", ratio, EXCHANGED.isoformat(), at, 0, value, interval_s),
+                row("NEWER", ratio, at, "", value, "", interval_s),
+            ]
+            self.newer_from = again // timedelta(hours=1)
         removed, shown = EXCHANGED - apart, LOAD / 10 * (HOURS - apart // timedelta(hours=1))
         tables = {
             "sites": (
@@ -57,9 +76,9 @@ class Site:
             ),
             "installations": (
                 "meter,point_code,register,gateway,protocol,unit,digits,decimals,ratio,installed_at,removed_at,"
-                "start_value,end_value",
-                f"OLD,D1-E,1.8.0,G,json,kWh,7,2,10,{BEGIN.isoformat()},{removed.isoformat()},0,{shown}",
-                f"NEW,D1-E,1.8.0,G,json,kWh,7,2,{ratio},{EXCHANGED.isoformat()},,0,",
+                "start_value,end_value,interval_s",
+                f"OLD,D1-E,1.8.0,G,json,kWh,7,2,10,{BEGIN.isoformat()},{removed.isoformat()},0,{shown},{interval_s}",
+                *new,
             ),
             "quotas": (
                 "site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from",
@@ -75,7 +94,13 @@ class Site:
         writer = Writer(lambda: psycopg.connect(self._database.pipeline_url))
         for meter, begin, hours in (("OLD", BEGIN, HOURS), ("NEW", EXCHANGED, AFTER)):
             ts = int(begin.timestamp()) * 1_000_000 + np.arange(hours + 1) * HOUR_US
-            data = {meter: (ts, np.arange(hours + 1) * LOAD / 10)}
+            values = np.arange(hours + 1) * LOAD / 10
+            data = {meter: (ts, values)}
+            if meter == "NEW":
+                n = self.newer_from
+                data[meter] = ts[: n + 1], values[: n + 1]
+                if n < AFTER:
+                    data["NEWER"] = ts[n:], values[n:]
             writer.write(Intake(readings=(batch("G", data, int(ts[0]), int(ts[-1]) + 1),)))
         writer.close()
 
@@ -152,6 +177,41 @@ def test_a_person_says_whether_the_load_is_real(site, verdict, state):
         site.parameters, doubt=DoubtParameters(days=3 if verdict == "accepted" else 62, least_scale=1.25)
     )
     assert site.turn() == [("quota_over", state)]
+
+
+def test_an_accepted_one_is_done_with_when_the_ratio_was_changed(site):
+    site.enter(20, (RIGHT + WRONG) / 2)
+    site.read()
+    assert site.turn() == [("quota_over", "provisional")]
+    with site.work() as conn:
+        watch_levels(conn)
+    [(finding,)] = site.rows("select finding_id from nengliu.finding where kind = 'ct_changed'")
+    with psycopg.connect(site._database.pipeline_url) as conn:
+        judge_findings(conn, [finding], "accepted", Person("li", "seen on the spot"))
+    site.parameters = replace(site.parameters, doubt=DoubtParameters(days=3, least_scale=1.25))
+    assert site.turn() == [("quota_over", "provisional")]
+    # It was 15: the rest of the step is the load's own.
+    site.enter(15, 0.99 * (RIGHT + (WRONG - RIGHT) / 2))
+    assert site.turn() == [("quota_over", "confirmed")]
+
+
+def test_of_two_exchanges_soon_after_another_the_energy_since_is_in_doubt_once(site):
+    site.enter(20, (RIGHT + WRONG) / 2, again=timedelta(days=4))
+    site.read()
+    assert site.turn() == [("quota_over", "provisional")]
+    [(evidence,)] = site.rows("select evidence from api.alert where rule = 'quota_over'")
+    assert [doubt["day"] for doubt in evidence["doubts"]] == ["2014-06-02", "2014-06-06"]
+    assert evidence["doubtful"] == pytest.approx((1 - 1 / 2.3) / (1 - 1 / 2) * (WRONG - RIGHT), rel=0.1)
+
+
+def test_days_that_are_shares_of_a_month_tell_nothing_of_an_exchange(site):
+    # Read once a month, one month against the next is the season.
+    site.enter(20, (RIGHT + WRONG) / 2, interval_s=31 * 86400)
+    site.read()
+    assert site.turn() == [("quota_over", "confirmed")]
+    with site.work() as conn:
+        watch_levels(conn)
+    assert site.rows("select kind from nengliu.finding where kind = 'ct_changed'") == []
 
 
 def test_nobody_says_anything_and_after_some_days_the_registry_is_believed(site):

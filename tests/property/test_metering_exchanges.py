@@ -91,3 +91,15 @@ def test_a_load_that_comes_and_goes_needs_a_greater_step():
 def test_days_without_any_use_are_no_level():
     none = np.zeros(14, dtype=bool)
     assert exchange_step(np.zeros(14), none, days(1, none), none) is None
+
+
+def test_a_change_of_workdays_or_of_days_off_alone_is_no_ratio():
+    # Spring Festival: seven days off with next to nobody there, five workdays before it; then usual weeks.
+    off_before = np.array([False] * 5 + [True] * 9)
+    before = np.where(off_before, 150.0, 600.0)
+    before[5:7] = 300.0
+    after = np.where(WEEK_OFF, 300.0, 600.0)
+    assert exchange_step(before, off_before, after, WEEK_OFF) is None
+    # A term begins: workdays half as much again, weekends as ever.
+    term = np.where(WEEK_OFF, 300.0, 900.0)
+    assert exchange_step(np.where(WEEK_OFF, 300.0, 600.0), WEEK_OFF, term, WEEK_OFF) is None
