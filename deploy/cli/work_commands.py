@@ -125,16 +125,27 @@ def _show_changes(changes: list[PointChange], as_json: bool) -> None:
 
 
 def moment(text: str, settings: Settings, *, last: bool) -> int:
-    """Microseconds of an instant, or of the beginning (or, with `last`, the last microsecond) of a local day."""
+    """Microseconds of an instant, or of the beginning (or, with `last`, the last microsecond) of a local day.
+
+    Raises BadParameter where it is none, or of a year that no reading is of.
+    """
     zone = ZoneInfo(settings.timezone)
     try:
         day = date.fromisoformat(text)
     except ValueError:
         try:
-            return to_us(parse_instant(text))
+            at = parse_instant(text)
         except ValueError as e:
             raise typer.BadParameter(str(e)) from e
+        _require_year(text, at.year)
+        return to_us(at)
+    _require_year(text, day.year)
     if not last:
         return to_us(datetime(day.year, day.month, day.day, tzinfo=zone))
     following = date.fromordinal(day.toordinal() + 1)
     return to_us(datetime(following.year, following.month, following.day, tzinfo=zone)) - 1
+
+
+def _require_year(text: str, year: int) -> None:
+    if not 1900 <= year <= 9000:  # days around it can be reckoned in any zone
+        raise typer.BadParameter(f"{text} is out of range; without --from or --to all of the time is meant")

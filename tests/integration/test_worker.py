@@ -210,6 +210,9 @@ def test_derive_by_hand_mends_what_was_tampered_with(town, settings):
         derive_again(settings, ["nowhere"], 0, 1)
     with pytest.raises(typer.BadParameter, match="offset"):
         moment("2014-03-01T00:00:00", settings, last=False)
+    for never in ("9999-12-31", "0001-01-01", "9999-12-31T00:00:00+08:00"):
+        with pytest.raises(typer.BadParameter, match="out of range"):
+            moment(never, settings, last=True)
     assert moment("2014-03-01", settings, last=False) == to_us(T0)
     assert moment("2014-03-01", settings, last=True) == to_us(T0 + timedelta(days=1)) - 1
 
