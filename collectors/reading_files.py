@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import BinaryIO, TextIO, cast
 
 from collectors.decoders.reading_rows import FIELDS, Cell, Row, TimeKind, kind_of_time
 from metering.errors import InputFileError
@@ -132,16 +132,44 @@ def _rows(path: Path, is_parquet: bool, tell: Tell) -> Iterator[Row]:
 @contextmanager
 def _text(path: Path, raw: BinaryIO) -> Iterator[TextIO]:
     """The file as text. What goes wrong while it is read is raised as InputFileError."""
-    zipped = raw.read(2) == b"\x1f\x8b"
-    raw.seek(0)
-    plain = gzip.GzipFile(fileobj=raw) if zipped else raw
+    plain = _plain(raw)
     try:
         with io.TextIOWrapper(plain, "utf-8-sig", newline="") as text:
             yield text
     except UnicodeDecodeError as e:
-        raise InputFileError([f"{path}: is not UTF-8 ({e.reason}); save the file as UTF-8"]) from e
+        raise InputFileError([_not_utf8(path)]) from e
     except (gzip.BadGzipFile, EOFError, zlib.error) as e:
         raise InputFileError([f"{path}: is no whole gzip file: {e}"]) from e
+
+
+def _plain(raw: BinaryIO) -> BinaryIO:
+    """The file's bytes from the beginning, unpacked."""
+    raw.seek(0)
+    zipped = raw.read(2) == b"\x1f\x8b"
+    raw.seek(0)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if zipped else raw
+
+
+def _not_utf8(path: Path) -> str:
+    """Which line is the first that is not UTF-8, and what it may be: the text layer decodes blocks of many."""
+    with path.open("rb") as raw:
+        lines = iter(partial(_plain(raw).readline, _LONGEST_LINE), b"")
+        for number, line in enumerate(lines, start=1):
+            if not _decodes(line, "utf-8"):
+                if line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                    hint = " (it looks like UTF-16)"
+                else:
+                    hint = " (it looks like GBK)" if _decodes(line, "gb18030") else ""
+                return f"{path}:{number}: is not UTF-8{hint}; save the file as UTF-8"
+    return f"{path}: is not UTF-8; save the file as UTF-8"
+
+
+def _decodes(line: bytes, encoding: str) -> bool:
+    try:
+        line.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _csv_rows(path: Path, text: TextIO, tell: Callable[[], None]) -> Iterator[Row]:
@@ -161,8 +189,6 @@ def _csv_rows(path: Path, text: TextIO, tell: Callable[[], None]) -> Iterator[Ro
                 tell()
     except csv.Error as e:
         raise InputFileError([f"{path}:{line}: is no CSV: {e}"]) from e
-    except UnicodeDecodeError as e:
-        raise InputFileError([f"{path}:{line}: is not UTF-8 from here on; save the file as UTF-8"]) from e
     if places is None:
         raise InputFileError(
             [f"{path}:1: is empty; the first line must be {','.join(_REQUIRED)}[,{FIELDS[4]}]"]

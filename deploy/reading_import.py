@@ -46,7 +46,8 @@ class ImportOptions:
 class Imported:
     """What became of a file's rows; rows = stored + repeated + conflicting + rejected.
 
-    resumed_at: rows that an earlier run had done; reasons: of what this run rejected; rejects_file: if there are any.
+    resumed_at: rows that an earlier run had done; reasons: of what this run rejected; rejects_file: if there is
+    one (somebody may have taken it away since).
     """
 
     file: str
@@ -164,7 +165,9 @@ class _Run:
             resumed_at,
             finished,
             dict(self._reasons),
-            str(self._rejects.path) if rejected and not self._options.dry_run else None,
+            str(self._rejects.path)
+            if rejected and not self._options.dry_run and self._rejects.path.exists()
+            else None,
             self._options.dry_run,
         )
 

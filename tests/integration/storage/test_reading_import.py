@@ -169,6 +169,16 @@ def test_a_finished_file_does_nothing_again_but_with_again(imported):
     assert counts(third) == (2, 0, 2, 0, 0)
 
 
+def test_no_file_of_rejects_is_named_that_is_not_there(imported):
+    content = HEADER + row(0, -1) + row(1)
+    first = imported(content)
+    assert first.rejects_file is not None
+    second = imported(content, name="under another name.csv")
+    assert (second.rejected, second.rejects_file) == (1, None)
+    Path(first.rejects_file).unlink()
+    assert imported(content).rejects_file is None
+
+
 def test_a_dry_run_counts_and_changes_nothing(imported, pipeline, tmp_path):
     result = imported(HEADER + row(0) + row(0) + row(1, -5) + row(2, meter="nobody"), dry_run=True)
     assert counts(result) == (4, 1, 1, 0, 2)
