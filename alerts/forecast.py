@@ -38,6 +38,7 @@ class ForecastParameters:
     1 January counts against it. level_half_life_days, season_days: the same for the level of late, which is what is
     forecast with, against this year's.
     carry: share of last year's change of level that is expected to hold in the new year.
+    most_level: a profile of which this year uses more times as much is another use's, and is not believed.
     run_rate_half_life_days: the same for the run rate, used where there is no profile.
     """
 
@@ -51,6 +52,7 @@ class ForecastParameters:
     season_half_life_days: float
     prior_days: float
     carry: float
+    most_level: float
     run_rate_half_life_days: float
 
 
@@ -70,8 +72,9 @@ class Expectation:
 class Model:
     """What is learnt for one year; made by `fit`, read by `expect`.
 
-    profile: S x 366; prior: S, expected level on 1 January; level: S x N, after each day; run_total, run_count:
-    N x 2 x S as from `_run_sums`; past_errors: S x 2 x 366, of the two years before, as `_past_errors` gives them.
+    profile: S x 366; prior: S, expected level on 1 January; level: S x N, after each day; most_level: see
+    ForecastParameters; run_total, run_count: N x 2 x S as from `_run_sums`; past_errors: S x 2 x 366, of the two years
+    before, as `_past_errors` gives them.
     """
 
     days: DayGrid
@@ -80,6 +83,7 @@ class Model:
     profile: Floats
     prior: Floats
     level: Floats
+    most_level: float
     run_total: Floats
     run_count: Floats
     past_errors: Floats
@@ -113,7 +117,15 @@ def fit(
             final = _level_at(level, np.arange(len(level)), settled[:, span.stop - 1] - 1, span.start, prior)
             prior = 1.0 + p.carry * (final - 1.0)
     return Model(
-        days, year, settled, profile, prior, level, *_run_sums(days, energy, usable, p), past_errors=past
+        days,
+        year,
+        settled,
+        profile,
+        prior,
+        level,
+        p.most_level,
+        *_run_sums(days, energy, usable, p),
+        past_errors=past,
     )
 
 
@@ -122,7 +134,8 @@ def expect(model: Model, series: Ints, as_of: Ints) -> Expectation:
     known = model.settled[series, as_of] - 1
     start = model.days.index(date(model.year, 1, 1))
     level = _level_at(model.level, series, known, start, model.prior[series])
-    profile = level[:, None] * model.profile[series]
+    believed = np.where(level > model.most_level, np.nan, level)
+    profile = believed[:, None] * model.profile[series]
     run_rate = _run_rate(model, series, known)[:, _run_kinds(model.year, model.days)]
     from_profile = np.isfinite(profile)
     return Expectation(np.where(from_profile, profile, run_rate), from_profile)
@@ -157,7 +170,10 @@ def _running(values: Floats) -> Floats:
 
 
 def _profile(days: DayGrid, sums: _KindSums, settled: Ints, year: int, p: ForecastParameters) -> Floats:
-    """S x 366: mean energy of days of the same kind around the same date in the years before `year`."""
+    """S x 366: mean energy of days of the same kind around the same date in the years before `year`.
+
+    NaN where they do not tell; all NaN where nothing was used in them: that has no shape.
+    """
     out = np.full((len(settled), YEAR_DAYS), np.nan)
     dates, kinds = _year_dates(year), _year_kinds(year, days)
     new_year = days.index(dates[0].item())
@@ -180,6 +196,7 @@ def _profile(days: DayGrid, sums: _KindSums, settled: Ints, year: int, p: Foreca
     own = [_mean(total[k], count[k] >= p.min_days, count[k], mean) for k in (_WORKDAY, _DAY_OFF)]
     own.append(_mean(total[_HOLIDAY], count[_HOLIDAY] >= p.min_days, count[_HOLIDAY], own[_DAY_OFF]))
     out[:, : len(dates)] = np.choose(kinds[None, :], own)
+    out[_row_mean(out) <= 0] = np.nan
     return out
 
 
