@@ -34,9 +34,9 @@ class ForecastParameters:
     holiday_window_days: the same for days of a long holiday, wide enough for one that moves.
     older_year_weight: weight of the year before last against last year (squared for the one before that).
     years: how many years before are looked at. min_days: fewer days of a kind than this give no profile.
-    season_half_life_days: how fast this year's level forgets; prior_days: for how many days the level expected on
-    1 January counts against it. level_half_life_days, season_days: the same for the level of late, which is what is
-    forecast with, against this year's.
+    season_half_life_days: how fast this year's level forgets; prior_days: for how many usual days (`_usual_day`) the
+    level expected on 1 January counts against it. level_half_life_days, season_days: the same for the level of late,
+    which is what is forecast with, against this year's.
     carry: share of last year's change of level that is expected to hold in the new year.
     most_level: a profile of which this year uses more times as much is another use's, and is not believed.
     run_rate_half_life_days: the same for the run rate, used where there is no profile.
@@ -196,7 +196,7 @@ def _profile(days: DayGrid, sums: _KindSums, settled: Ints, year: int, p: Foreca
     own = [_mean(total[k], count[k] >= p.min_days, count[k], mean) for k in (_WORKDAY, _DAY_OFF)]
     own.append(_mean(total[_HOLIDAY], count[_HOLIDAY] >= p.min_days, count[_HOLIDAY], own[_DAY_OFF]))
     out[:, : len(dates)] = np.choose(kinds[None, :], own)
-    out[_row_mean(out) <= 0] = np.nan
+    out[_usual_day(out) <= 0] = np.nan
     return out
 
 
@@ -219,7 +219,7 @@ def _run_level(
 
     Twice the same: a ratio of decaying sums is shrunk, the slow one towards the prior, the quick one towards the slow.
     """
-    usual = _row_mean(profile)
+    usual = _usual_day(profile)
     slow = _Decaying(0.5 ** (1.0 / p.season_half_life_days), p.prior_days * usual)
     quick = _Decaying(0.5 ** (1.0 / p.level_half_life_days), p.season_days * usual)
     for day, column in zip(range(year.start, year.stop), profile.T, strict=False):
@@ -300,10 +300,11 @@ def _run_rate(model: Model, series: Ints, known: Ints) -> Floats:
     return np.asarray(np.divide(total, count, out=np.repeat(both[:, None], 2, axis=1), where=own))
 
 
-def _row_mean(values: Floats) -> Floats:
-    counts = np.isfinite(values).sum(axis=1)
-    mean = np.divide(np.nansum(values, axis=1), counts, out=np.zeros(len(values)), where=counts > 0)
-    return np.asarray(mean)
+def _usual_day(profile: Floats) -> Floats:
+    """Length S: what a day uses on which energy is used, each unit of it counting: of heat a day in winter; 0: none."""
+    total = np.nansum(profile, axis=1)
+    squares = np.nansum(profile**2, axis=1)
+    return np.asarray(np.divide(squares, total, out=np.zeros(len(profile)), where=total > 0))
 
 
 def _year_dates(year: int) -> npt.NDArray[np.datetime64]:

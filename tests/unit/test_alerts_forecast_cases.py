@@ -49,13 +49,26 @@ def test_a_building_that_uses_nothing_is_expected_to_go_on_so():
     assert (a.used[0], a.p10[0], a.p50[0], a.p90[0]) == (0.0, 0.0, 0.0, 0.0)
 
 
-def test_heat_is_expected_in_winter_only():
+def heated(last=date(2015, 3, 15)):
+    """10 a day from 15 November to 15 March, in 2015 to another day."""
     dates = [DAYS.day(i) for i in range(DAYS.size)]
-    heated = np.array([(d.month, d.day) >= (11, 15) or (d.month, d.day) <= (3, 15) for d in dates])
+    winter = np.array([(d.month, d.day) >= (11, 15) or (d.month, d.day) <= (3, 15) for d in dates])
+    winter[days_of(date(2015, 3, 15), last)] = True
+    return 10.0 * winter
+
+
+def test_heat_is_expected_in_winter_only():
     for month in (1, 2, 4, 7, 10, 12):
-        a = assessed(10.0 * heated, date(2015, month, 28))
+        a = assessed(heated(), date(2015, month, 28))
         assert a.p50[0] == pytest.approx(1_210, rel=0.01)
         assert a.method[0] == "profile/1"
+
+
+def test_a_week_more_of_heating_says_little_of_the_next_winter():
+    energy = heated(date(2015, 3, 22))
+    for day in (date(2015, 3, 22), date(2015, 3, 31), date(2015, 4, 15)):
+        assert assessed(energy, day).p50[0] == pytest.approx(1_280, rel=0.08)
+    assert assessed(energy, date(2015, 3, 31)).p50[0] == pytest.approx(1_280, rel=0.06)
 
 
 def test_while_the_only_meter_is_away_the_year_is_expected_to_go_on():
