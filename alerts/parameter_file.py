@@ -8,6 +8,8 @@ The operator's file has the same tables as parameters.toml with only what is to 
     days = 14
     [site."110108D041".loads.weekend_load]
     enabled = false
+    [site."110108D041".findings.meter_silent]
+    after_h = 72
     [site."110108D041".months]
     margin = 0.05
 """
@@ -47,7 +49,9 @@ T = TypeVar("T")
 
 _SEVERITIES = ("warning", "major", "critical")
 _OF_SOME = {"type": "of_types", "site": "of_sites"}
-_KINDS: dict[str, type] = {"rules": RuleParameters, "loads": LoadParameters}
+_KINDS: dict[str, type] = {"rules": RuleParameters, "loads": LoadParameters, "findings": FindingRule}
+#: What of a rule about findings says what it is about, and is so for all.
+_FOR_ALL = frozenset({"kinds", "group", "period"})
 _GROUPS = get_args(Group)
 #: Least and most of numbers, by type and name; of others _LEAST and _MOST. A run of no days would always hold, a
 #: reminder every 0 hours never be the last, and a run of loads is looked for in so many days only.
@@ -163,6 +167,8 @@ def _of_some(data: Mapping[str, Any], table_of: str, where: str) -> dict[tuple[s
                 if name not in data[table]:
                     known = ", ".join(sorted(data[table]))
                     raise ParameterFileError(f"{here}.{name} is not known; known: {known}")
+                if table == "findings" and (fixed := _FOR_ALL & values.keys()):
+                    raise ParameterFileError(f"{here}.{name}.{min(fixed)} is the same for all buildings")
                 own: Any = _made(_KINDS[table], {**data[table][name], **values}, f"{here}.{name}")
                 found[code, name] = {key: getattr(own, key) for key in values}
     return found
