@@ -24,6 +24,7 @@ from alerts.alert_rows import (
 )
 from alerts.finding_rules import Episode, Finding, FindingRule, Told, episodes, hear
 from alerts.lifecycle import State
+from alerts.parameters import Parameters
 from alerts.sql import query
 
 #: So many members are listed in the evidence.
@@ -32,7 +33,7 @@ _LISTED = 50
 
 def hear_findings(
     conn: psycopg.Connection[Any],
-    rules: Mapping[str, FindingRule],
+    parameters: Parameters,
     until: datetime,
     follow_up: FollowUp,
     by_event: bool,
@@ -45,12 +46,12 @@ def hear_findings(
     made = 0
     since = conn.execute(query("findings_heard")).fetchone()
     assert since is not None  # the cursor has one row
-    for name, rule in rules.items():
+    for name, rule in parameters.findings.items():
         keys = {
             "kinds": list(rule.kinds),
             "since": since[0],
             "heard_until": since[1],
-            "patience": rule.patience,
+            "patience": parameters.least_patience(name),
             "until": until,
         }
         concerned = conn.execute(query("findings_to_hear"), keys).fetchall()
@@ -58,7 +59,7 @@ def hear_findings(
             continue
         by_gateway = rule.group == "gateway"
         subjects = sorted({gateway if by_gateway and gateway else subject for subject, gateway in concerned})
-        known = _findings(conn, rule, subjects)
+        known = _findings(conn, parameters, name, subjects)
         told = _told(conn, name, known, subjects)
         for key in sorted({*known, *told}):
             made += _hear(
@@ -102,13 +103,15 @@ def _hear(
 
 
 def _findings(
-    conn: psycopg.Connection[Any], rule: FindingRule, subjects: list[str]
+    conn: psycopg.Connection[Any], parameters: Parameters, name: str, subjects: list[str]
 ) -> dict[str, list[Finding]]:
+    rule = parameters.findings[name]
     keys = {"kinds": list(rule.kinds), "subjects": subjects, "by_gateway": rule.group == "gateway"}
     found: dict[str, list[Finding]] = defaultdict(list)
     with conn.cursor(row_factory=dict_row) as cursor:
         for row in cursor.execute(query("findings_of_subjects"), keys):
-            finding = Finding(**{**row, "starts": utc(row["starts"]), "ends": utc(row["ends"])})
+            own = parameters.finding(name, row["site_code"], row.pop("building_type"))
+            finding = Finding(**{**row, "starts": utc(row["starts"]), "ends": utc(row["ends"]), "own": own})
             found[finding.key(rule)].append(finding)
     return found
 
@@ -118,13 +121,13 @@ def _told(
 ) -> dict[str, list[Told]]:
     """Alerts of the rule by what they are about; retracted ones do not count."""
     ids = [f.finding_id for found in known.values() for f in found]
-    keys = {"rule": name, "finding_ids": ids, "subjects": subjects}
+    keys = {"rule": name, "finding_ids": ids, "subjects": subjects, "actor": ACTOR}
     told: dict[str, list[Told]] = defaultdict(list)
-    for alert_id, about, finding_id, opened_at, closed_at, by_person, *life in conn.execute(
+    for alert_id, about, finding_id, opened_at, closed_at, by_person, by_acceptance, *life in conn.execute(
         query("alerts_of_findings"), keys
     ):
         closed = (utc(closed_at), closed_at is not None and by_person)
-        told[about].append(Told(alert_id, finding_id, utc(opened_at), life_of(*life), *closed))
+        told[about].append(Told(alert_id, finding_id, utc(opened_at), life_of(*life), *closed, by_acceptance))
     return told
 
 
@@ -141,7 +144,8 @@ def _new_alert(name: str, rule: FindingRule, key: str, episode: Episode, follow_
         "members": list(_listed(members[:_LISTED])),
     }
     subject = f"{key}/{begin:%Y-%m-%d}" if rule.period else key
-    return NewAlert(name, rule.severity, subject, evidence, site_id, site_code, finding_id=first.finding_id)
+    severity = (episode.opening(rule) or rule).severity
+    return NewAlert(name, severity, subject, evidence, site_id, site_code, finding_id=first.finding_id)
 
 
 def _listed(members: Iterable[Finding]) -> Iterable[dict[str, Any]]:

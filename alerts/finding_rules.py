@@ -42,7 +42,9 @@ class FindingRule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding that nobody withdrew or refused. ends: None while it lasts."""
+    """A finding that nobody withdrew or refused. ends: None while it lasts; own: the rule as it is for its site, None:
+    as it is for all.
+    """
 
     finding_id: int
     kind: str
@@ -54,6 +56,11 @@ class Finding:
     site_code: str | None
     gateway: str | None
     detail: dict[str, Any]
+    own: FindingRule | None = None
+
+    def rule(self, general: FindingRule) -> FindingRule:
+        """The rule as it is for what this finding is about."""
+        return self.own or general
 
     def key(self, rule: FindingRule) -> str:
         """What an alert of `rule` about this finding is about."""
@@ -77,6 +84,16 @@ class Episode:
         """Whether a person accepted all of it."""
         return all(f.accepted for f in self.members)
 
+    def known(self, until: datetime) -> bool:
+        """Whether a person accepted all of it that lasts; where nothing does, all of it."""
+        lasting = [f for f in self.members if f.ends is None or f.ends > until]
+        return all(f.accepted for f in lasting or self.members)
+
+    def opening(self, general: FindingRule) -> FindingRule | None:
+        """The rule by which it opens an alert: that of the first member whose rule is in use; None: no member's is."""
+        rules = (f.rule(general) for f in self.members)
+        return next((r for r in rules if r.enabled), None)
+
 
 def episodes(
     rule: FindingRule, findings: Sequence[Finding], until: datetime, since: datetime | None = None
@@ -84,7 +101,8 @@ def episodes(
     """Episodes of the findings of one subject that begin at or before `until`, in order; none before `since`."""
     spans = []
     for f in findings:
-        begins = f.starts + rule.patience if since is None else max(f.starts + rule.patience, since)
+        begins = f.starts + f.rule(rule).patience
+        begins = begins if since is None else max(begins, since)
         if begins <= until and (f.ends is None or begins <= f.ends):
             spans.append((begins, None if rule.period else f.ends, f))
     spans.sort(key=lambda s: (s[0], s[2].finding_id))
@@ -102,7 +120,8 @@ def episodes(
 @dataclass(frozen=True, slots=True)
 class Told:
     """An alert about findings of a subject. finding_id: the first of the episode that opened it; closed_at: when it was
-    resolved, by_person: by a person, not because what it was about was over.
+    resolved, by_person: by a person, not because what it was about was over; by_acceptance: it was acknowledged because
+    what it was about was accepted, not by a person who looked at the alert.
     """
 
     alert_id: int
@@ -111,6 +130,7 @@ class Told:
     life: Life
     closed_at: datetime | None = None
     by_person: bool = False
+    by_acceptance: bool = False
 
     def names(self, episode: Episode) -> bool:
         """Whether its finding is of that episode."""
@@ -128,7 +148,7 @@ class Told:
         if self.closed_at is None:
             return False
         if self.by_person:
-            return finding.starts + rule.patience <= self.closed_at
+            return finding.starts + finding.rule(rule).patience <= self.closed_at
         return finding.ends is not None and finding.ends <= self.closed_at
 
 
@@ -158,10 +178,10 @@ def hear(
             own = _of_open(t, _episode_of(t, rule, found), until, by_event)
             stands |= not any(h.step.to_state in FINAL for h in own)
             steps += own
-    if not rule.enabled or (stands and not rule.period):
+    if stands and not rule.period:
         return steps  # one open alert a subject
     for e in found:
-        if e.accepted or any(t.is_of(rule, e) for t in told):
+        if e.accepted or e.opening(rule) is None or any(t.is_of(rule, e) for t in told):
             continue
         if by_event:
             steps.append(Heard(e.begins, _OPEN, episode=e))
@@ -208,9 +228,13 @@ def _of_open(told: Told, episode: Episode | None, until: datetime, by_event: boo
     if episode.ends is not None and episode.ends <= until:
         at = max(episode.ends, told.life.told_at) if by_event else until
         return [Heard(at, _resolved(state), told)]
-    if episode.accepted and state is State.CONFIRMED:
+    known = episode.known(until)
+    if known and state is State.CONFIRMED:
         note = "the finding was accepted"
         return [Heard(until, Transition(state, State.ACKNOWLEDGED, Action.ACKNOWLEDGED, note), told)]
+    if not known and state is State.ACKNOWLEDGED and told.by_acceptance:
+        note = "another finding joined the one that was accepted"
+        return [Heard(until, Transition(state, State.CONFIRMED, Action.REOPENED, note), told)]
     return []
 
 
@@ -219,5 +243,6 @@ def _resolved(state: State) -> Transition:
 
 
 def _is_recent(rule: FindingRule, episode: Episode, until: datetime) -> bool:
-    ends = episode.members[-1].ends
-    return not rule.period or ends is None or until - ends <= timedelta(days=rule.recent_days)
+    last = episode.members[-1]
+    recent = timedelta(days=last.rule(rule).recent_days)
+    return not rule.period or last.ends is None or until - last.ends <= recent

@@ -3,6 +3,7 @@
     (none) -> provisional -> confirmed -> acknowledged -> resolved
                    \\______________\\______________\\-----> retracted      resolved -> confirmed (reopened)
 
+What was acknowledged because its finding was accepted is reopened as well where another finding joins it.
 A reminder, an escalation and a snooze are transitions from a state to itself. `after` says how an alert stands after a
 transition; `next_due` what is due by itself, and when. docs/decisions/alert-life.md.
 """
@@ -88,8 +89,8 @@ class Transition:
 @dataclass(frozen=True, slots=True)
 class Life:
     """How an alert stands. told_at: when it last opened, was confirmed, acknowledged, reminded of or escalated;
-    escalated: how often that was since it opened; promised_on, snoozed_until as in Transition; reopened_at: when a
-    person took it up again last.
+    escalated: how often that was since it opened; promised_on, snoozed_until as in Transition; reopened_at: when it was
+    taken up again last.
     """
 
     state: State

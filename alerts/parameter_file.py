@@ -8,6 +8,8 @@ The operator's file has the same tables as parameters.toml with only what is to 
     days = 14
     [site."110108D041".loads.weekend_load]
     enabled = false
+    [site."110108D041".findings.meter_silent]
+    after_h = 72
     [site."110108D041".months]
     margin = 0.05
 """
@@ -47,7 +49,9 @@ T = TypeVar("T")
 
 _SEVERITIES = ("warning", "major", "critical")
 _OF_SOME = {"type": "of_types", "site": "of_sites"}
-_KINDS: dict[str, type] = {"rules": RuleParameters, "loads": LoadParameters}
+_KINDS: dict[str, type] = {"rules": RuleParameters, "loads": LoadParameters, "findings": FindingRule}
+#: What of a rule about findings says what it is about, and is so for all.
+_FOR_ALL = frozenset({"kinds", "group", "period"})
 _GROUPS = get_args(Group)
 _SHARE, _PERCENT = (0.0, 1.0), (0.0, 100.0)
 #: Least and most of numbers, by type and name; of others _LEAST and _MOST. A run of no days would always hold, a
@@ -177,6 +181,8 @@ def _of_some(data: Mapping[str, Any], table_of: str, where: str) -> dict[tuple[s
                     known = ", ".join(sorted(data[table]))
                     raise ParameterFileError(f"{here}.{name} is not known; known: {known}")
                 _a_table(values, f"{here}.{name}")
+                if table == "findings" and (fixed := _FOR_ALL & values.keys()):
+                    raise ParameterFileError(f"{here}.{name}.{min(fixed)} is the same for all buildings")
                 _made(_KINDS[table], {**data[table][name], **values}, f"{here}.{name}")
                 found[code, name] = values
     return found

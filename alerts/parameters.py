@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -99,8 +100,8 @@ class Parameters:
     """Everything that assessments and rules are parameterised by. rules: by name; care: by severity; findings: rules
     about findings, loads: about loads, by name.
 
-    of_types, of_sites: what is other of rules (about quotas or loads, or of "months") for a building type or a site
-    code, by (that, name); what is said of a site counts before what is said of its type.
+    of_types, of_sites: what is other of rules (or of "months") for a building type or a site code, by (that, name);
+    what is said of a site counts before what is said of its type.
     """
 
     levels: LevelThresholds
@@ -125,6 +126,16 @@ class Parameters:
     def load(self, name: str, site_code: str, building_type: str | None) -> LoadParameters:
         """A rule about loads as it is for a site."""
         return replace(self.loads[name], **self._own(name, site_code, building_type))
+
+    def finding(self, name: str, site_code: str | None, building_type: str | None) -> FindingRule:
+        """A rule about findings as it is for those of a site; None: of no site, or of several."""
+        return replace(self.findings[name], **self._own(name, site_code or "", building_type))
+
+    def least_patience(self, name: str) -> timedelta:
+        """After how long a finding is ground for a rule, where that is soonest."""
+        said = [*self.of_types.items(), *self.of_sites.items()]
+        own = [float(says["after_h"]) for (_, rule), says in said if rule == name and "after_h" in says]
+        return timedelta(hours=min([*own, self.findings[name].after_h]))
 
     def month(self, site_code: str, building_type: str | None) -> MonthRule:
         """The rule about months as it is for a site."""

@@ -131,7 +131,7 @@ class RollingAssessor:
             hearing = Hearing(lambda _: now, None, by_event=False)
             yesterday = now.astimezone(zone).date() - timedelta(days=1)
             made = self._hear_loads(conn, yesterday, follow_up, hearing)
-            made += hear_findings(conn, p.findings, now, follow_up, by_event=False)
+            made += hear_findings(conn, p, now, follow_up, by_event=False)
             return made + follow_up_at(conn, now, follow_up)
         through = read_event_clock(conn, self._options.patience_s, self._watched_since)[0].assessed_through
         if through is None:
@@ -139,7 +139,7 @@ class RollingAssessor:
         until = end_of_day(through, zone).astimezone(UTC)
         hearing = Hearing(lambda day: end_of_day(day, zone).astimezone(UTC), None, by_event=True)
         made = self._hear_loads(conn, through, follow_up, hearing)
-        made += hear_findings(conn, p.findings, until, follow_up, by_event=True)
+        made += hear_findings(conn, p, until, follow_up, by_event=True)
         return made + follow_up_to(conn, until, follow_up)
 
     def _hear_loads(

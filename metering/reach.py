@@ -49,11 +49,14 @@ def restless(
     within: Within,
     now_us: int,
 ) -> Bools:
-    """Which registers are not calm in their windows; shape (registers,)."""
+    """Which registers are not calm in their windows; shape (registers,).
+
+    A reading that needed a verdict makes its register restless wherever it is seen: more readings may take others back
+    for it, in the window too.
+    """
     flags = np.zeros(len(registers), dtype=np.bool_)
     spots = judged.dependencies
-    near = reach_into(spots.anchor_from_us, spots.anchor_to_us, spots.register_ix, within)
-    flags[spots.register_ix[near & (spots.level == ON_READINGS)]] = True
+    flags[spots.register_ix[spots.level == ON_READINGS]] = True
     flags[_unsettled(registers, readings, judged, within)] = True
     flags[judged.steps.register_ix[shaped_steps(judged.steps, within)]] = True
     ends = [n for n in unread_ends(registers, readings, now_us) if within[1][n] > _last_us(judged, n)]
@@ -66,9 +69,8 @@ def _unsettled(
 ) -> Ints:
     """Registers that stand still in their windows, where more readings may say something else of it.
 
-    They cannot where a run has a witness and has ended, or goes on to the last reading there is, and nothing near is
-    doubtful: no fall and no steep rise among the readings, and these reach as far as one takes others back
-    (Limits.around).
+    They cannot where a run has a witness and has ended, or goes on to the last reading there is, and the readings,
+    none of which needed a verdict (`restless`), reach as far as one takes others back (Limits.around).
     """
     still, raw = judged.still, judged.raw
     ix = raw.register_ix[still.begin]
@@ -77,9 +79,7 @@ def _unsettled(
     ends = np.where(is_open, END, raw.ts_us[last])
     first_at, end_at = (np.searchsorted(raw.register_ix, ix, side) for side in ("left", "right"))
     around = np.array([around_of(r) for r in registers], dtype=np.int64)[ix]
-    spots = judged.dependencies
-    doubted = np.isin(ix, spots.register_ix[spots.level == ON_READINGS])
-    settled = still.witnessed & ~doubted & (~is_open | (last == end_at - 1))
+    settled = still.witnessed & (~is_open | (last == end_at - 1))
     settled &= (still.witness_at - first_at >= around) | readings.from_first[ix]
     settled &= (end_at - 1 - last >= around) | readings.to_last[ix]
     unsettled: Ints = ix[reach_into(raw.ts_us[still.begin], ends, ix, within) & ~settled]

@@ -1,6 +1,6 @@
 -- Findings of some kinds and subjects that nobody withdrew or refused.
 select f.finding_id, f.kind, f.about as subject, f.starts, f.ends, f.state = 'accepted' as accepted, s.site_id, s.site_code,
-       f.gateway, f.detail
+       s.building_type, f.gateway, f.detail
 from (
     select o.*, p.site_id as site_of_point, coalesce(o.subject, o.meter, p.point_code) as about
     from nengliu.finding o

@@ -1,5 +1,6 @@
 -- What findings of some kinds are about that changed, that last and of which nobody was told, or that have lasted long
 -- enough or ended since the last look by the clock in use: a finding may be known before that clock has come to it.
+-- patience: the least of any site.
 -- A finding about a level names no subject: it is about a meter, else about a point.
 select distinct coalesce(f.subject, f.meter, p.point_code), f.gateway
 from (

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from alerts.alert_hand import ByPerson, close_alert
 from alerts.alert_rows import FollowUp
-from alerts.parameter_file import shipped_parameters
+from alerts.parameter_file import read_parameters, shipped_parameters
 from alerts.rolling import RollingAssessor, RollingOptions
 from storage.registry import import_registry
 from storage.sql import query as storage_query
@@ -232,6 +232,53 @@ def test_a_rule_that_was_switched_off_opens_nothing_and_ends_what_it_told_of(dat
     watch.put("silent_gateway", "G2", NOW - timedelta(hours=2), gateway="G2")
     watch.change(found, ends=NOW)
     assert watch.look(hours=1) == [("gateway_silent", "G1", "resolved", None)]
+
+
+def test_an_accepted_dead_meter_hides_no_other_behind_its_gateway(database):
+    watch = Watch(database)
+    dead = watch.put("silent_meter", "m1", NOW, gateway="G1", meter="m1")
+    assert watch.look(hours=25) == [("meter_silent", "G1", "confirmed", None)]
+    watch.change(dead, state="accepted")
+    assert watch.look(minutes=1) == [("meter_silent", "G1", "acknowledged", None)]
+    other = watch.put("silent_meter", "m2", watch.now, gateway="G1", meter="m2")
+    assert watch.look(hours=23) == [("meter_silent", "G1", "acknowledged", None)]
+    assert watch.look(hours=2) == [("meter_silent", "G1", "confirmed", None)]
+    watch.change(other, ends=watch.now)
+    assert watch.look(minutes=1) == [("meter_silent", "G1", "acknowledged", None)]
+
+
+def test_a_site_and_a_building_type_may_wait_longer_sooner_or_not_at_all(database, tmp_path):
+    file = tmp_path / "alerts.toml"
+    file.write_text(
+        """
+        [type.A.findings.meter_silent]
+        after_h = 72
+        severity = "major"
+        [site.S2.findings.meter_silent]
+        after_h = 2
+        [site.S3.findings.meter_silent]
+        enabled = false
+        """,
+        encoding="utf-8",
+    )
+    watch = Watch(database)
+    watch.work(parameters=read_parameters(file))
+    with psycopg.connect(database.owner_url) as conn:
+        conn.execute("update nengliu.site set building_type = 'A'")
+        sites = dict(conn.execute("select site_code, site_id from nengliu.site").fetchall())
+    assert {"S1", "S2", "S3"} <= sites.keys()
+    for code in ("S1", "S2", "S3"):
+        about = {"gateway": f"G{code}", "meter": f"m{code}", "site_id": sites[code]}
+        watch.put("silent_meter", f"m{code}", NOW, **about)
+    watch.put("silent_meter", "m0", NOW, gateway="G0", meter="m0")
+    of_s2, of_none = ("meter_silent", "GS2", "confirmed", "S2"), ("meter_silent", "G0", "confirmed", None)
+    assert watch.look(hours=1) == []
+    assert watch.look(hours=2) == [of_s2]
+    assert watch.look(hours=22) == [of_s2, of_none]
+    assert watch.look(hours=48) == [of_s2, of_none, ("meter_silent", "GS1", "confirmed", "S1")]
+    with psycopg.connect(database.owner_url) as conn:
+        found = dict(conn.execute("select subject, severity from api.alert").fetchall())
+    assert found == {"GS1": "major", "GS2": "major", "G0": "warning"}
 
 
 def test_hours_are_hours_where_the_database_speaks_in_a_zone_that_puts_its_clocks_back(database):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from alerts.finding_rules import Finding, FindingRule, Told, episodes, hear
-from alerts.lifecycle import FINAL, State, after, close
+from alerts.lifecycle import FINAL, Action, State, acknowledge, after, close
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 SILENT = FindingRule(("silent_meter",), "warning", after_h=24, group="gateway")
@@ -37,7 +37,9 @@ def opened(told, heard, n=1):
             key = h.told.alert_id if h.told else n
             assert alerts[key].life.told_at <= h.at
             closed = h.at if h.step.to_state is State.RESOLVED else None
-            alerts[key] = replace(alerts[key], life=after(alerts[key].life, h.step, h.at), closed_at=closed)
+            accepted = h.step.action is Action.ACKNOWLEDGED or alerts[key].by_acceptance
+            life = after(alerts[key].life, h.step, h.at)
+            alerts[key] = replace(alerts[key], life=life, closed_at=closed, by_acceptance=accepted)
     return list(alerts.values())
 
 
@@ -80,6 +82,33 @@ def test_a_finding_that_a_person_accepted_is_acknowledged_and_opens_nothing():
     (heard,) = hear(SILENT, known, [alert], until, by_event=False)
     assert heard.step.to_state is State.ACKNOWLEDGED
     assert hear(SILENT, known, [], until, by_event=False) == []
+
+
+def test_a_known_dead_meter_hides_no_other_behind_its_gateway():
+    dead, other = finding(1, 0), finding(2, 40, meter="m2")
+    (alert,) = opened(
+        [], hear(SILENT, episodes(SILENT, [dead], BEGIN + hours(30)), [], BEGIN + hours(30), False)
+    )
+
+    def looked(alert, at_h, *found):
+        until = BEGIN + hours(at_h)
+        heard = hear(SILENT, episodes(SILENT, found, until), [alert], until, by_event=False)
+        (after_it,) = opened([alert], heard)
+        return after_it, [h.step.action for h in heard]
+
+    dead = replace(dead, accepted=True)
+    alert, steps = looked(alert, 31, dead)
+    assert steps == [Action.ACKNOWLEDGED]
+    alert, steps = looked(alert, 60, dead, other)
+    assert steps == [], "not for long enough yet"
+    reopened, steps = looked(alert, 65, dead, other)
+    assert steps == [Action.REOPENED]
+    assert looked(reopened, 70, dead, replace(other, ends=BEGIN + hours(69)))[1] == [Action.ACKNOWLEDGED]
+    by_person = replace(
+        reopened, life=after(reopened.life, acknowledge(reopened.life, None), BEGIN + hours(66))
+    )
+    third = finding(3, 41, meter="m3")
+    assert looked(replace(by_person, by_acceptance=False), 70, dead, other, third)[1] == []
 
 
 spans = st.lists(st.tuples(st.integers(0, 200), st.integers(1, 120) | st.none()), max_size=6)
@@ -127,6 +156,15 @@ class OneGateway(RuleBasedStateMachine):
         self.findings[n] = replace(finding(n, 0, meter=meter), starts=starts)
 
     @rule()
+    def a_person_acknowledges(self):
+        self.told = [
+            replace(t, life=after(t.life, acknowledge(t.life, None), self.now), by_acceptance=False)
+            if t.life.state is State.CONFIRMED
+            else t
+            for t in self.told
+        ]
+
+    @rule()
     def a_person_closes(self):
         self.told = [
             replace(t, life=after(t.life, close(t.life, None), self.now), closed_at=self.now, by_person=True)
@@ -161,6 +199,8 @@ class OneGateway(RuleBasedStateMachine):
         for f in last[0].members if last else ():
             closed = any(t.by_person and t.covers(SILENT, f) for t in self.told)
             assert standing or f.accepted or f.ends is not None or closed, "who lasts is told of"
+            hidden = [t for t in standing if t.life.state is State.ACKNOWLEDGED and t.by_acceptance]
+            assert f.accepted or f.ends is not None or not hidden, "what was accepted hides no other"
         if standing:
             assert last, "an alert stands only while something lasts"
         again = hear(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from metering.calendar import local_calendar
@@ -88,8 +88,13 @@ def said(case, readings):
     }
 
 
+#: The reading before the window, or the window's first one, is doubtful: which of them, only more readings tell.
+FALL_BEFORE_THE_WINDOW = Case([1000.0 + 2 * n - 2.7 * (n == 25) for n in range(DAYS * 24)], (25, 48))
+
+
 @settings(max_examples=400, deadline=None)
 @given(cases())
+@example(FALL_BEFORE_THE_WINDOW)
 def test_calm_windows_are_calm_whatever_else_was_read(case):
     within = tuple(np.array([T0 + n * HOUR_US]) for n in case.window)
     everything = readings_of(case, len(case.values), len(case.values))

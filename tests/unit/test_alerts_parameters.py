@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from alerts.parameter_file import ParameterFileError, read_parameters, shipped_parameters
@@ -29,6 +31,10 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
         severity = "major"
         [site.S2.loads.night_load]
         enabled = false
+        [type.A.findings.meter_silent]
+        after_h = 72
+        [site.S2.findings.meter_silent]
+        enabled = false
         [type.A.months]
         margin = 0.3
         [site.S2.months]
@@ -50,6 +56,10 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
     assert not p.load("night_load", "S2", "A").enabled
     assert p.load("night_load", "S1", "A").enabled
     assert p.longest_run == 14
+    silent = p.finding("meter_silent", "S2", "A")
+    assert (silent.after_h, silent.enabled, silent.group) == (72, False, "gateway")
+    assert p.finding("meter_silent", None, None) == shipped.findings["meter_silent"]
+    assert p.least_patience("meter_silent") == timedelta(hours=24)
     month = p.month("S2", "A")
     assert (month.enabled, month.margin, month.judged_days) == (False, 0.3, shipped.months.judged_days)
     assert p.month("S3", None) == shipped.months
@@ -71,7 +81,13 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
         ("[rules.quota_pace]\nenabled = 1", "rules.quota_pace.enabled: 1; want true or false"),
         ("[rules.quota_pace]\nseverity = 'bad'", "severity: 'bad'; want one of warning, major, critical"),
         ("[type.A.rules.quota_paces]\ndays = 1", "type.A.rules.quota_paces is not known"),
-        ("[site.S1.findings.imbalance]\nafter_h = 1", "site.S1.findings is not known"),
+        ("[site.S1.findings.imbalances]\nafter_h = 1", "site.S1.findings.imbalances is not known"),
+        (
+            "[site.S1.findings.imbalance]\nafter_h = -1",
+            "site.S1.findings.imbalance.after_h: -1; want at least 0",
+        ),
+        ("[site.S1.findings.imbalance]\nperiod = false", "imbalance.period is the same for all buildings"),
+        ("[site.S1.care.major]\nescalations = 1", "site.S1.care is not known; known: .*findings"),
         ("[rules.quota_over]\ndays = 0", "rules.quota_over.days: 0; want at least 1"),
         ("[site.S1.loads.night_load]\ndays = 29", "night_load.days: 29; want at most 28"),
         ("[loads.night_load]\ncalm_days = 0", "loads.night_load.calm_days: 0; want at least 1"),
