@@ -183,8 +183,8 @@ def _of_some(data: Mapping[str, Any], table_of: str, where: str) -> dict[tuple[s
                 _a_table(values, f"{here}.{name}")
                 if table == "findings" and (fixed := _FOR_ALL & values.keys()):
                     raise ParameterFileError(f"{here}.{name}.{min(fixed)} is the same for all buildings")
-                _made(_KINDS[table], {**data[table][name], **values}, f"{here}.{name}")
-                found[code, name] = values
+                own: Any = _made(_KINDS[table], {**data[table][name], **values}, f"{here}.{name}")
+                found[code, name] = {key: getattr(own, key) for key in values}
     return found
 
 
@@ -222,6 +222,9 @@ def _problem(kind: type, name: str, value: Any, wanted: str) -> str | None:
         known = finding_kinds()
         right = isinstance(value, list) and value and all(k in known for k in value)
         return None if right else f"{value!r}; want a list of {', '.join(known)}"
+    if name == "seasonal_items":
+        right = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        return None if right else f"{value!r}; want a list of items"
     if wanted in ("int", "float"):
         right = isinstance(value, int if wanted == "int" else int | float) and not isinstance(value, bool)
         if not right:

@@ -69,12 +69,20 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
     )
 
 
+def test_a_list_for_some_buildings_is_as_good_as_one_for_all(tmp_path):
+    p = said(tmp_path, "[type.A.rules.quota_forecast_over]\nseasonal_items = ['04']")
+    assert p.rule("quota_forecast_over", "S1", "A").seasonal_items == ("04",)
+    assert len({p.rule("quota_forecast_over", "S1", kind) for kind in ("A", "B")}) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("[rules.quota_pace]\nmargins = 1", "rules.quota_pace.margins is not known"),
         ("[rules.quota_paces]\nmargin = 1", "rules.quota_paces is not known"),
         ("[rule.quota_pace]\nmargin = 1", "rule is not known; known: .*rules"),
+        ("[rules.quota_forecast_over]\nseasonal_items = [4]", "seasonal_items: .*; want a list of items"),
+        ("[rules.quota_forecast_over]\nseasonal_items = ['']", "seasonal_items: .*; want a list of items"),
         ("[rules.quota_pace]\nmargin = 'much'", "rules.quota_pace.margin: 'much'; want a number"),
         ("[rules.quota_pace]\nmargin = -0.1", "rules.quota_pace.margin: -0.1; want at least 0"),
         ("[rules.quota_pace]\ndays = 1.5", "rules.quota_pace.days: 1.5; want a whole number"),
