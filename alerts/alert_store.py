@@ -145,7 +145,7 @@ def _observations(
         for rule_no, p, of_rule in _as_parameterised(found, parameters):
             rule = RULES[rule_no]
             doubt = found.doubts.energy[a.series, a.as_of]
-            v = judge(rule, a, last_day, parameters.levels, p, doubt)
+            v = judge(rule, a, last_day, parameters.levels, p, doubt, _seasonal(found, p)[a.series])
             spoken_of = np.array(
                 [(s.site_id, s.item_code, found.year, rule.name) in known for s in found.series],
                 dtype=np.bool_,
@@ -165,6 +165,13 @@ def _observations(
                 )
                 place = (series.site_code, series.item_code)
                 yield _Seen(as_date(dates[row]), place, rule_no, found, row, seen, p)
+
+
+def _seasonal(found: AssessedSet, p: RuleParameters) -> Bools:
+    """Which series follow the weather, or sum an item that does."""
+    return np.array(
+        [any(part.startswith(p.seasonal_items) for part in s.parts) for s in found.series], np.bool_
+    )
 
 
 def _as_parameterised(

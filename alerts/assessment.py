@@ -19,6 +19,8 @@ from alerts.forecast_band import own_scale
 from alerts.parameters import LevelThresholds, Parameters
 
 _USABLE_SHARE = 0.99
+#: A site whose last meter was taken off is expected to go on for so many days: a meter may be away for its check.
+_AWAY_DAYS = 31
 #: Sums of the same numbers in another order differ in the last digits; beyond these nothing is meant.
 _DECIMALS = 6
 _SHARE_DECIMALS = 9
@@ -215,12 +217,12 @@ class Assessor:
 
     def _missing_share(self, series: Ints, as_of: Ints) -> Floats:
         """R x 366: of which share of each day of the year nothing tells as of D, past or to come."""
-        data, days = self._data, self._data.days
-        start, length = days.index(date(self._year, 1, 1)), _year_days(self._year)
+        start, length = self._data.days.index(date(self._year, 1, 1)), _year_days(self._year)
         column = np.arange(YEAR_DAYS)[None, :]
-        installed_now = data.installed_s[series, as_of] > 0
+        since = (as_of + 1 - _AWAY_DAYS).clip(0)
+        of_late = self._installed_sum[series, as_of + 1] - self._installed_sum[series, since] > 1.0
         today = (as_of - start)[:, None]
-        coming = (column > today) & (column < length) & installed_now[:, None]
+        coming = (column > today) & (column < length) & of_late[:, None]
         return np.where(coming, 1.0, np.minimum(self._past_missing(series, as_of, start), 1.0))
 
     def _past_missing(self, series: Ints, as_of: Ints, start: int) -> Floats:

@@ -8,7 +8,7 @@ forecasts are made with parameters that never saw the building or the year (back
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -33,20 +33,33 @@ BASE_YEAR = 2011
 class WarnedYear:
     """A building-year under a limit. passed: day of the year on which the limit was passed, None if it was kept.
 
-    spells: (opened, resolved or None) of its alerts, as days of the year.
+    spells: (opened, confirmed or None, resolved or None) of its alerts, as days of the year.
     """
 
     building: str
     year: int
     passed: int | None
-    spells: tuple[tuple[int, int | None], ...]
+    spells: tuple[tuple[int, int | None, int | None], ...]
 
     @property
     def lead_days(self) -> int | None:
         """Days that an alert had stood when the limit was passed; None: none stood."""
+        return self._lead((o, r) for o, _, r in self.spells)
+
+    @property
+    def confirmed_days(self) -> int | None:
+        """Days that it had been confirmed; None: it was not."""
+        return self._lead((c, r) for _, c, r in self.spells if c is not None)
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether any of its alerts was ever confirmed."""
+        return any(c is not None for _, c, _ in self.spells)
+
+    def _lead(self, spans: Iterable[tuple[int, int | None]]) -> int | None:
         if self.passed is None:
             return None
-        standing = [o for o, r in self.spells if o < self.passed and (r is None or r > self.passed)]
+        standing = [o for o, r in spans if o < self.passed and (r is None or r > self.passed)]
         return self.passed - standing[0] if standing else None
 
 
@@ -73,24 +86,31 @@ def warned_years(
 
 def _spells(
     a: Assessments, rule: RuleParameters, levels: LevelThresholds
-) -> tuple[tuple[int, int | None], ...]:
+) -> tuple[tuple[int, int | None, int | None], ...]:
     v = judge(RULES[0], a, np.zeros(len(a.used), dtype=np.bool_), levels, rule)
-    spells: list[tuple[int, int | None]] = []
+    spells: list[tuple[int, int | None, int | None]] = []
     state: State | None = None
     for day in range(len(a.used)):
-        step = observe(state, Observation(bool(v.holds[day]), True, calm=bool(v.calm[day])))
+        seen = Observation(bool(v.holds[day]), bool(v.complete[day]), calm=bool(v.calm[day]))
+        step = observe(state, seen)
         if step is None:
             continue
         if step.to_state is State.RESOLVED:
-            spells[-1], state = (spells[-1][0], day), None
+            spells[-1], state = (*spells[-1][:2], day), None
+            continue
+        confirmed = day if step.to_state is State.CONFIRMED else None
+        if state is None:
+            spells.append((day, confirmed, None))
         else:
-            spells.append((day, None))
-            state = step.to_state
+            spells[-1] = (spells[-1][0], confirmed, None)
+        state = step.to_state
     return tuple(spells)
 
 
 def summary(years: list[WarnedYear]) -> dict[str, float]:
-    """Counts, precision and recall of the warnings, lead in days, and days that false ones stood."""
+    """Counts, precision and recall of the warnings, lead in days, and days that false ones stood; confirmed: of those
+    that were.
+    """
     leads = [y.lead_days for y in years if y.lead_days is not None]
     false = [y for y in years if y.passed is None and y.spells]
     over = sum(y.passed is not None for y in years)
@@ -102,8 +122,23 @@ def summary(years: list[WarnedYear]) -> dict[str, float]:
         "recall": round(len(leads) / max(1, over), 3),
         "lead_median": float(np.median(leads)),
         "lead_p10": float(np.percentile(leads, 10)),
-        "false_days": sum((365 if r is None else r) - o for y in false for o, r in y.spells),
-        "false_to_end": sum(y.spells[-1][1] is None for y in false),
+        "false_days": sum((365 if r is None else r) - o for y in false for o, _, r in y.spells),
+        "false_to_end": sum(y.spells[-1][2] is None for y in false),
+        **{f"confirmed_{name}": value for name, value in _confirmed(years).items()},
+    }
+
+
+def _confirmed(years: list[WarnedYear]) -> dict[str, float]:
+    leads = [y.confirmed_days for y in years if y.confirmed_days is not None]
+    false = sum(y.passed is None and y.confirmed for y in years)
+    over = sum(y.passed is not None for y in years)
+    return {
+        "warned": len(leads),
+        "false": false,
+        "precision": round(len(leads) / max(1, len(leads) + false), 3),
+        "recall": round(len(leads) / max(1, over), 3),
+        "lead_median": float(np.median(leads)) if leads else float("nan"),
+        "lead_p10": float(np.percentile(leads, 10)) if leads else float("nan"),
     }
 
 

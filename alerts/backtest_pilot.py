@@ -29,10 +29,11 @@ class Judged:
     """A building-year under a limit. Days are days of the year, from 0, at whose end a thing was known.
 
     ratio: use / limit. passed: the limit was passed. warned: the forecast rule's first alert; resolved: when its last
-    was, if it was; stood: whether one stood when the limit was passed. severe_warned: the same rule's first alert for
-    1.2 times the limit. run_rate: first day on which the mean use so far, spread over the year, was over the limit for
-    as many days on end as the rule waits; run_rate_standing: whether it was so on the day before the limit was passed,
-    or before the year's end.
+    was, if it was; stood: whether one stood when the limit was passed. confirmed: the first day on which one was more
+    than provisional; confirmed_days: for how long when the limit was passed, None: none was. severe_warned: the same
+    rule's first alert for 1.2 times the limit. run_rate: first day on which the mean use so far, spread over the year,
+    was over the limit for as many days on end as the rule waits; run_rate_standing: whether it was so on the day before
+    the limit was passed, or before the year's end.
     """
 
     building: str
@@ -43,6 +44,8 @@ class Judged:
     warned: int | None
     resolved: int | None
     stood: bool
+    confirmed: int | None
+    confirmed_days: int | None
     severe_warned: int | None
     run_rate: int | None
     run_rate_standing: bool
@@ -77,8 +80,10 @@ def judge_years(
                 days=len(rows) + 1,
                 passed=quota.passed,
                 warned=quota.spells[0][0] if quota.spells else None,
-                resolved=quota.spells[-1][1] if quota.spells else None,
+                resolved=quota.spells[-1][2] if quota.spells else None,
                 stood=quota.lead_days is not None,
+                confirmed=next((c for _, c, _ in quota.spells if c is not None), None),
+                confirmed_days=quota.confirmed_days,
                 severe_warned=severe.spells[0][0] if severe.spells else None,
                 run_rate=_first_run(fears[:last], rule.days),
                 run_rate_standing=bool(last and fears[last - 1]),
@@ -121,7 +126,13 @@ def in_sum(years: Sequence[Judged], levels: LevelThresholds) -> dict[str, float 
         "warned": len(warned),
         "warned_days_before_end": _median(y.before_end(y.warned) for y in warned),
         "warned_days_before_limit": _median((y.passed or 0) - (y.warned or 0) for y in warned),
+        "confirmed": sum(y.confirmed_days is not None for y in over),
+        "confirmed_days_before_end": _median(
+            y.before_end(y.confirmed) for y in over if y.confirmed_days is not None
+        ),
+        "confirmed_days_before_limit": _median(y.confirmed_days for y in over),
         "false": sum(y.warned is not None for y in kept),
+        "false_confirmed": sum(y.confirmed is not None for y in kept),
         "false_to_end": sum(y.warned is not None and y.resolved is None for y in kept),
         "run_rate_warned": len(by_rate),
         "run_rate_days_before_end": _median(y.before_end(y.run_rate) for y in by_rate),

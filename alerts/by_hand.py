@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -18,7 +18,12 @@ from alerts.days import end_of_day
 from alerts.due import mark_moved_limits
 from alerts.event_clock import event_clock_state, last_assessable, read_event_clock
 from alerts.frames import Series, load_series
-from alerts.limit_store import LimitRefresh, refresh_limits, refresh_limits_of_days
+from alerts.limit_store import (
+    LimitRefresh,
+    explain_missing_limits,
+    refresh_limits,
+    refresh_limits_of_days,
+)
 from alerts.month_alerts import judge_months
 from alerts.parameters import Parameters
 from alerts.rolling import energy_revision, local_zone
@@ -111,12 +116,19 @@ def assess_by_hand(
 def assess_as_known(
     conn: psycopg.Connection[Any], options: HandOptions, as_of: date | None, known_at: datetime, now: datetime
 ) -> HandResult:
-    """What was known at `known_at` as of a day: the assessments stored by then; for series without one, assessed
-    again with the quota versions known then. Writes nothing."""
+    """What was known at `known_at` as of a day (default: the day of `known_at`, or the last day of the event clock):
+    the assessments stored by then; for series without one, assessed again with the quota versions known then. Writes
+    nothing. Raises AsOfError for a day that had not come then, UnknownSiteError."""
     if known_at > now:
         raise AsOfError(f"--known-at {known_at.isoformat()} is in the future")
     _known_sites(conn, options)
-    day = _day(conn, options, as_of, now)
+    if options.by_event:
+        day = _day(conn, options, as_of, now)
+    else:
+        today_then = (known_at - timedelta(microseconds=1)).astimezone(local_zone(conn)).date()
+        day = as_of or today_then
+        if day > today_then:
+            raise AsOfError(f"--as-of {day} had not come at --known-at {known_at.isoformat()}")
     keys = {"as_of": day, "known_at": known_at, "site_codes": options.site_codes}
     with conn.cursor(row_factory=dict_row) as cursor:
         stored = [{**r, "basis": "stored"} for r in cursor.execute(query("known_assessments"), keys)]
@@ -139,16 +151,25 @@ def assess_as_known(
 def refresh_limits_by_hand(
     conn: psycopg.Connection[Any], options: HandOptions, now: datetime
 ) -> LimitRefresh:
-    """Compute limits after an import of quotas; the caller commits."""
+    """Compute limits after an import, by the wall clock those of `options.site_codes`; the caller commits."""
     _lock_cursor(conn)
     zone = local_zone(conn)
     if not options.by_event:
         refreshed = refresh_limits(conn, options.parameters.limits, zone, now, options.site_codes)
         mark_moved_limits(conn, refreshed.moved)
         return refreshed
-    state, _ = read_event_clock(conn, options.patience_s)
-    through = state.assessed_through or date(1, 1, 1)
-    return LimitRefresh(refresh_limits_of_days(conn, options.parameters.limits, zone, through, now), ())
+    p, done_at = options.parameters.limits, clock_time(conn, options, now)
+    through = done_at.date() - timedelta(days=1)
+    written = refresh_limits_of_days(conn, p, zone, through, now)
+    return LimitRefresh(written, tuple(explain_missing_limits(conn, p, zone, done_at, options.site_codes)))
+
+
+def clock_time(conn: psycopg.Connection[Any], options: HandOptions, now: datetime) -> datetime:
+    """`now`; by the event clock the end of the last day that it assessed, in the year 1 where there is none."""
+    if not options.by_event:
+        return now
+    through = read_event_clock(conn, options.patience_s)[0].assessed_through or date(1, 1, 1)
+    return end_of_day(through, local_zone(conn))
 
 
 def _lock_cursor(conn: psycopg.Connection[Any]) -> None:

@@ -34,10 +34,11 @@ class ForecastParameters:
     holiday_window_days: the same for days of a long holiday, wide enough for one that moves.
     older_year_weight: weight of the year before last against last year (squared for the one before that).
     years: how many years before are looked at. min_days: fewer days of a kind than this give no profile.
-    season_half_life_days: how fast this year's level forgets; prior_days: for how many days the level expected on
-    1 January counts against it. level_half_life_days, season_days: the same for the level of late, which is what is
-    forecast with, against this year's.
+    season_half_life_days: how fast this year's level forgets; prior_days: for how many usual days (`_usual_day`) the
+    level expected on 1 January counts against it. level_half_life_days, season_days: the same for the level of late,
+    which is what is forecast with, against this year's.
     carry: share of last year's change of level that is expected to hold in the new year.
+    most_level: a profile of which this year uses more times as much is another use's, and is not believed.
     run_rate_half_life_days: the same for the run rate, used where there is no profile.
     """
 
@@ -51,6 +52,7 @@ class ForecastParameters:
     season_half_life_days: float
     prior_days: float
     carry: float
+    most_level: float
     run_rate_half_life_days: float
 
 
@@ -70,8 +72,9 @@ class Expectation:
 class Model:
     """What is learnt for one year; made by `fit`, read by `expect`.
 
-    profile: S x 366; prior: S, expected level on 1 January; level: S x N, after each day; run_total, run_count:
-    N x 2 x S as from `_run_sums`; past_errors: S x 2 x 366, of the two years before, as `_past_errors` gives them.
+    profile: S x 366; prior: S, expected level on 1 January; level: S x N, after each day; most_level: see
+    ForecastParameters; run_total, run_count: N x 2 x S as from `_run_sums`; past_errors: S x 2 x 366, of the two years
+    before, as `_past_errors` gives them.
     """
 
     days: DayGrid
@@ -80,6 +83,7 @@ class Model:
     profile: Floats
     prior: Floats
     level: Floats
+    most_level: float
     run_total: Floats
     run_count: Floats
     past_errors: Floats
@@ -113,7 +117,15 @@ def fit(
             final = _level_at(level, np.arange(len(level)), settled[:, span.stop - 1] - 1, span.start, prior)
             prior = 1.0 + p.carry * (final - 1.0)
     return Model(
-        days, year, settled, profile, prior, level, *_run_sums(days, energy, usable, p), past_errors=past
+        days,
+        year,
+        settled,
+        profile,
+        prior,
+        level,
+        p.most_level,
+        *_run_sums(days, energy, usable, p),
+        past_errors=past,
     )
 
 
@@ -122,7 +134,8 @@ def expect(model: Model, series: Ints, as_of: Ints) -> Expectation:
     known = model.settled[series, as_of] - 1
     start = model.days.index(date(model.year, 1, 1))
     level = _level_at(model.level, series, known, start, model.prior[series])
-    profile = level[:, None] * model.profile[series]
+    believed = np.where(level > model.most_level, np.nan, level)
+    profile = believed[:, None] * model.profile[series]
     run_rate = _run_rate(model, series, known)[:, _run_kinds(model.year, model.days)]
     from_profile = np.isfinite(profile)
     return Expectation(np.where(from_profile, profile, run_rate), from_profile)
@@ -157,7 +170,10 @@ def _running(values: Floats) -> Floats:
 
 
 def _profile(days: DayGrid, sums: _KindSums, settled: Ints, year: int, p: ForecastParameters) -> Floats:
-    """S x 366: mean energy of days of the same kind around the same date in the years before `year`."""
+    """S x 366: mean energy of days of the same kind around the same date in the years before `year`.
+
+    NaN where they do not tell; all NaN where nothing was used in them: that has no shape.
+    """
     out = np.full((len(settled), YEAR_DAYS), np.nan)
     dates, kinds = _year_dates(year), _year_kinds(year, days)
     new_year = days.index(dates[0].item())
@@ -180,6 +196,7 @@ def _profile(days: DayGrid, sums: _KindSums, settled: Ints, year: int, p: Foreca
     own = [_mean(total[k], count[k] >= p.min_days, count[k], mean) for k in (_WORKDAY, _DAY_OFF)]
     own.append(_mean(total[_HOLIDAY], count[_HOLIDAY] >= p.min_days, count[_HOLIDAY], own[_DAY_OFF]))
     out[:, : len(dates)] = np.choose(kinds[None, :], own)
+    out[_usual_day(out) <= 0] = np.nan
     return out
 
 
@@ -202,7 +219,7 @@ def _run_level(
 
     Twice the same: a ratio of decaying sums is shrunk, the slow one towards the prior, the quick one towards the slow.
     """
-    usual = _row_mean(profile)
+    usual = _usual_day(profile)
     slow = _Decaying(0.5 ** (1.0 / p.season_half_life_days), p.prior_days * usual)
     quick = _Decaying(0.5 ** (1.0 / p.level_half_life_days), p.season_days * usual)
     for day, column in zip(range(year.start, year.stop), profile.T, strict=False):
@@ -283,10 +300,11 @@ def _run_rate(model: Model, series: Ints, known: Ints) -> Floats:
     return np.asarray(np.divide(total, count, out=np.repeat(both[:, None], 2, axis=1), where=own))
 
 
-def _row_mean(values: Floats) -> Floats:
-    counts = np.isfinite(values).sum(axis=1)
-    mean = np.divide(np.nansum(values, axis=1), counts, out=np.zeros(len(values)), where=counts > 0)
-    return np.asarray(mean)
+def _usual_day(profile: Floats) -> Floats:
+    """Length S: what a day uses on which energy is used, each unit of it counting: of heat a day in winter; 0: none."""
+    total = np.nansum(profile, axis=1)
+    squares = np.nansum(profile**2, axis=1)
+    return np.asarray(np.divide(squares, total, out=np.zeros(len(profile)), where=total > 0))
 
 
 def _year_dates(year: int) -> npt.NDArray[np.datetime64]:

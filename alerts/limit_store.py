@@ -38,6 +38,8 @@ from metering.registers import Role, register_table
 _KINDS_FROM_BASE_YEARS = OWN_METHODS | {PEER_METHOD}
 #: Every year that a base year can be has ended.
 _ALL_ENDED = 9999
+#: Terms of a quota that each version of its limit tells as they were.
+_TOLD = ("method", "source", "approved_by", "note")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Undetermined:
     effective_from: date
     reason: str
     reason_zh: str
+
+    @property
+    def key(self) -> tuple[str, str, int, date]:
+        """The quota's key in the registry."""
+        return self.site_code, self.item_code, self.year, self.effective_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +99,14 @@ def explain_missing_limits(
     parameters: LimitParameters,
     zone: ZoneInfo,
     now: datetime,
-    site_codes: list[str],
+    site_codes: list[str] | None,
 ) -> list[Undetermined]:
-    """Why quotas have no limit that can be computed as known at `now`; writes nothing."""
+    """Why quotas without a limit have none that can be computed as known at `now`; writes nothing."""
     year_now = now.astimezone(zone).year
     book = _Book(conn, parameters, site_codes)
     found = []
     for quota in book.quotas:
-        limit = book.limit(quota, year_now - 1, None)
+        limit = book.limit(quota, year_now - 1, None) if quota.quota_limit_id is None else None
         if isinstance(limit, NoLimit):
             found.append(_undetermined(quota, limit))
     return found
@@ -132,6 +139,8 @@ def refresh_limits_of_days(
         quota = book.quotas[n]
         if quota.recorded_at is not None and recorded_at <= quota.recorded_at:
             continue
+        if quota.quota_limit_id is not None and _is_of_other_terms(quota):
+            continue  # imported since: known from the end of `through` on, not from a day that is past
         limit = book.limit(quota, _ended_by(day), recorded_at)
         if isinstance(limit, Limit) and _is_new(quota, limit, parameters):
             book.quotas[n] = _write(conn, quota, limit, recorded_at)
@@ -161,18 +170,25 @@ def _ended_by(day: date) -> int:
 
 
 def _is_of_other_terms(quota: Any) -> bool:
-    """Whether the version in force was computed from other terms than the quota's, or was given."""
+    """Whether the version in force was written from other terms than the quota's: its document, approval and note among
+    them, and whether its value was given, but not which.
+    """
+    if any(getattr(quota, f"current_{name}") != getattr(quota, name) for name in _TOLD):
+        return True
+    if quota.given != (quota.limit_value is not None):
+        return True
+    if quota.given:
+        return bool(quota.current_value == quota.limit_value and _plan_differs(quota))
     basis = quota.current_basis
-    terms = (
-        basis.get("method"),
-        {int(y) for y in basis.get("base_years", ())},
-        basis.get("reduction_percent", 0.0),
-        basis.get("norm", {}).get("terms"),
-    )
-    now = (quota.method, set(quota.base_years), quota.reduction_percent or 0.0, quota.norm)
-    if quota.method == NORM_METHOD:
-        terms, now = (terms[0], set(), *terms[2:]), (now[0], set(), *now[2:])
-    return bool(quota.given or terms != now or _months(quota, quota.current_value) != quota.current_months)
+    years = () if quota.method == NORM_METHOD else basis.get("base_years", ())
+    now_years = () if quota.method == NORM_METHOD else quota.base_years
+    terms = ({int(y) for y in years}, basis.get("reduction_percent", 0.0), basis.get("norm", {}).get("terms"))
+    return bool(terms != (set(now_years), quota.reduction_percent or 0.0, quota.norm) or _plan_differs(quota))
+
+
+def _plan_differs(quota: Any) -> bool:
+    """Whether the version's months are not those that the quota's plan makes of its value."""
+    return bool(_months(quota, quota.current_value) != quota.current_months)
 
 
 def limit_bases(conn: psycopg.Connection[Any], limit_ids: Iterable[int]) -> dict[int, dict[str, Any]]:
@@ -306,9 +322,7 @@ def _day_ended_by(moment: datetime) -> date:
 
 
 def _is_new(quota: Any, limit: Limit, parameters: LimitParameters) -> bool:
-    if quota.quota_limit_id is None or quota.given != bool(limit.basis["given"]):
-        return True
-    if _months(quota, quota.current_value) != quota.current_months:
+    if quota.quota_limit_id is None or _is_of_other_terms(quota):
         return True
     if quota.given:
         return bool(quota.current_value != limit.value)
@@ -320,7 +334,7 @@ def _write(conn: psycopg.Connection[Any], quota: Any, limit: Limit, at: datetime
         _supersede(conn, quota.quota_limit_id, at)
     months = _months(quota, limit.value)
     keys = {
-        **{name: getattr(quota, name) for name in ("quota_id", "method", "source", "approved_by", "note")},
+        **{name: getattr(quota, name) for name in ("quota_id", *_TOLD)},
         "value": limit.value,
         "basis": Jsonb(limit.basis),
         "months": months,
@@ -336,6 +350,7 @@ def _write(conn: psycopg.Connection[Any], quota: Any, limit: Limit, at: datetime
         current_basis=limit.basis,
         current_months=months,
         recorded_at=at,
+        **{f"current_{name}": getattr(quota, name) for name in _TOLD},
     )
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import csv
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from functools import cache
 from importlib.resources import files
@@ -53,14 +53,24 @@ _KINDS: dict[str, type] = {"rules": RuleParameters, "loads": LoadParameters, "fi
 #: What of a rule about findings says what it is about, and is so for all.
 _FOR_ALL = frozenset({"kinds", "group", "period"})
 _GROUPS = get_args(Group)
+_SHARE, _PERCENT = (0.0, 1.0), (0.0, 100.0)
 #: Least and most of numbers, by type and name; of others _LEAST and _MOST. A run of no days would always hold, a
-#: reminder every 0 hours never be the last, and a run of loads is looked for in so many days only.
+#: reminder every 0 hours never be the last, and a run of loads is looked for in so many days only. A share of which
+#: somebody gave the percent could never be reached.
 _BOUNDS: dict[tuple[type, str], tuple[float, float]] = {
     (RuleParameters, "days"): (1, 366),
     (RuleParameters, "calm_days"): (0, 366),
     (LoadParameters, "days"): (1, RUN_DAYS),
     (LoadParameters, "calm_days"): (1, RUN_DAYS),
     (Care, "remind_after_h"): (1, 100_000),
+    (LevelThresholds, "min_completeness"): _SHARE,
+    (LimitParameters, "min_coverage"): _SHARE,
+    (MonthRule, "min_completeness"): _SHARE,
+    (RuleParameters, "band_share"): _SHARE,
+    (RuleParameters, "min_share"): _SHARE,
+    (PercentileRule, "best_percent"): _PERCENT,
+    (PercentileRule, "worst_percent"): _PERCENT,
+    (PercentileRule, "worst_extra_percent"): _PERCENT,
 }
 _LEAST, _MOST = 0, 100_000
 
@@ -80,7 +90,7 @@ def read_parameters(file: Path | None) -> Parameters:
     if file is None:
         return shipped_parameters()
     try:
-        own = tomllib.loads(file.read_text(encoding="utf-8"))
+        own = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
         raise ParameterFileError(f"{file}: {e}") from e
     return _parameters(_merged(_shipped(), own, str(file)), str(file))
@@ -144,6 +154,8 @@ def _parameters(data: dict[str, Any], where: str) -> Parameters:
     )
     if missing := set(_SEVERITIES) - made.care.keys():
         raise ParameterFileError(f"{where}: care.{min(missing)} is missing")
+    if made.levels.severe < made.levels.over:
+        raise ParameterFileError(f"{where}: levels.severe: {made.levels.severe}; want at least levels.over")
     return made
 
 
@@ -154,9 +166,10 @@ def _each(kind: type[T], data: Mapping[str, Any], table: str, where: str) -> dic
 def _of_some(data: Mapping[str, Any], table_of: str, where: str) -> dict[tuple[str, str], Mapping[str, Any]]:
     """What is other of rules for some buildings, by (building type or site code, rule)."""
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for code, tables in data.get(table_of, {}).items():
-        for table, rules in tables.items():
+    for code, tables in _a_table(data.get(table_of, {}), f"{where}: {table_of}"):
+        for table, rules in _a_table(tables, f"{where}: {table_of}.{code}"):
             here = f"{where}: {table_of}.{code}.{table}"
+            _a_table(rules, here)
             if table == "months":
                 _made(MonthRule, {**data[table], **rules}, here)
                 found[code, table] = rules
@@ -167,11 +180,19 @@ def _of_some(data: Mapping[str, Any], table_of: str, where: str) -> dict[tuple[s
                 if name not in data[table]:
                     known = ", ".join(sorted(data[table]))
                     raise ParameterFileError(f"{here}.{name} is not known; known: {known}")
+                _a_table(values, f"{here}.{name}")
                 if table == "findings" and (fixed := _FOR_ALL & values.keys()):
                     raise ParameterFileError(f"{here}.{name}.{min(fixed)} is the same for all buildings")
-                _made(_KINDS[table], {**data[table][name], **values}, f"{here}.{name}")
-                found[code, name] = values
+                own: Any = _made(_KINDS[table], {**data[table][name], **values}, f"{here}.{name}")
+                found[code, name] = {key: getattr(own, key) for key in values}
     return found
+
+
+def _a_table(value: Any, where: str) -> Iterable[tuple[str, Any]]:
+    """The items of a table. Raises ParameterFileError for anything else."""
+    if not isinstance(value, dict):
+        raise ParameterFileError(f"{where} must be a table")
+    return value.items()
 
 
 def _made(kind: type[T], values: Mapping[str, Any], where: str) -> T:
@@ -201,6 +222,9 @@ def _problem(kind: type, name: str, value: Any, wanted: str) -> str | None:
         known = finding_kinds()
         right = isinstance(value, list) and value and all(k in known for k in value)
         return None if right else f"{value!r}; want a list of {', '.join(known)}"
+    if name == "seasonal_items":
+        right = isinstance(value, list) and all(isinstance(item, str) and item for item in value)
+        return None if right else f"{value!r}; want a list of items"
     if wanted in ("int", "float"):
         right = isinstance(value, int if wanted == "int" else int | float) and not isinstance(value, bool)
         if not right:

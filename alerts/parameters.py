@@ -41,6 +41,8 @@ class RuleParameters:
     """A rule's severity, and for how many assessed days on end its ground must hold before an alert opens.
 
     Of a rule about the forecast: band_share: how far down from p50 to p10 the forecast must still be over the limit;
+    confirm_share: the same, for as many days, for its alert to be more than provisional; seasonal_items: items, by
+    their first characters, of which a site that has no year before tells too little for that;
     calm_days: after so many days on end with p90 within the limit its alert is resolved (0: not before the year ends);
     of a rule about a state: without its ground. Of the pace: margin: by which share of what should have been used it
     must be ahead; min_share: from which share of the year's expected use on. enabled: a rule that is not opens nothing;
@@ -50,6 +52,8 @@ class RuleParameters:
     severity: str
     days: int
     band_share: float = 0.0
+    confirm_share: float = 0.0
+    seasonal_items: tuple[str, ...] = ()
     calm_days: int = 0
     margin: float = 0.0
     min_share: float = 0.0

@@ -114,6 +114,8 @@ def compute_limit(
             "per_m2": peers.mean,
             "sites": len(peers.rates),
             "as_of": peers.as_of.isoformat(),
+            "floor_area_m2": place.floor_area_m2,
+            "smaller": "own" if value == own else "peers",
         }
     if percentiles.enabled and peers is not None and place.floor_area_m2:
         basis["percentile"] = standing(own / place.floor_area_m2, peers, percent, percentiles)

@@ -10,6 +10,7 @@ import numpy as np
 
 from alerts.assessment import Assessments, Level
 from alerts.days import Bools, Floats, Ints
+from alerts.forecast import METHOD_RUN_RATE
 from alerts.parameters import LevelThresholds, RuleParameters
 
 _RANK = {level: rank for rank, level in enumerate(Level)}
@@ -98,11 +99,13 @@ def judge(
     t: LevelThresholds,
     p: RuleParameters,
     doubt: Floats | None = None,
+    seasonal: Bools | None = None,
 ) -> Verdicts:
     """Verdicts of `rule` on assessments sorted by (series, day), all in one year.
 
     last_day: whether the row's day is the last of its year; doubt: how much of each row's use may be none (None:
-    nothing). Days that are missing in the sequence break a run.
+    nothing); seasonal: whether it follows the weather (None: nothing does). Days that are missing in the sequence break
+    a run.
     """
     ground = rule.ground(a, t, p)
     if rule.about is About.FORECAST:
@@ -112,7 +115,9 @@ def judge(
         complete = complete & _beyond_doubt(rule, a, t, p, doubt)
     nothing = np.zeros(len(ground), dtype=np.bool_)
     settled_well = calm = nothing
+    firm = complete
     if rule.about is About.FORECAST:
+        firm = complete & _firm(rule, a, t, p, seasonal)
         kept = np.isfinite(a.limit) & (a.p50 <= a.limit) & (a.used <= a.limit) & complete
         settled_well = kept & last_day
     if rule.about is not About.FACT and p.calm_days:
@@ -120,12 +125,19 @@ def judge(
         calm = run_length(within, a.series, a.as_of) >= p.calm_days
     return Verdicts(
         holds=run_length(ground, a.series, a.as_of) >= p.days,
-        complete=complete if rule.needs_data else ~nothing,
+        complete=firm if rule.needs_data else ~nothing,
         settled_well=settled_well,
         gone=~ground if rule.about is About.FACT else nothing,
         calm=calm,
         unlimited=~np.isfinite(a.limit),
     )
+
+
+def _firm(rule: Rule, a: Assessments, t: LevelThresholds, p: RuleParameters, seasonal: Bools | None) -> Bools:
+    """Whether a forecast says enough for an alert that is confirmed."""
+    sure = rule.ground(a, t, replace(p, band_share=max(p.band_share, p.confirm_share)))
+    firm = run_length(sure, a.series, a.as_of) >= p.days
+    return firm if seasonal is None else firm & ~(seasonal & (a.method == METHOD_RUN_RATE))
 
 
 def _beyond_doubt(rule: Rule, a: Assessments, t: LevelThresholds, p: RuleParameters, doubt: Floats) -> Bools:

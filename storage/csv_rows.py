@@ -40,12 +40,12 @@ def read_rows(path: Path, required: Sequence[str], optional: Sequence[str] = ())
         if not content.problems:
             content.problems.append(f"{path.name}:1: is empty; the first line must be {','.join(required)}")
         return content
-    header_line, header = lines[0]
+    header_line, header, lines = _without_empty_columns(lines)
     wrong = _header_problems(header, required, optional)
     if wrong:
         content.problems.extend(f"{path.name}:{header_line}: {problem}" for problem in wrong)
         return content
-    for line, cells in lines[1:]:
+    for line, cells in lines:
         if len(cells) != len(header):
             content.problems.append(f"{path.name}:{line}: has {len(cells)} cells, expected {len(header)}")
         else:
@@ -92,6 +92,19 @@ def _parsed(name: str, text: str, problems: list[str]) -> list[tuple[int, list[s
         problems.append(f"{name}:{line}: is no CSV: {e}")
         return []
     return rows
+
+
+def _without_empty_columns(
+    lines: list[tuple[int, list[str]]],
+) -> tuple[int, list[str], list[tuple[int, list[str]]]]:
+    """The header with its line, and the rows, both without the cells that spreadsheets write for columns at the end
+    that have neither a name nor anything below it.
+    """
+    header_line, header = lines[0]
+    width = max(n + 1 for n, name in enumerate(header) if name)
+    end = len(header)
+    rows = [(n, cells if any(cells[width:end]) else cells[:width] + cells[end:]) for n, cells in lines]
+    return header_line, header[:width], rows[1:]
 
 
 def _header_problems(header: list[str], required: Sequence[str], optional: Sequence[str]) -> list[str]:

@@ -64,12 +64,13 @@ class Behind:
 @dataclass(frozen=True, slots=True)
 class ImportResult:
     """What an import did, or would do. version: the registry's new version, None where nothing changed; behind: what of
-    it reaches to before retention's floor, None: nothing.
+    it reaches to before retention's floor, None: nothing; quotas: keys of the quotas in the files.
     """
 
     version: int | None
     counts: dict[str, Counts]
     behind: Behind | None = None
+    quotas: frozenset[Key] = frozenset()
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ def _import(
         cursor.execute("select pg_advisory_xact_lock(%s)", (locks.REGISTRY_IMPORT,))
         plan = _planned(load_state(cursor), files, codes, cursor)
         if not any(plan.changed.values()):
-            return ImportResult(None, plan.counts)
+            return ImportResult(None, plan.counts, quotas=frozenset(files.quotas))
         for kind in KINDS:
             write_rows(cursor, kind, [getattr(plan.after, KINDS[kind])[key] for key in plan.changed[kind]])
         write_effects(cursor, plan)
@@ -138,7 +139,7 @@ def _import(
         version = _write_version(cursor, plan, actor, note)
         # From here to the commit no reading is judged or placed by the registry as it was.
         cursor.execute("select pg_advisory_xact_lock(%s)", (locks.REGISTRY,))
-    return ImportResult(version, plan.counts, behind)
+    return ImportResult(version, plan.counts, behind, frozenset(files.quotas))
 
 
 def _planned(

@@ -182,6 +182,8 @@ def _rule_misfits(state: RegistryState, files: RegistryFiles) -> Iterator[str]:
 
 def _quota_misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCodes) -> Iterator[str]:
     for row in files.quotas.values():
+        if (problem := _never_in_force(row.value)) is not None:
+            yield f"{row.place}: {problem}"
         site = state.sites.get((row.value.site_code,))
         if site is not None:
             problem = _norm_misfit(row.value, site, codes)
@@ -189,6 +191,18 @@ def _quota_misfits(state: RegistryState, files: RegistryFiles, codes: RegistryCo
                 yield f"{row.place}: {problem}"
         elif not _knows_site(state, files, row.value.site_code):
             yield f"{row.place}: site_code {row.value.site_code!r} is not known; add it to sites.csv"
+
+
+def _never_in_force(quota: Quota) -> str | None:
+    """Why a quota can never judge anything."""
+    if quota.effective_from.year > quota.year:
+        return (
+            f"effective_from {quota.effective_from} is after the year {quota.year}: the limit would never be in force; "
+            f"use a day of the year, such as {quota.year}-01-01 (when it became known is kept with the import)"
+        )
+    if quota.method == "own_or_peers" and quota.limit_value is None and not quota.base_years:
+        return "method own_or_peers needs base_years, such as 2011 or 2009;2010;2011"
+    return None
 
 
 def _norm_misfit(quota: Quota, site: Site, codes: RegistryCodes) -> str | None:

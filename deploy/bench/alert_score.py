@@ -14,6 +14,8 @@ from deploy.bench.alert_truth import Building, Flaw
 #: Alerts about what was used, with the share of the limit that is passed.
 FACTS = {"quota_over": 1.0, "quota_severe": 1.2}
 FORECAST = "quota_forecast_over"
+#: The same, the provisional ones counted too.
+OPENED = "quota_forecast_over, opened"
 #: An alert is in time up to so many days after the limit was passed; where a flaw lay over these days, after it.
 TOLERANCE_DAYS = 3
 #: A flaw explains a retraction if it lay so many days or less before the alert.
@@ -75,13 +77,47 @@ class FactScore:
 
 
 @dataclass(slots=True)
+class WarningScore:
+    """Sites that were warned in time, with the days of warning, in vain, or not."""
+
+    days: list[int] = field(default_factory=list)
+    wrong: list[dict[str, Any]] = field(default_factory=list)
+    missed: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, spans: Sequence[tuple[int, int | None]], passed: int | None, about: dict[str, Any]) -> None:
+        """Score a building's warnings, each from a day on until one (None: still there)."""
+        if passed is None:
+            if spans:
+                self.wrong.append({**about, "spells": list(spans)})
+            return
+        standing = [begin for begin, end in spans if begin < passed and (end is None or end >= passed)]
+        if standing:
+            self.days.append(passed - standing[0])
+        else:
+            self.missed.append({**about, "passed": passed})
+
+    def report(self) -> dict[str, Any]:
+        """With precision, recall and days of warning."""
+        return {
+            "right": len(self.days),
+            "wrong": self.wrong,
+            "missed": self.missed,
+            "precision": _share(len(self.days), len(self.wrong)),
+            "recall": _share(len(self.days), len(self.missed)),
+            "days_of_warning": statistics.median(self.days) if self.days else None,
+            "days_of_warning_p10": float(np.percentile(self.days, 10)) if self.days else None,
+        }
+
+
+@dataclass(slots=True)
 class Score:
-    """What is scored of one or several runs. retracted: each with what explains it; warned: days of warning."""
+    """What is scored of one or several runs. retracted: each with what explains it; warnings: of those that were
+    confirmed; opened: of all of them.
+    """
 
     facts: dict[str, FactScore] = field(default_factory=lambda: {rule: FactScore() for rule in FACTS})
-    warned: list[int] = field(default_factory=list)
-    not_warned: list[dict[str, Any]] = field(default_factory=list)
-    warned_for_nothing: list[dict[str, Any]] = field(default_factory=list)
+    warnings: WarningScore = field(default_factory=WarningScore)
+    opened: WarningScore = field(default_factory=WarningScore)
     retracted: list[dict[str, Any]] = field(default_factory=list)
 
     def add(
@@ -97,7 +133,10 @@ class Score:
             for rule, share in FACTS.items():
                 passed = passed_on(b, share, first, days)
                 self._fact(self.facts[rule], [s for s in own if s.rule == rule], passed, b.flaw, about)
-            self._forecast([s for s in own if s.rule == FORECAST], passed_on(b, 1.0, first, days), about)
+            feared, passed = [s for s in own if s.rule == FORECAST], passed_on(b, 1.0, first, days)
+            self.opened.add([(s.opened, s.ended) for s in feared], passed, about)
+            confirmed = [(s.confirmed, s.ended) for s in feared if s.confirmed is not None]
+            self.warnings.add(confirmed, passed, about)
 
     def _fact(
         self, score: FactScore, own: list[Spell], passed: int | None, flaw: Flaw | None, about: dict[str, Any]
@@ -128,32 +167,12 @@ class Score:
         else:
             score.missed.append(verdict)
 
-    def _forecast(self, own: list[Spell], passed: int | None, about: dict[str, Any]) -> None:
-        if passed is None:
-            if own:
-                spans = [(s.opened, s.ended) for s in own]
-                self.warned_for_nothing.append({**about, "spells": spans})
-            return
-        standing = [s for s in own if s.opened < passed and (s.ended is None or s.ended >= passed)]
-        if standing:
-            self.warned.append(passed - standing[0].opened)
-        else:
-            self.not_warned.append({**about, "passed": passed})
-
     def report(self) -> dict[str, Any]:
         """All figures."""
-        warned = len(self.warned)
         return {
             **{rule: score.report() for rule, score in self.facts.items()},
-            FORECAST: {
-                "warned": warned,
-                "wrong": self.warned_for_nothing,
-                "missed": self.not_warned,
-                "precision": _share(warned, len(self.warned_for_nothing)),
-                "recall": _share(warned, len(self.not_warned)),
-                "days_of_warning": statistics.median(self.warned) if self.warned else None,
-                "days_of_warning_p10": float(np.percentile(self.warned, 10)) if self.warned else None,
-            },
+            FORECAST: self.warnings.report(),
+            OPENED: self.opened.report(),
             "retracted": self.retracted,
             "retracted_unexplained": sum(not r["explained"] for r in self.retracted),
         }

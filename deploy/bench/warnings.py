@@ -66,6 +66,8 @@ def _row(y: Judged, area_m2: float) -> dict[str, Any]:
         "passed": _day(y, y.passed),
         "warned": _day(y, y.warned),
         "warned_days_before_end": y.before_end(y.warned),
+        "confirmed": _day(y, y.confirmed),
+        "confirmed_days_before_end": y.before_end(y.confirmed),
         "resolved": _day(y, y.resolved),
         "severe_warned": _day(y, y.severe_warned),
         "run_rate": _day(y, y.run_rate),
@@ -89,8 +91,8 @@ def warnings_table(report: dict[str, Any]) -> str:
             "",
             "| building | m2 | year | use / limit | passed on | warned on (days before the year's end) |",
         ]
-        lines[-1] += " resolved | of 1.2 x on | run rate on (days) |"
-        lines.append("|---|---|---|---|---|---|---|---|---|")
+        lines[-1] += " confirmed | resolved | of 1.2 x on | run rate on (days) |"
+        lines.append("|---|---|---|---|---|---|---|---|---|---|")
         told = [y for y in part["years"] if y["use_to_limit"] > 1 or y["warned"] or y["run_rate"]]
         lines += [_line(y) for y in sorted(told, key=lambda y: (-y["area_m2"], y["year"]))] + [""]
     return "\n".join(lines)
@@ -110,6 +112,7 @@ def _line(y: dict[str, Any]) -> str:
         f"{y['use_to_limit']:.3f}",
         on("passed"),
         ahead("warned"),
+        ahead("confirmed"),
         on("resolved"),
         on("severe_warned"),
         ahead("run_rate"),

@@ -425,7 +425,9 @@ def _local(at: datetime, settings: Settings) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:,.0f}"
+    from deploy.cli.quota_commands import _number as number
+
+    return number(value)
 
 
 def _print_json(value: Any) -> None:

@@ -20,14 +20,25 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 #: A column of a table with longer cells folds on a terminal.
 _LONG_TEXT = 40
+#: The first year that a quota can be of.
+_FIRST_YEAR = 1990
 
 
 @quota.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file of the form of quotas.csv.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV: site_code,item_code,year,limit_value,method,base_years,reduction_percent,source,effective_from; "
+            "optional: approved_by,note,monthly_plan,norm. Years and months are separated by semicolons.",
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Take in quotas, all or nothing, and compute the limits that can be computed. Says which cannot, and why."""
+    """Take in quotas, all or nothing, and compute their limits as far as they can be known. Says which of the file's
+    have none, and why.
+    """
     from dataclasses import asdict
 
     from alerts.by_hand import refresh_limits_by_hand
@@ -39,9 +50,12 @@ def import_(
     settings = load_settings()
     with connect_database(settings, "pipeline") as connection:
         result = import_quota_file(connection, file, getpass.getuser(), registry_codes(settings))
-        refreshed = refresh_limits_by_hand(connection, hand_options(settings), datetime.now(UTC))
+        # A site at least: of none means of all.
+        options = hand_options(settings, sorted({site for site, *_ in result.quotas}) or [""])
+        refreshed = refresh_limits_by_hand(connection, options, datetime.now(UTC))
     counts = {kind: asdict(c) for kind, c in result.counts.items()}
-    undetermined = [asdict(u) for u in refreshed.undetermined]
+    told = [u for u in refreshed.undetermined if u.key in result.quotas]
+    undetermined = [asdict(u) for u in told]
     if as_json:
         _print_json(
             {"version": result.version, **counts, "limits": refreshed.written, "undetermined": undetermined}
@@ -55,7 +69,7 @@ def import_(
         else f"quotas: {c['new']} new, {c['changed']} changed, {c['same']} as they were; "
         f"{refreshed.written} limits computed"
     )
-    for u in refreshed.undetermined:
+    for u in told:
         typer.echo(f"  {u.site_code} {u.item_code} {u.year}: {u.reason_zh if zh else u.reason}")
 
 
@@ -68,7 +82,8 @@ def assess(
     as_of: Annotated[
         str | None,
         typer.Option(
-            metavar="DATE", help="Local day, e.g. 2014-10-31; default: today, or the event clock's last."
+            metavar="DATE",
+            help="Local day, e.g. 2014-10-31; default: today, the day of --known-at, or the event clock's last.",
         ),
     ] = None,
     known_at: Annotated[
@@ -87,12 +102,12 @@ def assess(
     from deploy.clients import connect_database
 
     settings = load_settings()
-    day, now = _date(as_of), datetime.now(UTC)
+    day, moment = _date(as_of), None if known_at is None else _moment(known_at, settings)
+    now = datetime.now(UTC)  # not before `moment`, which may be now
     with connect_database(settings, "pipeline") as connection:
-        if known_at is None:
+        if moment is None:
             result = assess_by_hand(connection, hand_options(settings, site), day, now)
         else:
-            moment = _moment(known_at, settings)
             result = assess_as_known(connection, hand_options(settings, site), day, moment, now)
     zh = settings.language == "zh"
     for s in result.without:
@@ -127,21 +142,27 @@ quota.command()(rollup)
 
 def _date(text: str | None) -> date | None:
     try:
-        return None if text is None else date.fromisoformat(text)
+        day = None if text is None else date.fromisoformat(text)
     except ValueError as e:
         raise typer.BadParameter(f"--as-of {text!r} is no date such as 2014-10-31") from e
+    if day is not None and day.year < _FIRST_YEAR:
+        raise typer.BadParameter(f"--as-of {text} is before {_FIRST_YEAR}")
+    return day
 
 
 def _moment(text: str, settings: Settings) -> datetime:
-    """A time with offset; or a local date, which means its end."""
+    """A time with offset; or a local date, which means its end, or now where it is today."""
     from zoneinfo import ZoneInfo
 
     from alerts.days import end_of_day
     from metering.instants import parse_instant
 
+    zone = ZoneInfo(settings.timezone)
+    now = datetime.now(zone)
     try:
-        return end_of_day(date.fromisoformat(text), ZoneInfo(settings.timezone))
-    except ValueError:
+        day = date.fromisoformat(text)
+        return now if day == now.date() else end_of_day(day, zone)
+    except (ValueError, OverflowError):
         pass
     try:
         return parse_instant(text)
@@ -206,8 +227,13 @@ def _print_table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
     console.print(table)
 
 
-def _number(value: float | None, digits: int = 0) -> str:
-    return "" if value is None else f"{value:,.{digits}f}"
+def _number(value: float | None) -> str:
+    """As in mails and reports: 29.3 tce is not 29."""
+    from alerts.report_charts import number
+
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if float(value).is_integer() else number(value)
 
 
 def _percent(value: float | None) -> str:

@@ -32,6 +32,7 @@ class By(StrEnum):
     DISTRICT = "district"
     SECTOR = "sector"
     TYPE = "type"
+    SIZE = "size"
     CITY = "city"
 
 
@@ -157,17 +158,18 @@ def rollup(
 
 
 def _ledger(settings: Settings, site: str, known_at: str | None) -> Row:
+    from alerts.by_hand import clock_time
     from alerts.ledger import site_ledger
     from alerts.rolling import local_zone
     from deploy.assessing import hand_options
     from deploy.cli.quota_commands import _moment
     from deploy.clients import connect_database
 
-    parameters = hand_options(settings).parameters.limits
+    options = hand_options(settings)
     moment = None if known_at is None else _moment(known_at, settings)
     with connect_database(settings, "pipeline") as connection:
-        zone = local_zone(connection)
-        found = site_ledger(connection, site, parameters, zone, datetime.now(UTC), moment)
+        zone, now = local_zone(connection), clock_time(connection, options, datetime.now(UTC))
+        found = site_ledger(connection, site, options.parameters.limits, zone, now, moment)
     if found is None:
         raise typer.BadParameter(f"no site {site!r} in the registry")
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -40,12 +40,17 @@ def print_quotas(quotas: Sequence[Row], zh: bool) -> None:
     rows = [
         (
             q["item_code"], str(q["year"]), str(q["effective_from"]), _number(q["limit_value"]), q["unit"],
-            q["method"], ";".join(map(str, q["base_years"])), _number(q["reduction_percent"], 1),
-            q["approved_by"] or "", q["note"] or "", q["reason_zh" if zh else "reason"] or q["source"],
+            q["method"], ";".join(map(str, q["base_years"])), _percents(q["reduction_percent"]),
+            q["approved_by"] or "", q["note"] or "",
+            "; ".join(filter(None, (q["reason_zh" if zh else "reason"], q["source"]))),
         )
         for q in quotas
     ]  # fmt: skip
     _print_table(heads, rows, right=(3, 7))
+
+
+def _percents(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
 
 
 def print_months(quotas: Sequence[Row], zh: bool) -> None:
@@ -146,10 +151,11 @@ def basis_text(basis: Row, zh: bool) -> str:
         said.append(f"{year}: {used['energy']:,.0f} ({used['coverage']:.1%})")
     if peers := basis.get("peers"):
         said.append(
-            f"同类 {peers['building_type']} {peers['sites']} 栋均值 {peers['per_m2']:,.1f}/m2 (截至 {peers['as_of']})"
+            f"同类 {peers['building_type']} {peers['sites']} 栋均值 {peers['per_m2']:,.1f}/m2{_by_area(peers, zh)} "
+            f"(截至 {peers['as_of']})"
             if zh
-            else f"mean of {peers['sites']} of type {peers['building_type']}: {peers['per_m2']:,.1f}/m2 "
-            f"as of {peers['as_of']}"
+            else f"mean of {peers['sites']} of type {peers['building_type']}: {peers['per_m2']:,.1f}/m2"
+            f"{_by_area(peers, zh)} as of {peers['as_of']}"
         )
     if norm := basis.get("norm"):
         kind = {"constraint": "约束值", "guide": "引导值"}[norm["kind"]] if zh else norm["kind"]
@@ -171,6 +177,15 @@ def basis_text(basis: Row, zh: bool) -> str:
     if percent:
         said.append(f"-{percent:g}%")
     return "; ".join(said)
+
+
+def _by_area(peers: Row, zh: bool) -> str:
+    """What the peers' mean comes to for the site, and whether that is the smaller; nothing of it in older versions."""
+    if "floor_area_m2" not in peers:
+        return ""
+    value = f" x {peers['floor_area_m2']:,.0f} m2 = {peers['per_m2'] * peers['floor_area_m2']:,.0f}, "
+    taken = peers["smaller"] == "peers"
+    return value + (("取此值" if taken else "取自身值") if zh else ("taken" if taken else "own taken"))
 
 
 def _parameters(correction: Row) -> str:
@@ -236,7 +251,7 @@ def print_announcements(zh: bool) -> None:
     rows = [
         (
             a.announcement, _years(a.from_year, a.to_year), a.method, ";".join(map(str, a.base_years)),
-            _number(a.reduction_percent), _number(a.best_percent_exempt), a.title_zh if zh else a.title_en,
+            _percents(a.reduction_percent), _percents(a.best_percent_exempt), a.title_zh if zh else a.title_en,
             a.confidence, a.source,
         )
         for a in announcements()
@@ -256,19 +271,24 @@ _SHARES = {
     "energy": ("used_share", "占用能", "share of energy"),
     "area": ("floor_area_share", "占面积", "share of floor area"),
 }
-#: By what it is rolled up -> in Chinese, in English, list of codes with names.
+_SIZES = {
+    "large_public": ("large public building, over 20,000 m2", "大型公共建筑, 2 万 m2 以上"),
+    "other": ("others", "其他"),
+}
+#: By what it is rolled up -> in Chinese, in English, codes with their names in English and Chinese.
 _AREAS = {
-    "district": ("行政区", "district", None),
-    "sector": ("部门", "sector", "sector"),
-    "type": ("类型", "type", "building_type"),
-    "city": ("城市", "city", None),
+    "district": ("行政区", "district", {}),
+    "sector": ("部门", "sector", code_names("sector")),
+    "type": ("类型", "type", code_names("building_type")),
+    "size": ("规模", "size", _SIZES),
+    "city": ("城市", "city", {}),
 }
 
 
 def print_rollup(found: Sequence[Row], by: str, of: str, zh: bool) -> None:
     """A row an area, a column a level: sites and their share of the area's sites, energy or floor area."""
     levels = [name for name in LEVEL_NAMES if any(r["quota_level"] == name for r in found)]
-    (column, *shares), (*kind, names) = _SHARES[of], _AREAS[by]
+    (column, *shares), (kind_zh, kind_en, names) = _SHARES[of], _AREAS[by]
     first = found[0]
     typer.echo(
         f"{first['year']} 年, 分项 {first['item_code']}: 各等级建筑数 ({shares[0]})"
@@ -276,9 +296,9 @@ def print_rollup(found: Sequence[Row], by: str, of: str, zh: bool) -> None:
         else f"{first['year']}, item {first['item_code']}: sites at each level ({shares[1]})"
     )
     heads = (
-        (kind[0], "建筑数", f"已用 {first['unit']}", "面积 m2", *(LEVEL_NAMES[n][0] for n in levels))
+        (kind_zh, "建筑数", f"已用 {first['unit']}", "面积 m2", *(LEVEL_NAMES[n][0] for n in levels))
         if zh
-        else (kind[1], "sites", f"used {first['unit']}", "floor m2", *(LEVEL_NAMES[n][1] for n in levels))
+        else (kind_en, "sites", f"used {first['unit']}", "floor m2", *(LEVEL_NAMES[n][1] for n in levels))
     )
     rows = []
     for code in dict.fromkeys(r["code"] for r in found):
@@ -289,9 +309,12 @@ def print_rollup(found: Sequence[Row], by: str, of: str, zh: bool) -> None:
     _print_table(heads, rows, right=range(1, 4 + len(levels)))
 
 
-def _area_name(code: str, names: str | None, zh: bool) -> str:
-    known = code_names(names).get(code) if names else None
-    return f"{code} {known[1 if zh else 0]}" if known else code
+def _area_name(code: str, names: Mapping[str, tuple[str, str]], zh: bool) -> str:
+    known = names.get(code)
+    if known is None:
+        return code
+    name = known[1 if zh else 0]
+    return name if names is _SIZES else f"{code} {name}"
 
 
 def print_head(text: str, first: bool = False) -> None:

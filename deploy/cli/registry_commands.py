@@ -47,7 +47,9 @@ def import_(
     settings = load_settings()
     with connect_database(settings, "pipeline") as connection:
         result = import_registry(connection, folder, getpass.getuser(), registry_codes(settings), note)
-        if result.counts["quota"].new or result.counts["quota"].changed:
+        counts = result.counts
+        # Limits by norm and by peers rest on building types and floor areas.
+        if counts["quota"].new or counts["quota"].changed or counts["site"].changed:
             _refresh_limits(connection, settings)
     _print_result(result, as_json, version=result.version)
     if not as_json:
@@ -55,7 +57,7 @@ def import_(
 
 
 def _refresh_limits(connection: Any, settings: Settings) -> None:
-    """Give imported quotas their limits at once, as far as they can be known."""
+    """Give quotas their limits at once, as far as they can be known."""
     from alerts.by_hand import refresh_limits_by_hand
     from deploy.assessing import hand_options
 

@@ -223,16 +223,16 @@ def test_at_night_only_what_is_critical_is_sent_and_the_digest_tells_the_rest_in
     place.alert()
     place.alert(rule="quota_severe", severity="critical")
     with MailServer() as server:
-        place.sender(server, policy=QUIET, clock=at("2026-11-28T23:00:00")).run_until_idle()
+        place.sender(server, policy=QUIET, clock=at("2099-11-28T23:00:00")).run_until_idle()
         assert place.states() == {"sent": 1, "held": 1}
         assert "critical" in server.taken[0].get_body(("plain",)).get_content()
-        place.rows("update nengliu.notification set held_at = '2026-11-28T23:00+08' where state = 'held'")
-        place.sender(server, policy=QUIET, clock=at("2026-11-29T07:59:00")).run_until_idle()
+        place.rows("update nengliu.notification set held_at = '2099-11-28T23:00+08' where state = 'held'")
+        place.sender(server, policy=QUIET, clock=at("2099-11-29T07:59:00")).run_until_idle()
         assert place.states() == {"sent": 1, "held": 1}
-        place.sender(server, policy=QUIET, clock=at("2026-11-29T08:00:00")).run_until_idle()
+        place.sender(server, policy=QUIET, clock=at("2099-11-29T08:00:00")).run_until_idle()
         assert place.states() == {"sent": 2, "digested": 1}
         digest = server.taken[-1]
-        place.sender(server, policy=QUIET, clock=at("2026-11-30T08:00:00")).run_until_idle()
+        place.sender(server, policy=QUIET, clock=at("2099-11-30T08:00:00")).run_until_idle()
         assert len(server.taken) == 2
     text = digest.get_body(("plain",)).get_content()
     assert "alerts of the day" in digest["Subject"]

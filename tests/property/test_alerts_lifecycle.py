@@ -220,6 +220,33 @@ def test_a_forecast_alert_opens_when_fairly_sure_and_calms_when_the_whole_band_k
     assert not (v.holds & v.calm).any()
 
 
+@given(st.lists(st.tuples(st.floats(80, 120), st.floats(0, 20)), min_size=1, max_size=30))
+def test_a_forecast_alert_is_confirmed_when_all_of_the_lower_band_is_over_the_limit_as_long(days):
+    p50, low = (np.array([d[n] for d in days]) for n in (0, 1))
+    a = assessed(p50 - low, p50, p50 + 10.0)
+    rule = SHIPPED.rules[FORECAST.name]
+    v = judge(FORECAST, a, np.zeros(len(days), dtype=bool), SHIPPED.levels, rule)
+    sure = p50 - low > 100.0
+    for n in range(len(days)):
+        assert v.complete[n] == (n + 1 >= rule.days and sure[n + 1 - rule.days : n + 1].all())
+        assert not v.complete[n] or v.holds[n]
+
+
+@pytest.mark.parametrize(
+    ("method", "seasonal", "confirms"),
+    [("profile/1", True, True), ("run_rate/1", True, False), ("run_rate/1", False, True)],
+)
+def test_what_follows_the_weather_wants_a_year_before_to_be_confirmed(method, seasonal, confirms):
+    a = assessed([105.0] * 5, [110.0] * 5, [115.0] * 5)
+    a = replace(a, method=np.full(5, method, dtype=object))
+    v = judge(
+        FORECAST, a, np.zeros(5, dtype=bool), SHIPPED.levels, SHIPPED.rules[FORECAST.name],
+        seasonal=np.full(5, seasonal),
+    )  # fmt: skip
+    assert v.holds[-1]
+    assert v.complete[-1] == confirms
+
+
 def test_on_the_last_day_of_the_year_nothing_is_left_to_foretell():
     a = assessed([105.0] * 5, [110.0] * 5, [115.0] * 5)
     last = np.array([False] * 4 + [True])

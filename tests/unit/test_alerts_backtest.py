@@ -32,10 +32,25 @@ def year(building, p50, total, width=5.0):
 def test_true_and_false_warnings_their_lead_and_their_days_are_counted():
     feared = [104.0] * 20 + [90.0] * 80
     daily = pd.concat([year("over", [110.0] * 100, 110.0), year("kept", feared, 90.0)])
-    years = warned_years(daily, {"over": 100.0, "kept": 100.0}, RuleParameters("", 3, 0.5, 7), LEVELS)
+    years = warned_years(
+        daily, {"over": 100.0, "kept": 100.0}, RuleParameters("", 3, 0.5, calm_days=7), LEVELS
+    )
     over, kept = sorted(years, key=lambda y: y.building, reverse=True)
-    assert over.spells == ((2, None),)
+    assert over.spells == ((2, 2, None),)
     assert over.lead_days == over.passed - 2
-    assert kept.spells == ((2, 26),)
+    assert kept.spells == ((2, 2, 26),)
     found = summary(years)
     assert (found["over"], found["warned"], found["false"], found["false_days"]) == (1, 1, 1, 24)
+
+
+def test_a_warning_is_confirmed_when_all_of_the_lower_band_is_over_the_limit():
+    feared = [104.0] * 20 + [90.0] * 80
+    sure = [104.0] * 30 + [110.0] * 70
+    daily = pd.concat([year("over", sure, 110.0), year("kept", feared, 90.0)])
+    rule = RuleParameters("", 3, 0.5, 1.0, calm_days=7)
+    years = warned_years(daily, {"over": 100.0, "kept": 100.0}, rule, LEVELS)
+    over, kept = sorted(years, key=lambda y: y.building, reverse=True)
+    assert (over.spells, over.confirmed_days) == (((2, 32, None),), over.passed - 32)
+    assert kept.spells == ((2, None, 26),)
+    found = summary(years)
+    assert (found["false"], found["confirmed_false"], found["confirmed_precision"]) == (1, 0, 1.0)

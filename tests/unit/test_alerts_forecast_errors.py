@@ -142,7 +142,7 @@ def pilot_days(building, year, total, fear_from):
 
 
 def test_the_pilot_rule_counts_who_was_over_twice_and_when_that_was_first_said():
-    rule = RuleParameters("", 3, 0.5, 7)
+    rule = RuleParameters("", 3, 0.5, calm_days=7)
     daily = pd.concat(
         [
             pilot_days("over", 2014, 130.0, 100),

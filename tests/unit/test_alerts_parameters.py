@@ -69,12 +69,20 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
     )
 
 
+def test_a_list_for_some_buildings_is_as_good_as_one_for_all(tmp_path):
+    p = said(tmp_path, "[type.A.rules.quota_forecast_over]\nseasonal_items = ['04']")
+    assert p.rule("quota_forecast_over", "S1", "A").seasonal_items == ("04",)
+    assert len({p.rule("quota_forecast_over", "S1", kind) for kind in ("A", "B")}) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
         ("[rules.quota_pace]\nmargins = 1", "rules.quota_pace.margins is not known"),
         ("[rules.quota_paces]\nmargin = 1", "rules.quota_paces is not known"),
         ("[rule.quota_pace]\nmargin = 1", "rule is not known; known: .*rules"),
+        ("[rules.quota_forecast_over]\nseasonal_items = [4]", "seasonal_items: .*; want a list of items"),
+        ("[rules.quota_forecast_over]\nseasonal_items = ['']", "seasonal_items: .*; want a list of items"),
         ("[rules.quota_pace]\nmargin = 'much'", "rules.quota_pace.margin: 'much'; want a number"),
         ("[rules.quota_pace]\nmargin = -0.1", "rules.quota_pace.margin: -0.1; want at least 0"),
         ("[rules.quota_pace]\ndays = 1.5", "rules.quota_pace.days: 1.5; want a whole number"),
@@ -102,6 +110,15 @@ def test_what_is_not_said_stays_and_a_site_counts_before_its_type(tmp_path):
         ("[findings.gateway_silent]\nkinds = ['silent']", "want a list of .*silent_meter"),
         ("[site.S1.months]\nmargins = 1", "site.S1.months.margins is not known"),
         ("levels = 3", "levels must be a table"),
+        ("type = 3", "type must be a table"),
+        ("[site]\nS1 = 3", "site.S1 must be a table"),
+        ("[type.A]\nrules = 3", "type.A.rules must be a table"),
+        ("[type.A]\nmonths = 3", "type.A.months must be a table"),
+        ("[type.A.rules]\nquota_pace = 3", "type.A.rules.quota_pace must be a table"),
+        ("[limits]\nmin_coverage = 90", "limits.min_coverage: 90; want at most 1"),
+        ("[levels]\nmin_completeness = 90", "levels.min_completeness: 90; want at most 1"),
+        ("[percentiles]\nbest_percent = 500", "percentiles.best_percent: 500; want at most 100"),
+        ("[levels]\nsevere = 0.5", "levels.severe: 0.5; want at least levels.over"),
         ("[levels\n", "alerts.toml: "),
     ],
 )
@@ -114,6 +131,10 @@ def test_a_files_name_may_hold_a_colon(tmp_path):
     file = tmp_path / "a:b.toml"
     file.write_text("[type.A.rules.quota_pace]\ndays = 14", encoding="utf-8")
     assert read_parameters(file).rule("quota_pace", "S1", "A").days == 14
+
+
+def test_a_byte_order_mark_does_not_matter(tmp_path):
+    assert said(tmp_path, "\ufeff[percentiles]\nenabled = true").limits.percentiles.enabled
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

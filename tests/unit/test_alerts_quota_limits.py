@@ -59,8 +59,11 @@ def test_the_smaller_of_own_use_and_the_peers():
     assert value(result) == pytest.approx(45.0)
     assert result.basis["peers"] == {
         "building_type": "A", "per_m2": pytest.approx(0.05), "sites": 3, "as_of": "2011-12-31",
+        "floor_area_m2": 1000.0, "smaller": "peers",
     }  # fmt: skip
-    assert value(compute_limit(terms, GOOD, 0.9, Place("A", 1e6), peers)) == pytest.approx(90.0)
+    own = compute_limit(terms, GOOD, 0.9, Place("A", 1e6), peers)
+    assert value(own) == pytest.approx(90.0)
+    assert (own.basis["peers"]["floor_area_m2"], own.basis["peers"]["smaller"]) == (1e6, "own")
     assert isinstance(compute_limit(terms, GOOD, 0.9, Place("A", None), peers), NoLimit)
 
 

@@ -80,12 +80,21 @@ def test_what_lay_in_the_way_excuses_an_alert_until_it_is_gone() -> None:
 
 
 def test_a_warning_counts_if_it_stands_when_the_limit_is_passed() -> None:
-    warned = Spell("Q0001", "quota_forecast_over", 1, 1)
-    assert scored(building(), warned).warned == [3]
-    ended = replace(warned, ended=2, how="resolved")
-    assert scored(building(), ended).warned == []
-    assert len(scored(building(), ended).not_warned) == 1
-    assert len(scored(building(limit=1000.0), ended).warned_for_nothing) == 1
+    warned = Spell("Q0001", "quota_forecast_over", 1, 2)
+    score = scored(building(), warned)
+    assert (score.warnings.days, score.opened.days) == ([2], [3])
+    ended = replace(warned, ended=3, how="resolved")
+    for told in (scored(building(), ended).warnings, scored(building(), ended).opened):
+        assert (told.days, len(told.missed)) == ([], 1)
+    assert len(scored(building(limit=1000.0), ended).warnings.wrong) == 1
+
+
+def test_a_warning_that_stays_provisional_is_no_confirmed_one() -> None:
+    warned = Spell("Q0001", "quota_forecast_over", 1, None)
+    score = scored(building(), warned)
+    assert (score.opened.days, score.warnings.days, len(score.warnings.missed)) == ([3], [], 1)
+    score = scored(building(limit=1000.0), warned)
+    assert (len(score.opened.wrong), score.warnings.wrong) == (1, [])
 
 
 def test_steps_become_spells() -> None:
@@ -141,8 +150,10 @@ def test_what_is_sent_but_for_the_flaw_is_what_was_used(quality: Quality) -> Non
 
 def test_goals_that_are_missed_are_told_and_the_table_has_them() -> None:
     score = Score()
-    score.add(1, [building(limit=220.0)], 0, 10, [over(9)])
-    report = {"sites": 1, "years": 2, "seeds": 1, "clock": "wall", **score.report(), "limits_off": []}
+    warned = Spell("Q0001", "quota_forecast_over", 3, 4)
+    score.add(1, [building(limit=220.0)], 0, 10, [over(9), warned])
+    report = {"sites": 1, "years": 2, "seeds": 1, "clock": "wall", "judged_days": None, **score.report()}
+    report["limits_off"] = []
     assert missed(report) == []
     score.add(1, [building(limit=220.0)], 0, 10, [over(5, "retracted", 6)])
     report = {
@@ -150,15 +161,19 @@ def test_goals_that_are_missed_are_told_and_the_table_has_them() -> None:
         "years": 2,
         "seeds": 1,
         "clock": "wall",
+        "judged_days": None,
         **score.report(),
         "limits_off": ["1/Q0001"],
     }
     report["missed"] = missed(report)
     assert report["missed"] == [
         "quota_over: recall 0.5, want at least 0.98",
+        "quota_forecast_over: recall 0.5, want at least 0.98",
         "1 retractions that nothing explains",
         "1 limits that are not what they truly are",
     ]
+    assert missed({**report, "judged_days": 75})[1] == "1 retractions that nothing explains"
     table = quality_table(report)
+    assert "days of warning, median: 6, confirmed 5" in table
     assert "quota_over after 1 d: none" in table
     assert "missed: quota_over: recall 0.5" in table

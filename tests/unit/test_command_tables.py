@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import typer
 
-from deploy.cli.quota_commands import _print_table
+from deploy.cli.quota_commands import _date, _number, _print_table
 
 HEADS = ("item", "value", "valid from", "recorded at", "source")
 ROW = (
@@ -34,3 +35,13 @@ def test_a_long_text_folds_on_a_terminal_and_takes_no_room_from_the_figures(caps
     assert all(cell in shown for cell in ROW[:4])
     assert shown.count("a long") + shown.count("source") > 30
     assert "end" in shown.splitlines()[-1]
+
+
+def test_small_figures_keep_their_decimals_and_whole_ones_have_none():
+    values = (None, 0.0, 0.84, 29.312, 55.0, 1234567.8)
+    assert [_number(v) for v in values] == ["", "0", "0.84", "29.3", "55", "1,234,568"]
+
+
+def test_a_day_that_no_quota_can_be_of_is_refused():
+    with pytest.raises(typer.BadParameter, match="0002-10-31 is before 1990"):
+        _date("0002-10-31")
