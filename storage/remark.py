@@ -23,14 +23,20 @@ def mark_points(
 
     Microseconds since 1970, both included. Raises UnknownSiteError.
     """
+    known_sites(conn, site_codes)
+    return conn.execute(
+        query("derive_mark_sites"), {"codes": list(site_codes), "from": from_us, "to": to_us}
+    ).rowcount
+
+
+def known_sites(conn: psycopg.Connection[Any], site_codes: Sequence[str]) -> list[str]:
+    """The sites that were asked for (none named: all), in order. Raises UnknownSiteError."""
     known = {row[0] for row in conn.execute("select site_code from nengliu.site").fetchall()}
     if unknown := sorted(set(site_codes) - known):
         raise UnknownSiteError(
             f"no site {', '.join(unknown)}; `nengliu registry export DIR` shows those there are"
         )
-    return conn.execute(
-        query("derive_mark_sites"), {"codes": list(site_codes), "from": from_us, "to": to_us}
-    ).rowcount
+    return sorted(set(site_codes) or known)
 
 
 def newest_mark(conn: psycopg.Connection[Any]) -> int:

@@ -92,13 +92,20 @@ def derive_again(settings: Settings, sites: list[str], from_us: int, to_us: int)
 def would_change(settings: Settings, sites: list[str], from_us: int, to_us: int) -> list[PointChange]:
     """What a derivation of the time would change of points; nothing is kept of it."""
     from deploy.clients import connect_database
+    from deploy.rate_bar import RateBar
+    from deploy.stack.steps import Steps
     from storage.derivation import Deriver
     from storage.rehearsal import rehearse
     from storage.remark import UnknownSiteError
 
     deriver = Deriver(lambda: connect_database(settings, "pipeline"))
+    changes: list[PointChange] = []
     try:
-        return rehearse(deriver, sites, from_us, to_us)
+        with RateBar(Steps(settings.language), "试算单位", "Sites tried") as bar:
+            for done, total, found in rehearse(deriver, sites, from_us, to_us):
+                changes += found
+                bar.draw(done, total)
+        return changes
     except UnknownSiteError as e:
         raise typer.BadParameter(str(e), param_hint="--site") from e
     finally:

@@ -4,7 +4,7 @@ with fresh as (
     from nengliu.site s
     join nengliu.point p using (site_id)
     join nengliu.point_hour h using (point_id)
-    where (cardinality(%(codes)s::text[]) = 0 or s.site_code = any (%(codes)s))
+    where s.site_code = any (%(codes)s)
       and h.hour >= %(from_ts)s::timestamptz and h.hour <= %(to_ts)s::timestamptz
 )
 select s.site_code, p.point_code, nengliu.item_unit(p.item_code), d.hours, d.before, d.after, d.estimated_before,

@@ -23,6 +23,7 @@ from deploy.clients import kafka_server
 from deploy.services.work import KafkaEvents, Worker, WorkerOptions
 from metering.instants import to_us
 from metering.spans import END, START
+from storage import rehearsal
 from storage.derivation import Backlog, Deriver, DeriveResult
 from storage.derive_metrics import AWAY, BACKLOG
 from storage.event_outbox import enqueue, relay_events
@@ -234,6 +235,22 @@ def test_a_dry_run_says_what_a_derivation_would_change_and_changes_nothing(town,
     assert town.rows("select 1 from nengliu.change") == []
     with pytest.raises(typer.BadParameter, match="nowhere"):
         would_change(settings, ["nowhere"], 0, 1)
+
+
+def test_a_dry_run_of_a_city_holds_only_some_sites_at_a_time(town, monkeypatch):
+    monkeypatch.setattr(rehearsal, "SITES_AT_ONCE", 1)
+    for name in ("a", "b"):
+        meter(town, name)
+        town.read(name, [(T0 + timedelta(hours=h), 2.0 * h) for h in range(9)])
+    deriver = Deriver(lambda: psycopg.connect(town.url))
+    deriver.run_all()
+    town.connection.execute("update nengliu.point_hour set consumption = 7 where hour = %s", (T0,))
+    parts = []
+    for done, total, changes in rehearsal.rehearse(deriver, [], START, END):
+        town.rows("select 1 from nengliu.site for update nowait")
+        parts.append((done, total, [c.site_code for c in changes]))
+    deriver.close()
+    assert parts == [(1, 2, ["a"]), (2, 2, ["b"])]
 
 
 def test_a_backlog_is_derived_before_it_is_assessed_but_not_for_ever():
