@@ -19,3 +19,12 @@ def is_day_off(day: date) -> bool:
         return bool(chinese_calendar.is_holiday(day))
     except NotImplementedError:
         return day.weekday() >= 5
+
+
+def holidays_are_known(year: int) -> bool:
+    """Whether the holidays that were announced for a year are known (`is_day_off`)."""
+    try:
+        chinese_calendar.is_holiday(date(year, 1, 1))
+    except NotImplementedError:
+        return False
+    return True

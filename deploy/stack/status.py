@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import psycopg
 from rich.console import Console
@@ -30,6 +32,7 @@ from deploy.stack.site import NotReadyError, Server, Site
 from deploy.stack.state import StackState
 from deploy.stack.steps import Steps
 from deploy.stack.supervisor import ProcessState, Supervisor
+from metering.days import holidays_are_known
 from metering.errors import DependencyAwayError, NengliuError
 from storage.city import CityState, city_state
 from storage.derivation import Backlog, read_backlog
@@ -107,7 +110,12 @@ def read_status(settings: Settings) -> Status:
     with ThreadPoolExecutor(len(servers) + len(services)) as pool:
         lines = list(pool.map(lambda s: _line(site, s, processes.get(s.name)), [*servers, *services]))
     steps = Steps(settings.language)
-    warnings = [*_warnings(settings, steps), *_notices(lines[len(servers) :], steps)]
+    today = datetime.now(ZoneInfo(settings.timezone)).date()
+    warnings = [
+        *_warnings(settings, steps),
+        *calendar_warnings(today, steps),
+        *_notices(lines[len(servers) :], steps),
+    ]
     return Status(
         _read_url(settings),
         lines[: len(servers)],
@@ -263,6 +271,20 @@ def _warnings(settings: Settings, steps: Steps) -> list[str]:
             "(NENGLIU_EVENT_PATIENCE)",
         )
         for name in clock.mark.left_out
+    ]
+
+
+def calendar_warnings(today: date, steps: Steps) -> list[str]:
+    """That the holidays of this year, or in December of the next, are not known: they are announced each November."""
+    years = (today.year, today.year + 1) if today.month == 12 else (today.year,)
+    return [
+        steps.text(
+            f"不知道 {year} 年的法定节假日与调休 (chinesecalendar): 该年只按周六周日区分工作日, 请更新能流",
+            f"the holidays of {year} are not known (chinesecalendar): of that year only Saturdays and Sundays count as "
+            "days off, and no make-up days; update nengliu",
+        )
+        for year in years
+        if not holidays_are_known(year)
     ]
 
 
