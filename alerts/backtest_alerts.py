@@ -111,27 +111,22 @@ def summary(years: list[WarnedYear]) -> dict[str, float]:
     """Counts, precision and recall of the warnings, lead in days, and days that false ones stood; confirmed: of those
     that were.
     """
-    leads = [y.lead_days for y in years if y.lead_days is not None]
     false = [y for y in years if y.passed is None and y.spells]
     over = sum(y.passed is not None for y in years)
+    false_confirmed = sum(y.confirmed for y in false)
+    confirmed = _quality([y.confirmed_days for y in years], false_confirmed, over)
     return {
         "over": over,
-        "warned": len(leads),
-        "false": len(false),
-        "precision": round(len(leads) / max(1, len(leads) + len(false)), 3),
-        "recall": round(len(leads) / max(1, over), 3),
-        "lead_median": float(np.median(leads)),
-        "lead_p10": float(np.percentile(leads, 10)),
+        **_quality([y.lead_days for y in years], len(false), over),
         "false_days": sum((365 if r is None else r) - o for y in false for o, _, r in y.spells),
         "false_to_end": sum(y.spells[-1][2] is None for y in false),
-        **{f"confirmed_{name}": value for name, value in _confirmed(years).items()},
+        **{f"confirmed_{name}": value for name, value in confirmed.items()},
     }
 
 
-def _confirmed(years: list[WarnedYear]) -> dict[str, float]:
-    leads = [y.confirmed_days for y in years if y.confirmed_days is not None]
-    false = sum(y.passed is None and y.confirmed for y in years)
-    over = sum(y.passed is not None for y in years)
+def _quality(lead_days: Iterable[int | None], false: int, over: int) -> dict[str, float]:
+    """Of warnings that stood so many days before the limit was passed (None: none did)."""
+    leads = [days for days in lead_days if days is not None]
     return {
         "warned": len(leads),
         "false": false,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from deploy.cli.notification_commands import notifications, resend, try_contact, webhook_secret
+from deploy.cli.quota_commands import _number
 from deploy.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -422,12 +423,6 @@ def _local(at: datetime, settings: Settings) -> str:
     from zoneinfo import ZoneInfo
 
     return at.astimezone(ZoneInfo(settings.timezone)).strftime("%Y-%m-%d %H:%M")
-
-
-def _number(value: float | None) -> str:
-    from deploy.cli.quota_commands import _number as number
-
-    return number(value)
 
 
 def _print_json(value: Any) -> None:
